@@ -1,0 +1,40 @@
+//! The hashes: a header goes in, a [`Hash`] comes out.
+//!
+//! Called by `mining` for every share and every template, by `simnet` for every block, and by the
+//! CPU worker for every nonce. Nothing here can fail. Each algorithm is checked against mined
+//! blocks of the coins that use it.
+
+pub mod hash;
+pub mod scrypt;
+pub mod sha256;
+
+pub use hash::Hash;
+pub use sha256::{Midstate, sha256d};
+
+/// The proof-of-work function of a coin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// SHA-256 twice (Bitcoin).
+    Sha256d,
+    /// scrypt with N = 1024, r = 1, p = 1 (Litecoin, Dogecoin).
+    Scrypt,
+}
+
+impl Algorithm {
+    /// The proof-of-work hash of an 80-byte block header, to be compared with a target.
+    pub fn hash(self, header: &[u8; 80]) -> Hash {
+        match self {
+            Self::Sha256d => sha256d(header),
+            Self::Scrypt => scrypt::hash(header),
+        }
+    }
+
+    /// The name used in configuration, JSON and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256d => "sha256d",
+            Self::Scrypt => "scrypt",
+        }
+    }
+}
