@@ -1,1 +1,35 @@
-//! x
+//! The rules. Everything here takes data and gives data: no async, no clock, no I/O, no SQL; the
+//! time is an argument.
+//!
+//! In the order of the flow: [`template`] is what a daemon wants mined, [`coinbase`] and [`merkle`]
+//! turn it into a [`job`], [`extranonce`] and [`vardiff`] make that job one miner's own, [`share`]
+//! judges what comes back, and [`block`] follows what was solved.
+
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod amount;
+pub mod coin;
+pub mod target;
+
+pub mod coinbase;
+pub mod merkle;
+pub mod template;
+
+pub mod device;
+pub mod extranonce;
+pub mod job;
+pub mod jobs;
+pub mod username;
+pub mod vardiff;
+
+pub mod block;
+pub mod seen;
+pub mod share;
+
+pub use address::Address;
+pub use amount::Amount;
+pub use coin::{Coin, Network};
+
+pub use target::{Difficulty, Target, Work};
+pub use template::Template;

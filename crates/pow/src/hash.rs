@@ -129,7 +129,14 @@ mod tests {
 
     #[test]
     fn anything_but_64_hex_characters_is_refused() {
-        for text in ["", "00", &"0".repeat(63), &"0".repeat(65), &"+".repeat(64), &"g".repeat(64)] {
+        for text in [
+            "",
+            "00",
+            &"0".repeat(63),
+            &"0".repeat(65),
+            &"+".repeat(64),
+            &"g".repeat(64),
+        ] {
             assert_eq!(text.parse::<Hash>(), Err(NotAHash), "{text:?}");
         }
     }

@@ -49,8 +49,9 @@ mod tests {
             "1a91e3dace36e2be3bf030a65679fe821aa1d6ef92e7c9902eb318182c355691"
         );
         // bits 1e0ffff0: 0x0ffff0 * 2^(8 * (0x1e - 3))
-        let target: Hash =
-            "00000ffff0000000000000000000000000000000000000000000000000000000".parse().unwrap();
+        let target: Hash = "00000ffff0000000000000000000000000000000000000000000000000000000"
+            .parse()
+            .unwrap();
         assert!(hash(&header) <= target);
     }
 }

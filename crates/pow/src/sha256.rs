@@ -9,7 +9,13 @@ use crate::Hash;
 
 /// FIPS 180-4 section 5.3.3.
 const INITIAL: [u32; 8] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
     0x5be0_cd19,
 ];
 
@@ -40,7 +46,12 @@ pub struct Midstate {
 impl Midstate {
     /// Compresses the full blocks of `prefix` now, once.
     pub fn new(prefix: &[u8]) -> Self {
-        let mut midstate = Self { state: INITIAL, rest: [0; 64], rest_len: 0, len: 0 };
+        let mut midstate = Self {
+            state: INITIAL,
+            rest: [0; 64],
+            rest_len: 0,
+            len: 0,
+        };
         midstate.update(prefix);
         midstate
     }
@@ -51,7 +62,11 @@ impl Midstate {
         for part in parts {
             hasher.update(part);
         }
-        finish_second(compress_last(hasher.state, &hasher.rest[..hasher.rest_len], hasher.len))
+        finish_second(compress_last(
+            hasher.state,
+            &hasher.rest[..hasher.rest_len],
+            hasher.len,
+        ))
     }
 
     fn update(&mut self, mut bytes: &[u8]) {
@@ -131,7 +146,9 @@ mod tests {
 
     #[test]
     fn every_length_and_every_cut_gives_the_library_hash() {
-        let bytes: Vec<u8> = (0..400u32).map(|i| (i * 7 % 251).to_le_bytes()[0]).collect();
+        let bytes: Vec<u8> = (0..400u32)
+            .map(|i| (i * 7 % 251).to_le_bytes()[0])
+            .collect();
         for len in 0..300 {
             assert_eq!(sha256d(&bytes[..len]), oracle(&bytes[..len]), "{len} bytes");
         }
@@ -139,7 +156,11 @@ mod tests {
             let midstate = Midstate::new(&bytes[..cut]);
             for middle in [0, 1, 12, 63, 64, 65] {
                 let (a, b) = bytes[cut..].split_at(middle.min(400 - cut));
-                assert_eq!(midstate.finish(&[a, b]), oracle(&bytes), "cut at {cut} and {middle}");
+                assert_eq!(
+                    midstate.finish(&[a, b]),
+                    oracle(&bytes),
+                    "cut at {cut} and {middle}"
+                );
             }
         }
     }
