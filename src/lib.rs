@@ -1,1 +1,3 @@
-//! adit
+//! adit: a mining pool in one program.
+
+pub mod tasks;

@@ -1,0 +1,143 @@
+//! Every task of the process is spawned here, so that shutdown can wait for it and a failure is
+//! never silent: a task that ends with an error or a panic stops the whole process.
+//!
+//! Shutdown has an order, because each stage feeds the next. First nothing new comes in
+//! ([`Stage::Doors`]: listeners, connections, HTTP), then what was accepted is written down
+//! ([`Stage::Books`]: share log, blocks), then the rest ends ([`Stage::Daemons`]).
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, error};
+
+/// How long one stage may take to end before it is left behind.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// When a task ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// What lets miners and requests in.
+    Doors,
+    /// What writes down what was accepted.
+    Books,
+    /// What talks to daemons, and everything else.
+    Daemons,
+}
+
+/// The tasks of the process, by stage. Clones share them.
+#[derive(Clone)]
+pub struct Tasks {
+    stages: Arc<[(TaskTracker, CancellationToken); 3]>,
+    failures: mpsc::Sender<String>,
+}
+
+/// The receiving end: tells that a task failed.
+pub struct Failures(mpsc::Receiver<String>);
+
+impl Tasks {
+    /// No tasks yet.
+    pub fn new() -> (Self, Failures) {
+        // One is enough to stop the process; more are only logged.
+        let (failures, received) = mpsc::channel(1);
+        let stages = std::array::from_fn(|_| (TaskTracker::new(), CancellationToken::new()));
+        (Self { stages: Arc::new(stages), failures }, Failures(received))
+    }
+
+    /// Cancelled when `stage` has to end. A task of that stage must watch it.
+    pub fn ending(&self, stage: Stage) -> CancellationToken {
+        self.stage(stage).1.clone()
+    }
+
+    /// Runs `task` until it ends by itself or, having watched [`ending`](Self::ending), at
+    /// shutdown. An error or a panic stops the process.
+    pub fn spawn(
+        &self,
+        stage: Stage,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        let failures = self.failures.clone();
+        let inner = self.stage(stage).0.spawn(task);
+        self.stage(stage).0.spawn(async move {
+            let failure = match inner.await {
+                Ok(Ok(())) => return,
+                Ok(Err(failure)) => format!("{failure:#}"),
+                Err(panic) => panic.to_string(),
+            };
+            error!(task = name, failure, "task failed");
+            // Full means that the process is stopping already.
+            let _ = failures.try_send(format!("{name}: {failure}"));
+        });
+    }
+
+    /// Ends all tasks, stage after stage. False if one did not end in time.
+    pub async fn shut_down(&self) -> bool {
+        let mut in_time = true;
+        for stage in [Stage::Doors, Stage::Books, Stage::Daemons] {
+            let (tracker, ending) = self.stage(stage);
+            debug!(?stage, tasks = tracker.len(), "ending");
+            ending.cancel();
+            tracker.close();
+            if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {
+                error!(?stage, tasks = tracker.len(), "tasks did not end in time");
+                in_time = false;
+            }
+        }
+        in_time
+    }
+
+    fn stage(&self, stage: Stage) -> &(TaskTracker, CancellationToken) {
+        &self.stages[match stage {
+            Stage::Doors => 0,
+            Stage::Books => 1,
+            Stage::Daemons => 2,
+        }]
+    }
+}
+
+impl Failures {
+    /// The first failure of a task; pending for ever if there is none.
+    pub async fn first(&mut self) -> String {
+        match self.0.recv().await {
+            Some(failure) => failure,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stages_end_in_order_and_each_is_waited_for() {
+        let (tasks, _failures) = Tasks::new();
+        let (ended, mut order) = mpsc::channel(3);
+        for (stage, name) in
+            [(Stage::Daemons, "daemons"), (Stage::Books, "books"), (Stage::Doors, "doors")]
+        {
+            let (ending, ended) = (tasks.ending(stage), ended.clone());
+            tasks.spawn(stage, name, async move {
+                ending.cancelled().await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Ok(ended.send(name).await?)
+            });
+        }
+        assert!(tasks.shut_down().await);
+        let order: Vec<_> = std::iter::from_fn(|| order.try_recv().ok()).collect();
+        assert_eq!(order, ["doors", "books", "daemons"]);
+    }
+
+    #[tokio::test]
+    async fn an_error_and_a_panic_are_told() {
+        for panics in [false, true] {
+            let (tasks, mut failures) = Tasks::new();
+            tasks.spawn(Stage::Books, "share log", async move {
+                assert!(!panics, "broken");
+                anyhow::bail!("broken")
+            });
+            assert!(failures.first().await.starts_with("share log: "));
+        }
+    }
+}
