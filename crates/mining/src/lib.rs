@@ -30,6 +30,8 @@ pub mod share;
 pub use address::Address;
 pub use amount::Amount;
 pub use coin::{Coin, Network};
+pub use job::Job;
+pub use share::Share;
 
 pub use target::{Difficulty, Target, Work};
 pub use template::Template;
