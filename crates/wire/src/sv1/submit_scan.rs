@@ -119,3 +119,49 @@ impl<'a> Rest<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_miners_usually_write_takes_the_short_way() {
+        let case = |line: &str, expected| assert_eq!(scan(line).is_some(), expected, "{line}");
+        let params = r#""params":["name.rig","1a","00000001","67aabbcc","c0ad31ee""#;
+        let rolled = format!(r#"{params},"00002000"]"#);
+        case(
+            &format!(r#"{{{rolled},"id":4,"method":"mining.submit"}}"#),
+            true,
+        );
+        case(
+            &format!(r#"{{"id": 4, "method": "mining.submit", {rolled}}}"#),
+            true,
+        );
+        case(
+            &format!(r#"{{"id":null,"method":"mining.submit",{params}]}}"#),
+            true,
+        );
+        case(
+            &format!(r#"{{"id":4,"method":"mining.submit",{params},null]}}"#),
+            true,
+        );
+        // A field out of shape is judged here, too.
+        case(
+            r#"{"id":4,"method":"mining.submit","params":["","","x","",""]}"#,
+            true,
+        );
+        case(
+            &format!(r#"{{"id":4,"method":"mining.submit\u0000",{params}]}}"#),
+            false,
+        );
+        case(
+            &format!(r#"{{"id":"4","method":"mining.submit",{params}]}}"#),
+            false,
+        );
+        case(&format!(r#"{{"method":"mining.submit",{params}]}}"#), false);
+        case(
+            r#"{"id":4,"method":"mining.authorize","params":["name","x"]}"#,
+            false,
+        );
+    }
+}
