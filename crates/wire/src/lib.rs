@@ -1,6 +1,6 @@
 //! The bytes: what miners and pools send each other, and nothing of what it means.
 //!
-//! [`line`] cuts a byte stream into lines, [`sv1`] reads and writes Stratum V1 for both ends. No
+//! [`mod@line`] cuts a byte stream into lines, [`sv1`] reads and writes Stratum V1 for both ends. No
 //! I/O, no clock and no pool state: bytes go in, typed messages come out, and the other way round.
 //! Everything a peer can send gives a message or a typed error, never a panic; what an error means
 //! for the connection is the caller's to decide.

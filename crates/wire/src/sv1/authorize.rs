@@ -13,6 +13,7 @@ pub const MAX_USER: usize = 191;
 /// The longest password that is read, in bytes.
 pub const MAX_PASSWORD: usize = 255;
 
+/// The fields of an authorization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorize<'a> {
     pub user: Cow<'a, str>,

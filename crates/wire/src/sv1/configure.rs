@@ -73,14 +73,12 @@ impl Configure {
 }
 
 fn mask(value: Option<&RawValue>) -> Option<u32> {
-    match value {
-        Some(mask) => hex::u32(&Json::new(mask.get()).string(8)?),
-        None => Some(u32::MAX),
-    }
+    let mask = Json::field(value).optional(|mask| hex::u32(&mask.string(8)?))?;
+    Some(mask.unwrap_or(u32::MAX))
 }
 
 fn minimum_difficulty(value: Option<&RawValue>) -> Option<Option<Difficulty>> {
-    let json = Json::new(value?.get());
+    let json = Json::field(value);
     if matches!(json.text(), "0" | "0.0") {
         Some(None)
     } else {

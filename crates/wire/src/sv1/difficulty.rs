@@ -7,6 +7,7 @@ use std::io::Write as _;
 
 use super::json::Json;
 
+/// A finite number above zero.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Difficulty(f64);
 
@@ -91,6 +92,13 @@ mod tests {
         case("[1]", None);
         case("{}", None);
         case(&"9".repeat(100_000), None);
+    }
+
+    #[test]
+    fn a_difficulty_is_finite_and_above_zero() {
+        for value in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(Difficulty::new(value), None, "{value}");
+        }
     }
 
     #[test]

@@ -31,33 +31,29 @@ impl<'a> Envelope<'a> {
     }
 
     pub(crate) fn id(&self) -> Json<'a> {
-        json(self.id)
+        Json::field(self.id)
     }
 
     pub(crate) fn method(&self) -> Json<'a> {
-        json(self.method)
+        Json::field(self.method)
     }
 
     pub(crate) fn params(&self) -> Json<'a> {
-        json(self.params)
+        Json::field(self.params)
     }
 
     pub(crate) fn result(&self) -> Json<'a> {
-        json(self.result)
+        Json::field(self.result)
     }
 
     pub(crate) fn error(&self) -> Json<'a> {
-        json(self.error)
+        Json::field(self.error)
     }
 
     /// No method, but a result or an error, were it `null`.
     pub(crate) fn is_response(&self) -> bool {
         self.method.is_none() && (self.result.is_some() || self.error.is_some())
     }
-}
-
-fn json(value: Option<&RawValue>) -> Json<'_> {
-    value.map_or(Json::NULL, |value| Json::new(value.get()))
 }
 
 /// Tells `null` from a missing key.

@@ -4,6 +4,7 @@
 
 use crate::hex;
 
+/// A number that no other job of the connection has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u32);
 

@@ -21,6 +21,11 @@ impl<'a> Json<'a> {
         Self(text)
     }
 
+    /// A field of an object.
+    pub(crate) fn field(value: Option<&'a RawValue>) -> Self {
+        value.map_or(Self::NULL, |value| Self(value.get()))
+    }
+
     pub(crate) fn text(self) -> &'a str {
         self.0
     }

@@ -17,12 +17,14 @@ use super::submit_scan;
 use super::subscribe::Subscribe;
 use crate::hex;
 
+/// What is asked, and the id to answer with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request<'a> {
     pub id: Id<'a>,
     pub message: ClientMessage<'a>,
 }
 
+/// What is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientMessage<'a> {
     Configure(Configure),

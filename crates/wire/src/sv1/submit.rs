@@ -16,6 +16,7 @@ use crate::hex;
 /// The longest extranonce2 that is read, in bytes; cgminer and Whatsminer know no longer one.
 pub const MAX_EXTRANONCE2: usize = 8;
 
+/// The fields of a share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submit<'a> {
     pub worker: Cow<'a, str>,

@@ -11,6 +11,7 @@ use super::malformed::Fault;
 /// The longest user agent or session id that is read, in bytes.
 pub const MAX_AGENT: usize = 255;
 
+/// The fields of a subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subscribe<'a> {
     pub agent: Option<Cow<'a, str>>,

@@ -7,6 +7,9 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::difficulty::Difficulty;
 use super::envelope::Envelope;
 use super::id::Id;
@@ -15,6 +18,7 @@ use super::malformed::Fault;
 use super::notify::Notify;
 use crate::hex;
 
+/// What an upstream orders, asks or answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServerMessage<'a> {
     Notify(Notify),
@@ -143,34 +147,35 @@ impl<'a> Response<'a> {
 
     /// The result of `mining.configure`: the bits that may be rolled, or none.
     pub fn version_mask(&self) -> Result<u32, Fault> {
-        #[derive(serde::Deserialize)]
+        #[derive(Deserialize)]
         struct Granted<'a> {
             #[serde(borrow, default, rename = "version-rolling")]
-            rolling: Option<&'a serde_json::value::RawValue>,
+            rolling: Option<&'a RawValue>,
             #[serde(borrow, default, rename = "version-rolling.mask")]
-            mask: Option<&'a serde_json::value::RawValue>,
+            mask: Option<&'a RawValue>,
         }
 
         let granted: Option<Granted<'_>> = Json::new(self.result).object();
         let granted = granted.ok_or(Fault::Field("result"))?;
-        match (granted.rolling.map(|rolling| rolling.get()), granted.mask) {
-            (Some("true"), Some(value)) => {
-                mask(Json::new(value.get())).ok_or(Fault::Field("version-rolling.mask"))
-            }
-            _ => Ok(0),
+        if Json::field(granted.rolling).boolean() != Some(true) {
+            return Ok(0);
         }
+        let mask = Json::field(granted.mask).optional(mask);
+        Ok(mask
+            .ok_or(Fault::Field("version-rolling.mask"))?
+            .unwrap_or(0))
     }
 }
 
 impl<'a> Refusal<'a> {
     /// As `[code, "text", ...]`, `{"code": …, "message": …}` or a mere text.
     fn read(error: Json<'a>) -> Option<Self> {
-        #[derive(serde::Deserialize)]
+        #[derive(Deserialize)]
         struct Object<'a> {
             #[serde(borrow, default)]
-            code: Option<&'a serde_json::value::RawValue>,
+            code: Option<&'a RawValue>,
             #[serde(borrow, default)]
-            message: Option<&'a serde_json::value::RawValue>,
+            message: Option<&'a RawValue>,
         }
 
         let text = |json: Json<'a>| json.string(MAX_TEXT).unwrap_or_default();
@@ -184,12 +189,9 @@ impl<'a> Refusal<'a> {
             };
             (elements.len() > 0).then_some(refusal)
         } else if let Some(object) = error.object::<Object<'a>>() {
-            let get = |value: Option<&'a serde_json::value::RawValue>| {
-                value.map_or(Json::NULL, |value| Json::new(value.get()))
-            };
             Some(Self {
-                code: code(get(object.code)),
-                text: text(get(object.message)),
+                code: code(Json::field(object.code)),
+                text: text(Json::field(object.message)),
             })
         } else {
             Some(Self {
