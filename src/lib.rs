@@ -1,3 +1,79 @@
 //! adit: a mining pool in one program.
+//!
+//! Two flows are the architecture; `ARCHITECTURE.md` walks both.
+//!
+//! ```text
+//! template:  daemon -> template -> job -> connections
+//! share:     miner -> connection -> job check -> validation -> share log -> store
+//! ```
+//!
+//! The rules stand in the crate `mining`, the rows in `store`, and here are the tasks: sockets,
+//! daemons, subcommands. Modules come in the order of the flow.
 
+pub mod daemon;
+pub mod template_feed;
+
+pub mod listener;
+
+pub mod connection;
+pub mod sessions;
+
+pub mod share_log;
+
+pub mod block;
+
+pub mod pool;
+
+pub mod api;
+pub mod dashboard;
+pub mod metrics;
+
+pub mod display;
+pub mod worker;
+
+mod arguments;
+mod clock;
+pub mod config;
+mod subcommand;
 pub mod tasks;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{arguments::Arguments, config::BadConfig};
+
+/// A bad configuration, as in BSD's `sysexits.h`.
+const EX_USAGE: u8 = 64;
+
+/// Runs the command line. Codes: 0 ok, 1 failure, 64 bad configuration or command line.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; the rest is.
+            let code = if error.use_stderr() { EX_USAGE } else { 0 };
+            // With standard output gone there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::new(error).context("no runtime")),
+    };
+    match runtime.block_on(arguments.subcommand.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("because: {cause}");
+    }
+    let is_config = error.chain().any(|cause| cause.is::<BadConfig>());
+    ExitCode::from(if is_config { EX_USAGE } else { 1 })
+}

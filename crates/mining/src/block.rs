@@ -1,45 +1,51 @@
 //! The life of a block the pool solved.
 //!
 //! ```text
-//! submitted -> immature (confirmations count up) -> mature
-//!     \             |  ^
-//!      \            v  |   (the chain reorganised, and back)
-//!       +-------> orphaned
+//! submitted -> immature -> mature
+//!     \          |  ^
+//!      \         v  |       the chain reorganised, and back
+//!       +----> orphaned
 //! ```
 
 use std::fmt;
 
-/// What has become of a block.
+/// How far a block has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BlockState {
-    /// Sent to the daemons; not seen in the chain yet.
+    /// Sent to the daemons; not yet seen in a chain.
     Submitted,
-    /// In the chain with this many confirmations, fewer than its coinbase needs.
-    Immature(u32),
-    /// Its coinbase can be spent.
+    /// In the chain; its coins cannot be spent yet.
+    Immature,
+    /// Its coins can be spent. Final.
     Mature,
-    /// Not in the chain.
+    /// Refused, or left by the chain. It comes back if the chain does.
     Orphaned,
 }
 
 impl BlockState {
-    /// The state of a block with `confirmations` as the daemon counts them: below zero it is off
-    /// the chain.
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Submitted, Self::Immature, Self::Mature, Self::Orphaned];
+
+    /// The state of a block with `confirmations` as daemons count them: below zero it is off the
+    /// chain, and at `maturity` its coins can be spent by the next block.
     pub fn of_confirmations(confirmations: i64, maturity: u32) -> Self {
-        match u32::try_from(confirmations) {
-            Err(_) if confirmations < 0 => Self::Orphaned,
-            Ok(count) if count < maturity => Self::Immature(count),
-            _ => Self::Mature,
+        if confirmations < 0 {
+            Self::Orphaned
+        } else if confirmations < i64::from(maturity) {
+            Self::Immature
+        } else {
+            Self::Mature
         }
     }
 
-    /// Whether a block may go from this state to `next`. A mature block stays mature here: a
-    /// reorganisation that deep is for people to look at.
-    pub fn may_become(self, next: Self) -> bool {
-        match (self, next) {
-            (Self::Mature, next) => next == Self::Mature,
-            (_, Self::Submitted) => self == Self::Submitted,
-            _ => true,
+    /// Whether a block in this state can be in the other one next.
+    pub fn becomes(self, next: Self) -> bool {
+        match self {
+            Self::Submitted => true,
+            Self::Immature => next != Self::Submitted,
+            // What was paid cannot be taken back; a reorganisation that deep is for people.
+            Self::Mature => next == Self::Mature,
+            Self::Orphaned => matches!(next, Self::Orphaned | Self::Immature),
         }
     }
 
@@ -47,7 +53,7 @@ impl BlockState {
     pub fn name(self) -> &'static str {
         match self {
             Self::Submitted => "submitted",
-            Self::Immature(_) => "immature",
+            Self::Immature => "immature",
             Self::Mature => "mature",
             Self::Orphaned => "orphaned",
         }
@@ -71,18 +77,19 @@ mod tests {
             assert_eq!(BlockState::of_confirmations(confirmations, 100), expected);
         }
         case(-1, BlockState::Orphaned);
-        case(0, BlockState::Immature(0));
-        case(99, BlockState::Immature(99));
+        case(i64::MIN, BlockState::Orphaned);
+        case(0, BlockState::Immature);
+        case(99, BlockState::Immature);
         case(100, BlockState::Mature);
         case(i64::MAX, BlockState::Mature);
-        case(i64::MIN, BlockState::Orphaned);
     }
 
     #[test]
     fn an_orphan_can_come_back_and_a_mature_block_stays() {
-        assert!(BlockState::Orphaned.may_become(BlockState::Immature(3)));
-        assert!(BlockState::Immature(3).may_become(BlockState::Orphaned));
-        assert!(!BlockState::Mature.may_become(BlockState::Orphaned));
-        assert!(!BlockState::Immature(1).may_become(BlockState::Submitted));
+        assert!(BlockState::Orphaned.becomes(BlockState::Immature));
+        assert!(BlockState::Immature.becomes(BlockState::Orphaned));
+        assert!(!BlockState::Mature.becomes(BlockState::Orphaned));
+        assert!(!BlockState::Immature.becomes(BlockState::Submitted));
+        assert!(!BlockState::Orphaned.becomes(BlockState::Mature));
     }
 }

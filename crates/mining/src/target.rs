@@ -82,6 +82,11 @@ impl Target {
         Self::new(U256::from_limbs(number.limbs()))
     }
 
+    /// Reads what a miner suggests: 32 bytes, most significant first.
+    pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, NotATarget> {
+        Self::new(U256::from_be_bytes(bytes))
+    }
+
     /// A share's target: that of the difficulty, or the network's where that is easier, so that
     /// every block is also a share.
     pub fn of_share(difficulty: Difficulty, algorithm: Algorithm, network: Self) -> Self {

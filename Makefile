@@ -1,0 +1,52 @@
+# Everything a stranger needs: `make demo` shows the pool, `make test` proves it. Both install what
+# is missing and say so first.
+
+CARGO ?= cargo
+
+.PHONY: help demo test check lint unit integration judge bench fuzz packages
+
+help:
+	@echo "make demo    a pool, a simulated node and two workers on this machine"
+	@echo "make test    every test: lints, unit, real daemons, the judge"
+	@echo "make check   the quick part of it: formatting, lints, unit tests"
+	@echo "make bench   what a share costs"
+	@echo "make fuzz    each fuzz target for a minute (needs cargo-fuzz and a nightly toolchain)"
+
+demo:
+	@scripts/packages build
+	$(CARGO) run --release --locked --bin adit -- demo $(DEMO)
+
+check: lint unit
+
+test: packages lint unit integration judge
+
+packages:
+	@scripts/packages build daemons judge
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --all-targets -- --deny warnings
+	@if command -v cargo-deny >/dev/null; then \
+	  cargo deny --offline check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences and sources are not checked"; fi
+
+unit:
+	$(CARGO) test --locked --workspace --exclude judge --exclude benches --lib --bins
+	$(CARGO) test --locked -p wire -p store -p simnet --tests
+
+# The real program, real litecoind, and at least 200 kills in the middle of work.
+integration:
+	$(CARGO) test --locked -p adit --test integration
+
+# Bitcoin's own consensus library on the pool's blocks; compiles C++, so it stands apart.
+judge:
+	$(CARGO) test --locked -p judge
+
+bench:
+	@scripts/packages build
+	$(CARGO) bench --locked -p benches
+
+fuzz:
+	for target in line_buffer sv1_line sv1_submit sv1_upstream; do \
+	  (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=60 -dict=sv1.dict) || exit 1; \
+	done

@@ -1,0 +1,130 @@
+//! HTTP: the routes, one list. Everything is read-only but the daemon's poke, which is taken from
+//! loopback alone and tells the pool nothing but to look.
+
+mod health;
+mod status;
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tracing::info;
+
+use crate::{
+    dashboard,
+    pool::Pool,
+    tasks::{Stage, Tasks},
+};
+
+pub use status::{PoolStatus, Status};
+
+/// An error as every route answers it.
+#[derive(Debug, Serialize)]
+struct Error {
+    error: ErrorBody,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorBody {
+    code: &'static str,
+    message: String,
+}
+
+/// Opens the HTTP port. It serves until shutdown.
+pub async fn open(
+    address: SocketAddr,
+    pools: Vec<Pool>,
+    tasks: &Tasks,
+) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen for HTTP at {address}"))?;
+    let address = listener.local_addr()?;
+    info!(%address, "listening for HTTP");
+    let routes = routes(pools).into_make_service_with_connect_info::<SocketAddr>();
+    let stopping = tasks.ending(Stage::Doors);
+    tasks.spawn(Stage::Doors, "http", async move {
+        let stopped = stopping.clone().cancelled_owned();
+        tokio::select! {
+            served = axum::serve(listener, routes).with_graceful_shutdown(stopped) => Ok(served?),
+            // A client that keeps its connection open is not waited for.
+            () = async {
+                stopping.cancelled().await;
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            } => Ok(()),
+        }
+    });
+    Ok(address)
+}
+
+fn routes(pools: Vec<Pool>) -> Router {
+    Router::new()
+        .route("/", get(dashboard::page))
+        .route("/style.css", get(dashboard::style))
+        .route("/favicon.ico", get(dashboard::icon))
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/blocknotify", post(block_notify))
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/metrics", get(metrics))
+        .fallback(not_found)
+        .with_state(pools)
+}
+
+async fn status(State(pools): State<Vec<Pool>>) -> Response {
+    match Status::of(&pools).await {
+        Ok(status) => Json(status).into_response(),
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// Answers that the store could not be read.
+pub(crate) fn unavailable(error: &anyhow::Error) -> Response {
+    tracing::warn!(error = format!("{error:#}"), "a request could not be answered");
+    problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store cannot be read")
+}
+
+/// For the daemon's `blocknotify`: look for a new block now.
+async fn block_notify(
+    State(pools): State<Vec<Pool>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+) -> Response {
+    if !peer.ip().to_canonical().is_loopback() {
+        let message = "only the daemon beside the pool may call this";
+        return problem(StatusCode::FORBIDDEN, "forbidden", message);
+    }
+    for pool in &pools {
+        pool.daemons.poke();
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
+async fn metrics(State(pools): State<Vec<Pool>>) -> Response {
+    let mut text = String::new();
+    for pool in &pools {
+        if let Err(error) = status::refresh_gauges(pool).await {
+            return unavailable(&error);
+        }
+        // Each pool's text ends with the marker that only the last one may have.
+        text = text.trim_end_matches("# EOF\n").to_owned() + &pool.metrics.text();
+    }
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+async fn not_found() -> Response {
+    problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
+}
+
+fn problem(status: StatusCode, code: &'static str, message: &str) -> Response {
+    let error = ErrorBody { code, message: message.to_owned() };
+    (status, Json(Error { error })).into_response()
+}

@@ -1,0 +1,88 @@
+//! `/health`: each component and what to do about it. `/ready`: whether miners get work.
+
+use axum::{Json, extract::State, http::StatusCode, response::{IntoResponse, Response}};
+use serde::Serialize;
+
+use crate::{pool::Pool, template_feed::Newest};
+
+#[derive(Debug, Serialize)]
+struct Health {
+    status: &'static str,
+    components: Vec<Component>,
+    recommendations: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Component {
+    pool: String,
+    name: String,
+    healthy: bool,
+    detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Ready {
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+pub(super) async fn health(State(pools): State<Vec<Pool>>) -> Response {
+    let mut health = Health { status: "healthy", components: vec![], recommendations: vec![] };
+    for pool in &pools {
+        health.look_at(pool).await;
+    }
+    let well = health.components.iter().all(|component| component.healthy);
+    let works = pools.iter().all(|pool| why_not_ready(pool).is_none());
+    let (status, word) = match (well, works) {
+        (true, true) => (StatusCode::OK, "healthy"),
+        (false, true) => (StatusCode::OK, "degraded"),
+        (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+    };
+    health.status = word;
+    (status, Json(health)).into_response()
+}
+
+pub(super) async fn ready(State(pools): State<Vec<Pool>>) -> Response {
+    let reason = pools.iter().find_map(why_not_ready);
+    let status =
+        if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Ready { ready: reason.is_none(), reason })).into_response()
+}
+
+/// Why miners get no work, if they get none.
+fn why_not_ready(pool: &Pool) -> Option<String> {
+    match &*pool.newest.borrow() {
+        Newest::Offer(_) => None,
+        Newest::Nothing(reason) => Some(format!("pool {}: {reason}", pool.name)),
+    }
+}
+
+impl Health {
+    async fn look_at(&mut self, pool: &Pool) {
+        for daemon in pool.daemons.health() {
+            let detail = match &daemon.fit {
+                Ok(()) => format!("at height {}", daemon.height.unwrap_or_default()),
+                Err(reason) => reason.clone(),
+            };
+            let advice = "see that it runs, is synced and is on the right network";
+            self.note(pool, &format!("daemon {}", daemon.name), daemon.fit.is_ok(), detail, advice);
+        }
+        let stored = pool.store.ping().await;
+        let detail =
+            stored.as_ref().map_or_else(ToString::to_string, |()| "answers".to_owned());
+        let advice = "see that the disk is neither full nor read-only";
+        self.note(pool, "store", stored.is_ok(), detail, advice);
+        let reason = why_not_ready(pool);
+        let detail = reason.clone().unwrap_or_else(|| "miners have work".into());
+        self.note(pool, "work", reason.is_none(), detail, "mend what the daemons say");
+    }
+
+    fn note(&mut self, pool: &Pool, name: &str, healthy: bool, detail: String, advice: &str) {
+        if !healthy {
+            self.recommendations.push(format!("{name}: {detail}: {advice}"));
+        }
+        let name = name.to_owned();
+        self.components.push(Component { pool: pool.name.clone(), name, healthy, detail });
+    }
+}

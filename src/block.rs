@@ -1,0 +1,168 @@
+//! A block the pool solved: submitted first, then recorded, then followed until its coinbase can be
+//! spent or it is orphaned.
+//!
+//! Nothing stands between [`Blocks::submit`] and the daemons: the block is complete when it comes
+//! here, and the store is told afterwards, as often as it takes.
+
+use std::{sync::Arc, time::Duration};
+
+use mining::{Amount, block::BlockState, share::Solved};
+use pow::Hash;
+use store::{Block, BlockChange, BlockError, NewBlock, PoolId, Store, WorkerName};
+use tracing::{error, info, warn};
+
+use crate::{
+    daemon::{Daemons, Verdict},
+    metrics::Metrics,
+    tasks::{Stage, Tasks},
+};
+
+/// How often the chain is asked what became of blocks.
+const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+/// How often a store that is down is tried again.
+const RECORD_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// A solved block and who solved it.
+#[derive(Debug)]
+pub struct Found {
+    /// The block.
+    pub solved: Solved,
+    /// Its height.
+    pub height: u32,
+    /// What its coinbase pays out.
+    pub reward: Amount,
+    /// Who solved it.
+    pub worker: WorkerName,
+    /// When, in milliseconds since 1970.
+    pub time_ms: i64,
+}
+
+/// Where solved blocks go. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    daemons: Daemons,
+    store: Store,
+    pool: PoolId,
+    maturity: u32,
+    metrics: Arc<Metrics>,
+    tasks: Tasks,
+}
+
+impl Blocks {
+    /// Follows the blocks that are in the store already, and those that will come.
+    pub fn start(
+        daemons: Daemons,
+        store: Store,
+        pool: PoolId,
+        maturity: u32,
+        metrics: Arc<Metrics>,
+        tasks: &Tasks,
+    ) -> Self {
+        let blocks = Self { daemons, store, pool, maturity, metrics, tasks: tasks.clone() };
+        let following = blocks.clone();
+        tasks.spawn(Stage::Books, "blocks", following.follow());
+        blocks
+    }
+
+    /// Sends a block to all daemons at once and returns at once.
+    pub fn submit(&self, found: Found) {
+        let id = found.solved.id;
+        let mut submission = self.daemons.submit(found.solved.hex.as_str().into(), id);
+        self.metrics.blocks.inc();
+        let blocks = self.clone();
+        let stopping = self.tasks.ending(Stage::Books);
+        self.tasks.spawn(Stage::Books, "block", async move {
+            info!(height = found.height, hash = %id, worker = %found.worker, "block solved");
+            blocks.record(&found).await;
+            // A daemon may be away for hours; the block's file outlives this process.
+            let verdicts = stopping.run_until_cancelled(submission.accepted()).await;
+            if let Some(Err(verdicts)) = verdicts
+                && let Some(reason) = rejected_by_all(verdicts)
+            {
+                let state = BlockState::Orphaned;
+                blocks.change(id, BlockChange { state, confirmations: 0, verdict: Some(reason) }).await;
+            }
+            Ok(())
+        });
+    }
+
+    /// Writes a block down, however long the store is away; only the end of the process ends it,
+    /// and then the block's file is still there.
+    async fn record(&self, found: &Found) {
+        let header = &found.solved.header;
+        let number = |at: usize| {
+            u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes were taken"))
+        };
+        let block = NewBlock {
+            hash: found.solved.id,
+            height: found.height,
+            worker: found.worker.clone(),
+            bits: number(72),
+            time: number(68),
+            found_ms: found.time_ms,
+            reward: found.reward,
+            coinbase: Some(found.solved.coinbase_id),
+        };
+        let stopping = self.tasks.ending(Stage::Books);
+        while let Err(error) = self.store.record_block(self.pool, &block).await {
+            error!(%error, hash = %block.hash, "block not recorded yet");
+            let pause = tokio::time::sleep(RECORD_AGAIN_AFTER);
+            if stopping.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn change(&self, hash: Hash, change: BlockChange) {
+        match self.store.change_block(self.pool, hash, &change).await {
+            Ok(before) if before != change.state => {
+                info!(%hash, from = before.name(), to = change.state.name(), "block");
+            }
+            Ok(_) => {}
+            Err(error @ BlockError::Illegal { .. }) => error!(%hash, %error, "look at this block"),
+            // The follower finds the block still open and comes here again.
+            Err(error) => warn!(%hash, %error, "state of the block not recorded yet"),
+        }
+    }
+
+    async fn follow(self) -> anyhow::Result<()> {
+        let stopping = self.tasks.ending(Stage::Books);
+        while stopping.run_until_cancelled(tokio::time::sleep(FOLLOW_EVERY)).await.is_some() {
+            match self.store.open_blocks(self.pool).await {
+                Ok(open) => {
+                    for block in open {
+                        if stopping.run_until_cancelled(self.look_at(&block)).await.is_none() {
+                            return Ok(());
+                        }
+                    }
+                }
+                Err(error) => warn!(%error, "open blocks cannot be read"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at(&self, block: &Block) {
+        // Not knowing a block is no proof that it is orphaned: the daemon may be behind.
+        let Ok(Some(status)) = self.daemons.block_status(block.found.hash).await else { return };
+        let state = BlockState::of_confirmations(status.confirmations, self.maturity);
+        let confirmations = u32::try_from(status.confirmations.max(0)).unwrap_or(u32::MAX);
+        if (state, confirmations) == (block.state, block.confirmations) {
+            return;
+        }
+        self.change(block.found.hash, BlockChange { state, confirmations, verdict: None }).await;
+        if state == BlockState::Mature {
+            self.daemons.forget(block.found.hash).await;
+        }
+    }
+}
+
+/// The first reason, if every daemon found the block invalid.
+fn rejected_by_all(verdicts: Vec<(usize, Verdict)>) -> Option<String> {
+    let mut reasons = verdicts.into_iter().map(|(_, verdict)| match verdict {
+        Verdict::Rejected(reason) => Some(reason),
+        _ => None,
+    });
+    let first = reasons.next()??;
+    reasons.all(|reason| reason.is_some()).then_some(first)
+}

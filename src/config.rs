@@ -1,0 +1,181 @@
+//! The settings: defaults, then the file, then the environment, then flags; and where each came
+//! from.
+//!
+//! Each section's keys are plain fields with a default. An unknown key is an error that names it
+//! and the nearest known one. `adit config` prints what is in force, secrets as `***`.
+
+mod layers;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use mining::{Network, coinbase};
+use serde::{Deserialize, Serialize};
+
+pub use layers::{BadConfig, Layers, Source};
+
+/// Everything an `adit.toml` can say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The directory of the database and of blocks on their way.
+    pub data: PathBuf,
+    /// What is logged.
+    pub log: Log,
+    /// Status page, API and metrics.
+    pub http: Http,
+    /// The pools of this process; one for each coin.
+    pub pool: Vec<Pool>,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A level, or `target=level` with commas between.
+    pub filter: String,
+    /// Lines for people, or JSON.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Where to listen. Nothing beyond loopback unless asked for.
+    pub listen: SocketAddr,
+}
+
+/// `[[pool]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pool {
+    /// The pool's name in the database, the API and logs.
+    pub name: String,
+    /// The coin.
+    pub coin: String,
+    /// The coin's network.
+    pub network: Network,
+    /// Who is paid by the blocks. Required.
+    pub payout_address: String,
+    /// What block explorers know the pool by; at most 38 bytes.
+    pub coinbase_tag: String,
+    /// The bytes of extranonce2, 2 to 8.
+    pub extranonce2_size: usize,
+    /// The version bits that miners may roll, as eight hexadecimal digits.
+    pub version_mask: String,
+    /// Unchanged work is offered again after so many seconds.
+    pub refresh_s: u64,
+    /// What becomes of shares.
+    pub shares: Shares,
+    /// The nodes, the preferred one first.
+    pub daemon: Vec<crate::daemon::Config>,
+    /// The ports for miners.
+    pub listener: Vec<Listener>,
+}
+
+/// `[pool.shares]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shares {
+    /// Single shares are kept so many days; after that, their sums by minute.
+    pub keep_days: u32,
+    /// Sums by minute are made every so many seconds.
+    pub roll_up_s: u64,
+}
+
+/// `[[pool.listener]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listener {
+    /// Where to listen. Nothing beyond loopback unless asked for.
+    pub listen: SocketAddr,
+    /// The difficulty of a miner nothing is known of.
+    pub start_difficulty: f64,
+    /// The easiest difficulty.
+    pub min_difficulty: f64,
+    /// The hardest difficulty.
+    pub max_difficulty: f64,
+    /// The time between two shares of a miner that vardiff aims at, in seconds.
+    pub share_time_s: u64,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections from one address, or one /64 of IPv6.
+    pub connections_per_address_max: usize,
+    /// A connection must have authorized a worker after so many seconds.
+    pub handshake_s: u64,
+    /// A miner that is silent for so many seconds is gone.
+    pub idle_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "adit-data".into(),
+            log: Log::default(),
+            http: Http::default(),
+            pool: Vec::new(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 3334)) }
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            name: "main".into(),
+            coin: "bitcoin".into(),
+            network: Network::Main,
+            payout_address: String::new(),
+            coinbase_tag: "/adit/".into(),
+            extranonce2_size: coinbase::EXTRANONCE2_SIZE_MAX,
+            version_mask: "1fffe000".into(),
+            refresh_s: 30,
+            shares: Shares::default(),
+            daemon: vec![crate::daemon::Config::default()],
+            listener: vec![Listener::default()],
+        }
+    }
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self { keep_days: 30, roll_up_s: 60 }
+    }
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3333)),
+            start_difficulty: 1024.0,
+            min_difficulty: 0.000_001,
+            max_difficulty: 1_073_741_824.0,
+            share_time_s: 15,
+            connections_max: 10_000,
+            connections_per_address_max: 1_024,
+            handshake_s: 10,
+            idle_s: 600,
+        }
+    }
+}

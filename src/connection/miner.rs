@@ -1,0 +1,294 @@
+//! An authorized miner: its workers, its jobs, its difficulty and its shares on their way.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
+
+use mining::{
+    Difficulty, Job,
+    jobs::Jobs,
+    share::{Reject, Rules, Submission, validate},
+    username::Username,
+    vardiff::Vardiff,
+};
+use pow::Hash;
+use tokio::{sync::mpsc, time::Instant};
+use wire::sv1::{
+    Id, JobId, OwnedId, Submit,
+    reply::{self, ErrorReply},
+};
+
+use super::{
+    Context,
+    session::{Handled, Subscription},
+};
+use crate::{
+    block::Found,
+    clock,
+    sessions,
+    share_log::{Committed, Entry, Outcome, ShareRecord, WorkerName},
+    template_feed::{Newest, Offer},
+};
+
+/// Workers of one connection; a proxy with more opens another.
+const WORKERS_MAX: usize = 128;
+
+/// The share was good, but could not be written down: the miner should send it again.
+const NOT_STORED: ErrorReply<'_> = ErrorReply { code: 20, text: "Share not stored, try again" };
+const UNAUTHORIZED: ErrorReply<'_> = ErrorReply { code: 24, text: "Unauthorized worker" };
+
+pub(super) struct Miner {
+    context: Arc<Context>,
+    replies: mpsc::Sender<Committed>,
+    subscription: Subscription,
+    workers: Vec<Worker>,
+    jobs: Jobs,
+    vardiff: Vardiff,
+    /// What the miner was told last.
+    told: Option<Difficulty>,
+    pending: VecDeque<Pending>,
+    next_tag: u64,
+    started: Instant,
+}
+
+struct Worker {
+    /// The name as the miner writes it.
+    user: String,
+    name: Arc<WorkerName>,
+    entry: sessions::Entry,
+}
+
+/// A share that waits for its commit.
+struct Pending {
+    tag: u64,
+    id: OwnedId,
+    hash: Hash,
+    worker: usize,
+}
+
+impl Miner {
+    pub(super) fn new(
+        context: Arc<Context>,
+        replies: mpsc::Sender<Committed>,
+        subscription: Subscription,
+        suggested: Option<Difficulty>,
+    ) -> Self {
+        let start = suggested.unwrap_or(context.rules.start_difficulty);
+        let vardiff = Vardiff::new(context.rules.vardiff, start, 0);
+        Self {
+            context,
+            replies,
+            subscription,
+            workers: Vec::new(),
+            jobs: Jobs::default(),
+            vardiff,
+            told: None,
+            pending: VecDeque::new(),
+            next_tag: 0,
+            started: Instant::now(),
+        }
+    }
+
+    /// Adds a worker; false if there are too many. The same name again changes nothing.
+    pub(super) fn add_worker(&mut self, user: &str, entry: sessions::Entry) -> bool {
+        if self.workers.iter().any(|worker| worker.user == user) {
+            return true;
+        }
+        if self.workers.len() >= WORKERS_MAX {
+            return false;
+        }
+        if let Some(told) = self.told {
+            entry.set_difficulty(told);
+        }
+        let name = Arc::new(WorkerName {
+            address: entry.worker.address.to_string(),
+            name: entry.worker.worker.clone(),
+        });
+        self.workers.push(Worker { user: user.to_owned(), name, entry });
+        true
+    }
+
+    pub(super) fn first_worker(&self) -> &Username {
+        &self.workers[0].entry.worker
+    }
+
+    pub(super) fn agent(&self) -> &str {
+        &self.subscription.agent
+    }
+
+    pub(super) fn extranonce1(&self) -> [u8; 4] {
+        self.subscription.prefix.bytes()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Sends the job that everyone of its class gets.
+    pub(super) fn offer(&mut self, offer: &Offer, out: &mut Vec<u8>) {
+        // The first job is always a clean one.
+        let clean = offer.clean || self.jobs.newest().is_none();
+        self.send_job(offer, offer.job_id, clean, out);
+    }
+
+    /// Sends a job of its own on the newest template: other work, since its salt differs, because
+    /// firmware applies a difficulty only to jobs that follow it.
+    fn offer_own(&mut self, out: &mut Vec<u8>) {
+        let newest = self.context.newest.borrow().clone();
+        if let Newest::Offer(offer) = newest {
+            let clean = self.jobs.newest().is_none_or(|job| job.shared.tip != offer.tip);
+            self.send_job(&offer, self.context.job_ids.next(), clean, out);
+        }
+    }
+
+    fn send_job(&mut self, offer: &Offer, id: u32, clean: bool, out: &mut Vec<u8>) {
+        let class = offer.for_class(self.subscription.class);
+        let job = Job::new(id, Arc::clone(&class.shared), self.vardiff.current());
+        if self.told != Some(job.difficulty) {
+            self.told = Some(job.difficulty);
+            let difficulty = wire::sv1::Difficulty::new(job.difficulty.to_f64())
+                .expect("a difficulty is above zero and finite");
+            reply::set_difficulty(out, difficulty);
+            for worker in &self.workers {
+                worker.entry.set_difficulty(job.difficulty);
+            }
+        }
+        class.notify.write(out, JobId(id), id.to_be_bytes(), clean);
+        self.context.metrics.jobs_sent.inc();
+        self.jobs.push(job);
+    }
+
+    /// The miner asks for a difficulty.
+    pub(super) fn suggest(&mut self, wanted: Difficulty, out: &mut Vec<u8>) {
+        if self.vardiff.suggest(wanted, self.now_ms()).is_some() {
+            self.offer_own(out);
+        }
+    }
+
+    /// Lets vardiff see that time goes by.
+    pub(super) fn tick(&mut self, out: &mut Vec<u8>) {
+        if self.vardiff.tick(self.now_ms()).is_some() {
+            self.offer_own(out);
+        }
+    }
+
+    /// Judges a share: a block goes to the daemons first, a good share to the log, and what is
+    /// refused is answered at once.
+    pub(super) fn submit(
+        &mut self,
+        submit: &Submit<'_>,
+        id: Id<'_>,
+        version_mask: u32,
+        out: &mut Vec<u8>,
+    ) -> Handled {
+        let Some(index) = self.workers.iter().position(|worker| worker.user == submit.worker)
+        else {
+            reply::reject(out, id, &UNAUTHORIZED);
+            return Handled::Done;
+        };
+        let job = submit.job_id.and_then(|JobId(id)| self.jobs.get(id));
+        let Some(job) = job else {
+            return self.refuse(Reject::UnknownJob, index, id, out);
+        };
+        let submission = Submission {
+            extranonce2: submit.extranonce2.as_bytes(),
+            ntime: submit.ntime,
+            nonce: submit.nonce,
+            version_bits: submit.version_bits,
+        };
+        let tip = match &*self.context.newest.borrow() {
+            Newest::Offer(offer) => offer.tip,
+            // Nothing newer is known: what was sent last still counts.
+            Newest::Nothing(_) => job.shared.tip,
+        };
+        let now_ms = clock::now_ms();
+        let rules = Rules {
+            prefix: &self.subscription.prefix,
+            extranonce2_size: self.context.rules.extranonce2_size,
+            version_mask,
+            tip,
+            now: u32::try_from(now_ms / 1000).unwrap_or(u32::MAX),
+            seen: &self.context.seen,
+        };
+        let verdict = validate(job, &submission, &rules);
+        let worker = &self.workers[index];
+        if let Some(solved) = verdict.block {
+            let template = &job.shared.template;
+            self.context.blocks.submit(Found {
+                solved,
+                height: template.height,
+                reward: template.value,
+                worker: Arc::clone(&worker.name),
+                time_ms: now_ms,
+            });
+        }
+        let share = match verdict.share {
+            Ok(share) => share,
+            Err(reject) => return self.refuse(reject, index, id, out),
+        };
+        worker.entry.last_share_ms.store(now_ms, Ordering::Relaxed);
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        let entry = Entry {
+            share: ShareRecord {
+                hash: share.hash(),
+                work: share.work(),
+                height: share.height(),
+                time_ms: now_ms,
+            },
+            worker: Arc::clone(&worker.name),
+            tag,
+            reply: self.replies.clone(),
+        };
+        let difficulty = job.difficulty;
+        self.pending.push_back(Pending {
+            tag,
+            id: id.to_owned(),
+            hash: share.hash(),
+            worker: index,
+        });
+        if self.vardiff.share(difficulty, self.now_ms()).is_some() {
+            self.offer_own(out);
+        }
+        Handled::Share(entry)
+    }
+
+    /// Answers a share after its commit.
+    pub(super) fn answer(&mut self, committed: Committed, out: &mut Vec<u8>) {
+        let Some(at) = self.pending.iter().position(|pending| pending.tag == committed.tag) else {
+            return;
+        };
+        let pending = self.pending.remove(at).expect("the position was just found");
+        let id = pending.id.as_id();
+        let session = &self.workers[pending.worker].entry;
+        match committed.outcome {
+            Outcome::Accepted => {
+                session.accepted.fetch_add(1, Ordering::Relaxed);
+                self.context.metrics.accepted.inc();
+                reply::boolean(out, id, true);
+            }
+            Outcome::Duplicate => {
+                self.refuse(Reject::Duplicate, pending.worker, id, out);
+            }
+            Outcome::Failed => {
+                // Forgotten, so that the same share is welcome again.
+                self.context.seen.remove(&pending.hash);
+                self.context.metrics.not_stored.inc();
+                reply::reject(out, id, &NOT_STORED);
+            }
+        }
+    }
+
+    fn refuse(&self, reject: Reject, worker: usize, id: Id<'_>, out: &mut Vec<u8>) -> Handled {
+        self.workers[worker].entry.rejected.fetch_add(1, Ordering::Relaxed);
+        self.context.metrics.rejected(reject).inc();
+        let text = reject.to_string();
+        reply::reject(out, id, &ErrorReply { code: reject.code(), text: &text });
+        Handled::Done
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}

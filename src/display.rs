@@ -1,0 +1,105 @@
+//! Numbers as people read them. Floats are allowed here: nothing that is shown comes back.
+
+/// A whole number for a chart or a page.
+pub fn to_f64(number: u128) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "for people to look at")]
+    let number = number as f64;
+    number
+}
+
+/// A hashrate with its prefix: `12.3 TH/s`.
+pub fn hashrate(hashes_per_second: f64) -> String {
+    with_prefix(hashes_per_second, "H/s")
+}
+
+/// A number with a metric prefix and three significant digits.
+pub fn with_prefix(number: f64, unit: &str) -> String {
+    const PREFIXES: [&str; 8] = ["", "k", "M", "G", "T", "P", "E", "Z"];
+    let mut rest = number;
+    let mut prefixes = PREFIXES.into_iter();
+    let mut prefix = prefixes.next().unwrap_or_default();
+    while rest >= 999.5 {
+        let Some(next) = prefixes.next() else { break };
+        prefix = next;
+        rest /= 1000.0;
+    }
+    let digits = match rest {
+        r if r >= 99.95 || r == 0.0 => 0,
+        r if r >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{rest:.digits$} {prefix}{unit}").trim_end().to_owned()
+}
+
+/// A difficulty: short, whatever its size.
+pub fn difficulty(difficulty: f64) -> String {
+    if difficulty >= 1000.0 {
+        with_prefix(difficulty, "")
+    } else if difficulty >= 0.01 {
+        let text = format!("{difficulty:.3}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        format!("{difficulty:.2e}")
+    }
+}
+
+/// Money in coins, from a text of smallest units: `50.00000000`.
+pub fn coins(units: &str, decimals: u8) -> String {
+    let decimals = usize::from(decimals);
+    let padded = format!("{units:0>width$}", width = decimals + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - decimals);
+    format!("{whole}.{fraction}")
+}
+
+/// Milliseconds since 1970 as RFC 3339 in UTC, to the second.
+pub fn time(ms: i64) -> String {
+    let seconds = ms.div_euclid(1000);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of a number of days since 1970, in the Gregorian calendar: years are counted
+/// from March, so that the leap day is a year's last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!(hashrate(0.0), "0 H/s");
+        assert_eq!(hashrate(1.5), "1.50 H/s");
+        assert_eq!(hashrate(12_345_678.0), "12.3 MH/s");
+        assert_eq!(hashrate(999_600.0), "1.00 MH/s");
+        assert_eq!(hashrate(1e30), "1000000000 ZH/s");
+        assert_eq!(difficulty(0.000_15), "1.50e-4");
+        assert_eq!(difficulty(0.25), "0.25");
+        assert_eq!(difficulty(1024.0), "1.02 k");
+        assert_eq!(coins("5000000000", 8), "50.00000000");
+        assert_eq!(coins("7", 8), "0.00000007");
+    }
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(951_782_399_999), "2000-02-28T23:59:59Z");
+        assert_eq!(time(951_782_400_000), "2000-02-29T00:00:00Z");
+        assert_eq!(time(1_700_000_000_000), "2023-11-14T22:13:20Z");
+        assert_eq!(time(4_107_542_400_000), "2100-03-01T00:00:00Z");
+        assert_eq!(time(-1), "1969-12-31T23:59:59Z");
+    }
+}

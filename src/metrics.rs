@@ -1,0 +1,110 @@
+//! What is counted, in Prometheus' text form at `/metrics`. Labels are few and fixed: nothing a
+//! miner types becomes one.
+
+use std::sync::atomic::AtomicU64;
+
+use mining::share::Reject;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+
+/// The counters of one pool.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Miners connected.
+    pub connections: Gauge,
+    /// Connections refused for a limit.
+    pub turned_away: Counter,
+    /// Lines that made no sense.
+    pub malformed: Counter,
+    /// Jobs sent.
+    pub jobs_sent: Counter,
+    /// Shares accepted and written down.
+    pub accepted: Counter,
+    /// Good shares that could not be written down.
+    pub not_stored: Counter,
+    /// Blocks solved.
+    pub blocks: Counter,
+    /// The height that is mined.
+    pub height: Gauge,
+    /// The age of the newest template, in seconds.
+    pub template_age: Gauge<f64, AtomicU64>,
+    /// Work per second over ten minutes.
+    pub hashrate: Gauge<f64, AtomicU64>,
+    rejected: [Counter; Reject::ALL.len()],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+impl Metrics {
+    /// All at zero, for the pool of this coin.
+    pub fn new(pool: &str, coin: &str) -> Self {
+        let labels = [("pool", pool), ("coin", coin)]
+            .map(|(name, value)| (name.to_owned().into(), value.to_owned().into()));
+        let mut registry = Registry::with_prefix_and_labels("adit", labels.into_iter());
+        let r = &mut registry;
+        let connections = registered(r, "connections", "Miners connected");
+        let turned_away = registered(r, "connections_refused", "Connections over a limit");
+        let malformed = registered(r, "lines_malformed", "Lines that made no sense");
+        let jobs_sent = registered(r, "jobs_sent", "Jobs sent to miners");
+        let accepted = registered(r, "shares_accepted", "Shares accepted and stored");
+        let not_stored = registered(r, "shares_not_stored", "Good shares the store did not take");
+        let blocks = registered(r, "blocks_solved", "Blocks solved");
+        let height = registered(r, "template_height", "Height of the block being mined");
+        let template_age = Gauge::default();
+        r.register_with_unit(
+            "template_age",
+            "Age of the newest template",
+            Unit::Seconds,
+            template_age.clone(),
+        );
+        let hashrate =
+            registered(r, "hashrate_hashes_per_second", "Work per second over ten minutes");
+        let family: Family<Reason, Counter> =
+            registered(r, "shares_rejected", "Shares refused, by reason");
+        let rejected = Reject::ALL
+            .map(|reject| family.get_or_create(&Reason { reason: reject.name() }).clone());
+        Self {
+            registry,
+            connections,
+            turned_away,
+            malformed,
+            jobs_sent,
+            accepted,
+            not_stored,
+            blocks,
+            height,
+            template_age,
+            hashrate,
+            rejected,
+        }
+    }
+
+    /// The counter of shares refused for this reason.
+    pub fn rejected(&self, reject: Reject) -> &Counter {
+        let index = Reject::ALL.iter().position(|other| *other == reject);
+        &self.rejected[index.expect("ALL holds every reason")]
+    }
+
+    /// All of it in Prometheus' text form.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string cannot fail");
+        text
+    }
+}
+
+fn registered<M>(registry: &mut Registry, name: &str, help: &str) -> M
+where
+    M: Clone + Default + prometheus_client::registry::Metric,
+{
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}

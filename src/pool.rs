@@ -1,0 +1,285 @@
+//! One pool, wired: daemons, templates, share log, blocks, listeners. Read this to know what feeds
+//! what.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use mining::{
+    Address, Coin, Difficulty, Network, coinbase::Payees, extranonce::Allocator, seen::Seen,
+    vardiff,
+};
+use store::{PoolId, Store};
+use tokio::sync::watch;
+
+use crate::{
+    block::Blocks,
+    config::{self, BadConfig},
+    connection::{Context, Rules},
+    daemon::{self, Daemons},
+    listener,
+    metrics::Metrics,
+    sessions::Sessions,
+    share_log::{self, ShareLog},
+    subcommand::config::Check,
+    tasks::{Stage, Tasks},
+    template_feed::{self, JobIds, Newest, Recipe},
+};
+
+/// Extranonces leased at a time: enough for a storm of reconnects, and 4,096 leases go by before
+/// the first one comes up again.
+const LEASE: u32 = 1 << 20;
+/// How often the lease is looked at.
+const LEASE_CHECK: Duration = Duration::from_secs(1);
+/// The longest tag that leaves room in every coinbase.
+const TAG_MAX: usize = 38;
+
+/// A running pool, as the API sees it.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// The coin.
+    pub coin: &'static Coin,
+    /// The coin's network.
+    pub network: Network,
+    /// Its key in the store.
+    pub id: PoolId,
+    /// The store.
+    pub store: Store,
+    /// The nodes.
+    pub daemons: Daemons,
+    /// The newest work.
+    pub newest: watch::Receiver<Newest>,
+    /// Who is connected.
+    pub sessions: Sessions,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Accepted shares on their way to the store.
+    pub share_log: ShareLog,
+    /// Where miners connect.
+    pub listening: Vec<SocketAddr>,
+}
+
+/// Settings that make sense: parsed and checked before anything is started.
+struct Plan {
+    coin: &'static Coin,
+    recipe: Recipe,
+    version_mask: u32,
+}
+
+impl Plan {
+    fn new(settings: &config::Pool) -> Result<Self, BadConfig> {
+        let bad = |text: String| BadConfig::Value(format!("pool {:?}: {text}", settings.name));
+        let coin: &'static Coin = settings.coin.parse().map_err(|error| bad(format!("{error}")))?;
+        if coin.on(settings.network).is_none() {
+            return Err(bad(format!("{} has no network {}", coin.name, settings.network)));
+        }
+        let address = Address::parse(coin, settings.network, &settings.payout_address)
+            .map_err(|error| bad(format!("payout_address: {error}")))?;
+        let tag = settings.coinbase_tag.as_bytes();
+        if tag.len() > TAG_MAX || !settings.coinbase_tag.chars().all(|c| c == ' ' || c.is_ascii_graphic())
+        {
+            return Err(bad(format!("coinbase_tag: at most {TAG_MAX} printable ASCII characters")));
+        }
+        let version_mask = wire::hex::u32_padded(&settings.version_mask)
+            .ok_or_else(|| bad("version_mask: eight hexadecimal digits".into()))?;
+        let sizes = mining::coinbase::EXTRANONCE2_SIZE_MIN..=mining::coinbase::EXTRANONCE2_SIZE_MAX;
+        if !sizes.contains(&settings.extranonce2_size) {
+            return Err(bad("extranonce2_size: 2 to 8".into()));
+        }
+        if settings.refresh_s == 0 {
+            return Err(bad("refresh_s: at least 1".into()));
+        }
+        for listener in &settings.listener {
+            rules(listener, settings, version_mask).map_err(bad)?;
+        }
+        let recipe = Recipe {
+            tag: tag.to_vec(),
+            payees: Payees { outputs: Vec::new(), keeper: address.script().to_vec() },
+            extranonce2_size: settings.extranonce2_size,
+            algorithm: coin.algorithm,
+            refresh: Duration::from_secs(settings.refresh_s),
+        };
+        Ok(Self { coin, recipe, version_mask })
+    }
+}
+
+/// What a listener allows, from its settings.
+fn rules(
+    listener: &config::Listener,
+    settings: &config::Pool,
+    version_mask: u32,
+) -> Result<Rules, String> {
+    let difficulty = |name: &str, number: f64| {
+        Difficulty::from_f64(number).ok_or_else(|| format!("{name}: a number above zero"))
+    };
+    let min = difficulty("min_difficulty", listener.min_difficulty)?;
+    let max = difficulty("max_difficulty", listener.max_difficulty)?;
+    let start_difficulty = difficulty("start_difficulty", listener.start_difficulty)?;
+    if min > max || start_difficulty < min || start_difficulty > max {
+        return Err("min_difficulty <= start_difficulty <= max_difficulty must hold".into());
+    }
+    for (name, value) in [
+        ("share_time_s", listener.share_time_s),
+        ("handshake_s", listener.handshake_s),
+        ("idle_s", listener.idle_s),
+    ] {
+        if value == 0 || value > 86_400 {
+            return Err(format!("{name}: 1 to 86400"));
+        }
+    }
+    Ok(Rules {
+        vardiff: vardiff::Limits { min, max, share_time_ms: listener.share_time_s * 1000 },
+        start_difficulty,
+        extranonce2_size: settings.extranonce2_size,
+        version_mask,
+        handshake: Duration::from_secs(listener.handshake_s),
+        idle: Duration::from_secs(listener.idle_s),
+    })
+}
+
+/// Opens the database of the process.
+pub async fn open_store(data: &Path) -> anyhow::Result<Store> {
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("cannot make the directory {}", data.display()))?;
+    let path = data.join("adit.db");
+    Store::open(&format!("sqlite:{}", path.display()))
+        .await
+        .with_context(|| format!("cannot open the database {}", path.display()))
+}
+
+/// Starts a pool. Its tasks end with `tasks`.
+pub async fn start(
+    settings: &config::Pool,
+    data: &Path,
+    store: &Store,
+    tasks: &Tasks,
+) -> anyhow::Result<Pool> {
+    let plan = Plan::new(settings)?;
+    let coin = plan.coin;
+    let metrics = Arc::new(Metrics::new(&settings.name, coin.name));
+    let id = store.pool(&settings.name, coin.name, &settings.network.to_string()).await?;
+
+    // template: daemons -> templates -> jobs
+    let kept_blocks = data.join("blocks").join(&settings.name);
+    let (daemons, templates) =
+        daemon::start(settings.daemon.clone(), coin, settings.network, kept_blocks, tasks)?;
+    let job_ids = JobIds::new();
+    let newest = template_feed::follow(templates, plan.recipe, job_ids.clone(), tasks);
+
+    // share: connections -> share log -> store; blocks -> daemons
+    let seen = Arc::new(Seen::default());
+    let log = share_log::Config {
+        keep_days: settings.shares.keep_days,
+        roll_up: Duration::from_secs(settings.shares.roll_up_s.max(1)),
+        ..share_log::Config::default()
+    };
+    let share_log = share_log::start(store.clone(), id, log, tasks);
+    let blocks = Blocks::start(
+        daemons.clone(),
+        store.clone(),
+        id,
+        coin.maturity,
+        Arc::clone(&metrics),
+        tasks,
+    );
+    let prefixes = lease_extranonces(store.clone(), id, tasks).await?;
+    let sessions = Sessions::default();
+
+    let mut listening = Vec::new();
+    for listener in &settings.listener {
+        let context = Arc::new(Context {
+            coin,
+            network: settings.network,
+            newest: newest.clone(),
+            job_ids: job_ids.clone(),
+            prefixes: prefixes.clone(),
+            seen: Arc::clone(&seen),
+            share_log: share_log.clone(),
+            blocks: blocks.clone(),
+            sessions: sessions.clone(),
+            metrics: Arc::clone(&metrics),
+            rules: rules(listener, settings, plan.version_mask).map_err(BadConfig::Value)?,
+        });
+        let limits = listener::Limits {
+            connections: listener.connections_max,
+            per_address: listener.connections_per_address_max,
+        };
+        listening.push(listener::open(listener.listen, limits, context, tasks).await?);
+    }
+    ensure!(!listening.is_empty(), BadConfig::Value("a pool needs a listener".into()));
+    Ok(Pool {
+        name: settings.name.clone(),
+        coin,
+        network: settings.network,
+        id,
+        store: store.clone(),
+        daemons,
+        newest,
+        sessions,
+        metrics,
+        share_log,
+        listening,
+    })
+}
+
+/// Takes a lease now and another one whenever half of it is spent.
+async fn lease_extranonces(store: Store, pool: PoolId, tasks: &Tasks) -> anyhow::Result<Allocator> {
+    let allocator = Allocator::default();
+    allocator.lease(store.lease_extranonce(pool, LEASE).await.context("no lease of extranonces")?);
+    let leasing = allocator.clone();
+    let stopping = tasks.ending(Stage::Doors);
+    tasks.spawn(Stage::Doors, "extranonces", async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LEASE_CHECK) => {}
+                () = stopping.cancelled() => return Ok(()),
+            }
+            if leasing.left() < u64::from(LEASE / 2) {
+                match store.lease_extranonce(pool, LEASE).await {
+                    Ok(range) => leasing.lease(range),
+                    Err(error) => tracing::warn!(%error, "no new lease of extranonces"),
+                }
+            }
+        }
+    });
+    Ok(allocator)
+}
+
+/// Tries what a configuration needs: settings, daemons, database, ports.
+pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut note = |what: String, result: anyhow::Result<String>| {
+        let (ok, found) = match result {
+            Ok(found) => (true, found),
+            Err(error) => (false, format!("{error:#}")),
+        };
+        checks.push(Check { what, ok, found });
+    };
+    for pool in &config.pool {
+        let plan = Plan::new(pool).map_err(anyhow::Error::from);
+        let coin = plan.as_ref().ok().map(|plan| plan.coin);
+        note(format!("settings of pool {}", pool.name), plan.map(|_| "make sense".into()));
+        for daemon in &pool.daemon {
+            if let Some(coin) = coin {
+                let result = daemon::try_out(daemon, coin, pool.network).await;
+                note(format!("daemon {}", daemon.name()), result);
+            }
+        }
+        for listener in &pool.listener {
+            note(format!("port for miners {}", listener.listen), try_port(listener.listen).await);
+        }
+    }
+    note(format!("port for HTTP {}", config.http.listen), try_port(config.http.listen).await);
+    let store = open_store(&config.data).await;
+    note(
+        format!("database in {}", config.data.display()),
+        store.map(|_| "opens and is of this version".into()),
+    );
+    checks
+}
+
+async fn try_port(address: SocketAddr) -> anyhow::Result<String> {
+    tokio::net::TcpListener::bind(address).await?;
+    Ok("free".into())
+}

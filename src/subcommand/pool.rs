@@ -1,0 +1,67 @@
+//! `adit pool`: a pool, from one configuration file.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::config::SettingsArguments;
+use crate::{
+    api, pool,
+    tasks::{Failures, Tasks},
+    telemetry,
+};
+
+/// Run a pool
+#[derive(Debug, Parser)]
+pub(crate) struct Pool {
+    #[command(flatten)]
+    settings: SettingsArguments,
+}
+
+impl Pool {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let (layers, config) = self.settings.read()?;
+        drop(layers);
+        telemetry::start(&config.log)?;
+        let (tasks, failures) = Tasks::new();
+        let served = serve(&config, &tasks, failures).await;
+        let in_time = tasks.shut_down().await;
+        served?;
+        anyhow::ensure!(in_time, "not everything ended in time");
+        Ok(())
+    }
+}
+
+/// Runs all pools of the configuration until a signal or a failure.
+async fn serve(
+    config: &crate::config::Config,
+    tasks: &Tasks,
+    mut failures: Failures,
+) -> anyhow::Result<()> {
+    let mut pools = Vec::new();
+    for settings in &config.pool {
+        pools.push(pool::start(settings, &config.data, tasks).await?);
+    }
+    api::open(config.http.listen, pools, tasks).await?;
+    tokio::select! {
+        () = stop_signal() => Ok(()),
+        failure = failures.first() => Err(anyhow::anyhow!(failure)),
+    }
+}
+
+/// Waits for Ctrl-C or, from a service manager, SIGTERM.
+pub(crate) async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate =
+        signal(SignalKind::terminate()).expect("a handler for SIGTERM can be installed");
+    tokio::select! {
+        // An error means that Ctrl-C cannot be seen; then SIGTERM has to do.
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// The configuration file that is read when none is named.
+pub(crate) fn default_file() -> PathBuf {
+    PathBuf::from("adit.toml")
+}

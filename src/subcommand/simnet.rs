@@ -1,0 +1,61 @@
+//! `adit simnet`: the simulated node alone.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Parser, ValueEnum};
+use pow::Algorithm;
+
+use super::pool::stop_signal;
+
+/// Run the simulated node alone
+#[derive(Debug, Parser)]
+pub(crate) struct Simnet {
+    /// Where to listen for JSON-RPC
+    #[arg(long, default_value = "127.0.0.1:18443", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// Where to publish `hashblock` over ZMQ
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    zmq: Option<SocketAddr>,
+    /// The user of its JSON-RPC
+    #[arg(long, default_value = "adit")]
+    user: String,
+    /// The password of its JSON-RPC
+    #[arg(long, default_value = "adit", env = "ADIT_SIMNET_PASSWORD")]
+    password: String,
+    /// The rules: a chain of our own with real work, or Bitcoin's regtest
+    #[arg(long, value_enum, default_value_t = Rules::Simnet)]
+    rules: Rules,
+    /// The proof of work
+    #[arg(long, value_enum, default_value_t = Work::Sha256d)]
+    algorithm: Work,
+    /// The seconds between blocks that the difficulty aims at
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    spacing: u64,
+    /// The directory where blocks are kept; without it they are in memory
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Rules {
+    Simnet,
+    Regtest,
+}
+
+/// A proof of work, as a flag names it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Work {
+    /// SHA-256 twice
+    Sha256d,
+    /// scrypt, N = 1024
+    Scrypt,
+}
+
+impl From<Work> for Algorithm {
+    fn from(work: Work) -> Self {
+        match work {
+            Work::Sha256d => Self::Sha256d,
+            Work::Scrypt => Self::Scrypt,
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The newest work, to all connections at once: a `watch` whose value is an [`Offer`].
+//!
+//! Each template is turned into jobs here, once for each class of devices, and the `mining.notify`
+//! line is written here too; a connection only splices in its job's id. When no daemon is fit the
+//! feed says why, and connections let their miners go to another pool.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use mining::{
+    Template,
+    coinbase::{CoinbaseError, Payees},
+    device::CoinbaseClass,
+    job::JobTemplate,
+};
+use pow::{Algorithm, Hash};
+use tokio::{sync::watch, time::Instant};
+use tracing::{error, info};
+use wire::sv1::{NotifyLine, Work};
+
+use crate::{
+    daemon::Feed,
+    tasks::{Stage, Tasks},
+};
+
+/// What makes a template into this pool's jobs.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// What block explorers know the pool by.
+    pub tag: Vec<u8>,
+    /// Who is paid.
+    pub payees: Payees,
+    /// The bytes of extranonce2.
+    pub extranonce2_size: usize,
+    /// The proof of work.
+    pub algorithm: Algorithm,
+    /// Unchanged work is offered again after this long, so that miners see that the pool lives.
+    pub refresh: Duration,
+}
+
+/// What connections mine.
+#[derive(Clone, Debug)]
+pub enum Newest {
+    /// Nothing can be mined, for this reason.
+    Nothing(Arc<str>),
+    /// This.
+    Offer(Arc<Offer>),
+}
+
+/// One template, ready for every class of devices.
+#[derive(Debug)]
+pub struct Offer {
+    /// Counts tips; jobs of another number are stale.
+    pub tip: u64,
+    /// The job id that everyone without work of their own gets.
+    pub job_id: u32,
+    /// Miners must drop their earlier jobs.
+    pub clean: bool,
+    /// When the template came from the daemon.
+    pub received: Instant,
+    /// The template.
+    pub template: Arc<Template>,
+    classes: [ClassOffer; CoinbaseClass::ALL.len()],
+}
+
+/// An offer for one class of devices.
+#[derive(Debug)]
+pub struct ClassOffer {
+    /// What all jobs of the class share.
+    pub shared: Arc<JobTemplate>,
+    /// Its `mining.notify` without job id and salt.
+    pub notify: NotifyLine,
+}
+
+/// Numbers for jobs, unique in a run of the pool. Clones share the sequence.
+#[derive(Clone, Debug)]
+pub struct JobIds(Arc<AtomicU32>);
+
+impl Offer {
+    /// The offer for devices of `class`.
+    pub fn for_class(&self, class: CoinbaseClass) -> &ClassOffer {
+        &self.classes[class.index()]
+    }
+}
+
+impl JobIds {
+    /// A sequence from one on.
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicU32::new(1)))
+    }
+
+    /// The next number.
+    pub fn next(&self) -> u32 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Default for JobIds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Follows the daemons until shutdown and publishes each new piece of work.
+pub fn follow(
+    mut templates: watch::Receiver<Feed>,
+    recipe: Recipe,
+    job_ids: JobIds,
+    tasks: &Tasks,
+) -> watch::Receiver<Newest> {
+    let (sender, receiver) = watch::channel(Newest::Nothing("no template yet".into()));
+    let ending = tasks.ending(Stage::Daemons);
+    tasks.spawn(Stage::Daemons, "template feed", async move {
+        let mut follower = Follower { recipe, job_ids, tip: 0, previous: None, last: None };
+        loop {
+            let newest = follower.newest(&templates.borrow_and_update());
+            if let Some(newest) = newest {
+                sender.send_replace(newest);
+            }
+            tokio::select! {
+                changed = templates.changed() => if changed.is_err() { break },
+                () = tokio::time::sleep_until(follower.next_refresh()) => {}
+                () = ending.cancelled() => break,
+            }
+        }
+        Ok(())
+    });
+    receiver
+}
+
+/// What the feed remembers between templates.
+struct Follower {
+    recipe: Recipe,
+    job_ids: JobIds,
+    tip: u64,
+    previous: Option<Hash>,
+    last: Option<(Arc<Template>, Instant)>,
+}
+
+impl Follower {
+    /// What to publish for the newest state of the daemons; nothing if miners need not hear of it.
+    fn newest(&mut self, feed: &Feed) -> Option<Newest> {
+        match feed {
+            Feed::Waiting => None,
+            Feed::Stopped { reason, .. } => {
+                // Work after a stop is always announced as new.
+                if self.last.take().is_some() {
+                    error!(%reason, "no work for miners");
+                }
+                Some(Newest::Nothing(reason.as_str().into()))
+            }
+            Feed::Template { template, received, .. } => {
+                let due = self.last.as_ref().is_none_or(|(last, offered)| {
+                    template.is_other_work(last) || offered.elapsed() >= self.recipe.refresh
+                });
+                due.then(|| self.offer(template, *received))
+            }
+        }
+    }
+
+    fn offer(&mut self, template: &Arc<Template>, received: Instant) -> Newest {
+        let clean = self.previous != Some(template.previous) || self.last.is_none();
+        if self.previous.replace(template.previous) != Some(template.previous) {
+            self.tip += 1;
+            info!(
+                height = template.height,
+                previous = %template.previous,
+                kind = ?template.kind,
+                transactions = template.transactions.count(),
+                "new work"
+            );
+        }
+        self.last = Some((Arc::clone(template), Instant::now()));
+        match self.build(template, received, clean) {
+            Ok(offer) => Newest::Offer(Arc::new(offer)),
+            Err(error) => {
+                error!(%error, "no coinbase can be made for this template");
+                Newest::Nothing(error.to_string().into())
+            }
+        }
+    }
+
+    fn build(
+        &self,
+        template: &Arc<Template>,
+        received: Instant,
+        clean: bool,
+    ) -> Result<Offer, CoinbaseError> {
+        let Recipe { tag, payees, extranonce2_size, algorithm, .. } = &self.recipe;
+        let classes = JobTemplate::for_all_classes(
+            template,
+            tag,
+            payees,
+            *extranonce2_size,
+            self.tip,
+            *algorithm,
+        )?
+        .map(|shared| ClassOffer { notify: notify_line(&shared), shared });
+        Ok(Offer {
+            tip: self.tip,
+            job_id: self.job_ids.next(),
+            clean,
+            received,
+            template: Arc::clone(template),
+            classes,
+        })
+    }
+
+    fn next_refresh(&self) -> Instant {
+        let from = self.last.as_ref().map_or_else(Instant::now, |(_, offered)| *offered);
+        from + self.recipe.refresh
+    }
+}
+
+fn notify_line(shared: &JobTemplate) -> NotifyLine {
+    let template = &shared.template;
+    NotifyLine::new(&Work {
+        previous_block: template.previous.to_bytes(),
+        coinbase1: shared.coinbase.prefix().to_vec(),
+        coinbase2: shared.coinbase.suffix().to_vec(),
+        branch: template.transactions.branch().hashes().to_vec(),
+        version: template.version,
+        bits: template.bits,
+        ntime: template.time,
+    })
+}
