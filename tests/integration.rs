@@ -1,1 +1,13 @@
-//! Tests that start the real program.
+//! Tests through the doors that users use: the real program is started, real sockets are spoken to,
+//! real daemons stand behind it.
+
+mod support;
+
+mod command;
+mod crash;
+mod demo;
+mod layout;
+mod limits;
+mod litecoind;
+mod pool;
+mod sv1;

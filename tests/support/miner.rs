@@ -1,0 +1,253 @@
+//! A miner that says exactly what a test wants said: raw lines over a raw socket.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use pow::{Algorithm, Hash};
+use serde_json::{Value, json};
+use wire::sv1::{Notify, ServerMessage};
+
+use super::{ADDRESS, PATIENCE, loopback, wait_for};
+
+/// A connection to a pool.
+pub(crate) struct Miner {
+    stream: TcpStream,
+    reader: BufReader<TcpStream>,
+    next_id: u64,
+    pub(crate) extranonce1: Vec<u8>,
+    pub(crate) extranonce2_size: usize,
+    pub(crate) job: Option<Notify>,
+    pub(crate) difficulty: Option<f64>,
+    pub(crate) algorithm: Algorithm,
+}
+
+/// A solution to a job, as it is submitted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Solution {
+    pub(crate) job_id: String,
+    pub(crate) extranonce2: Vec<u8>,
+    pub(crate) ntime: u32,
+    pub(crate) nonce: u32,
+    pub(crate) version_bits: Option<u32>,
+    pub(crate) hash: Hash,
+}
+
+impl Miner {
+    pub(crate) fn connect(port: u16) -> Self {
+        let stream = wait_for("the pool's port", || TcpStream::connect(loopback(port)).ok());
+        Self::on(stream)
+    }
+
+    pub(crate) fn on(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            reader: BufReader::new(stream.try_clone().unwrap()),
+            stream,
+            next_id: 1,
+            extranonce1: Vec::new(),
+            extranonce2_size: 0,
+            job: None,
+            difficulty: None,
+            algorithm: Algorithm::Sha256d,
+        }
+    }
+
+    /// Connects, agrees on rolling versions and logs in.
+    pub(crate) fn ready(port: u16) -> Self {
+        let mut miner = Self::connect(port);
+        miner.configure();
+        miner.log_in(&format!("{ADDRESS}.test"));
+        miner
+    }
+
+    pub(crate) fn configure(&mut self) -> Value {
+        let options = json!({"version-rolling.mask": "ffffffff"});
+        self.ask("mining.configure", json!([["version-rolling"], options]))
+    }
+
+    /// Subscribes, authorizes and waits for the first job.
+    pub(crate) fn log_in(&mut self, user: &str) {
+        self.subscribe("test/1");
+        let reply = self.ask("mining.authorize", json!([user, "x"]));
+        assert_eq!(reply["result"], true, "{reply}");
+        while self.job.is_none() {
+            self.hear();
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, agent: &str) -> Value {
+        let reply = self.ask("mining.subscribe", json!([agent]));
+        self.extranonce1 = hex::decode(reply["result"][1].as_str().unwrap()).unwrap();
+        self.extranonce2_size = usize::try_from(reply["result"][2].as_u64().unwrap()).unwrap();
+        reply
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        self.stream.write_all(line.as_bytes()).unwrap();
+        self.stream.write_all(b"\n").unwrap();
+    }
+
+    pub(crate) fn try_say(&mut self, line: &str) -> std::io::Result<()> {
+        self.stream.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// The next line as it came; nothing once the pool has hung up.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match self.reader.read_line(&mut line) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => line.ends_with('\n').then(|| line.trim_end().to_owned()),
+        }
+    }
+
+    /// Hears one message, and follows jobs and difficulties. Nothing once the pool has hung up.
+    pub(crate) fn try_hear(&mut self) -> Option<Value> {
+        let line = self.line()?;
+        match ServerMessage::parse(line.as_bytes()).unwrap_or_else(|e| panic!("{e}: {line}")) {
+            ServerMessage::Notify(notify) => self.job = Some(notify),
+            ServerMessage::SetDifficulty(difficulty) => self.difficulty = Some(difficulty.get()),
+            _ => {}
+        }
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn hear(&mut self) -> Value {
+        self.try_hear().expect("the pool should have said something")
+    }
+
+    /// Hears until the answer to `id` comes.
+    #[track_caller]
+    pub(crate) fn answer_to(&mut self, id: u64) -> Value {
+        loop {
+            let message = self.hear();
+            if message["id"] == id {
+                return message;
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn ask(&mut self, method: &str, params: Value) -> Value {
+        let id = self.send(method, params);
+        self.answer_to(id)
+    }
+
+    pub(crate) fn send(&mut self, method: &str, params: Value) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.say(&json!({"id": id, "method": method, "params": params}).to_string());
+        id
+    }
+
+    /// The first solution to the job in hand that `wanted` takes, by its hash, searching from this
+    /// nonce with these version bits.
+    pub(crate) fn solve(
+        &self,
+        extranonce2: u64,
+        version_bits: Option<u32>,
+        mut wanted: impl FnMut(&Hash) -> bool,
+    ) -> Solution {
+        let notify = self.job.as_ref().expect("there is a job");
+        let extranonce2 = extranonce2.to_be_bytes()[8 - self.extranonce2_size..].to_vec();
+        for nonce in 0.. {
+            let header = self.header(notify, &extranonce2, version_bits, notify.work.ntime, nonce);
+            let hash = self.algorithm.hash(&header);
+            if wanted(&hash) {
+                return Solution {
+                    job_id: notify.job_id.clone(),
+                    extranonce2,
+                    ntime: notify.work.ntime,
+                    nonce,
+                    version_bits,
+                    hash,
+                };
+            }
+        }
+        unreachable!("some nonce is wanted")
+    }
+
+    /// The header that a solution stands for, made by the miner's own rules.
+    pub(crate) fn header(
+        &self,
+        notify: &Notify,
+        extranonce2: &[u8],
+        version_bits: Option<u32>,
+        ntime: u32,
+        nonce: u32,
+    ) -> [u8; 80] {
+        let work = &notify.work;
+        let coinbase =
+            [&work.coinbase1[..], &self.extranonce1, extranonce2, &work.coinbase2].concat();
+        let root = work.branch.iter().fold(pow::sha256d(&coinbase), |node, sibling| {
+            pow::sha256d(&[node.0, *sibling].concat())
+        });
+        let version = work.version | version_bits.unwrap_or(0);
+        let mut header = [0; 80];
+        header[..4].copy_from_slice(&version.to_le_bytes());
+        header[4..36].copy_from_slice(&work.previous_block);
+        header[36..68].copy_from_slice(&root.0);
+        header[68..72].copy_from_slice(&ntime.to_le_bytes());
+        header[72..76].copy_from_slice(&work.bits.to_le_bytes());
+        header[76..].copy_from_slice(&nonce.to_le_bytes());
+        header
+    }
+
+    /// What a share must meet.
+    pub(crate) fn target(&self) -> mining::Target {
+        let difficulty = mining::Difficulty::from_f64(self.difficulty.unwrap()).unwrap();
+        difficulty.target(self.algorithm)
+    }
+
+    /// A share of the job in hand.
+    pub(crate) fn share(&self, extranonce2: u64) -> Solution {
+        let target = self.target();
+        self.solve(extranonce2, None, |hash| target.is_met_by(hash))
+    }
+
+    #[track_caller]
+    pub(crate) fn submit(&mut self, solution: &Solution) -> Value {
+        let id = self.send_share(solution);
+        self.answer_to(id)
+    }
+
+    pub(crate) fn send_share(&mut self, solution: &Solution) -> u64 {
+        self.send("mining.submit", Self::params(&format!("{ADDRESS}.test"), solution))
+    }
+
+    pub(crate) fn params(user: &str, solution: &Solution) -> Value {
+        let mut params = vec![
+            json!(user),
+            json!(solution.job_id),
+            json!(hex::encode(&solution.extranonce2)),
+            json!(format!("{:08x}", solution.ntime)),
+            json!(format!("{:08x}", solution.nonce)),
+        ];
+        if let Some(bits) = solution.version_bits {
+            params.push(json!(format!("{bits:08x}")));
+        }
+        Value::Array(params)
+    }
+
+    /// Whether the pool hangs up within this time.
+    pub(crate) fn is_hung_up(&mut self, within: Duration) -> bool {
+        self.stream.set_read_timeout(Some(within)).unwrap();
+        let hung_up = loop {
+            let mut line = String::new();
+            match self.reader.read_line(&mut line) {
+                Ok(0) => break true,
+                Ok(_) => {}
+                Err(error) => {
+                    use std::io::ErrorKind::{TimedOut, WouldBlock};
+                    break !matches!(error.kind(), TimedOut | WouldBlock);
+                }
+            }
+        };
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        hung_up
+    }
+}

@@ -1,0 +1,236 @@
+//! What tests need to start the program and to talk to it.
+
+pub(crate) mod miner;
+pub(crate) mod node;
+
+use std::{
+    fs::File,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) use miner::Miner;
+pub(crate) use node::Node;
+
+/// Long enough for a busy machine; whatever takes longer is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An address of regtest without a known key.
+pub(crate) const ADDRESS: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+
+/// A port that nothing listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+pub(crate) fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// Waits until `ready` gives something.
+#[track_caller]
+pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = ready() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A command of the program under test.
+pub(crate) fn adit(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_adit"));
+    command.args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars() {
+        if name.starts_with("ADIT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    adit(arguments).output().unwrap()
+}
+
+/// A process that ends with the test.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) log: PathBuf,
+}
+
+impl Process {
+    /// Starts a command with its output in `log`.
+    pub(crate) fn start(mut command: Command, log: PathBuf) -> Self {
+        let file = File::options().create(true).append(true).open(&log).unwrap();
+        command.stdout(file.try_clone().unwrap()).stderr(file);
+        Self { child: command.spawn().unwrap(), log }
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, and waits.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait_for("the end of the process", || self.child.try_wait().unwrap())
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub(crate) fn log_text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("---- {}\n{}", self.log.display(), self.log_text());
+        }
+    }
+}
+
+/// A pool under test with its directory.
+pub(crate) struct Pool {
+    pub(crate) process: Process,
+    pub(crate) miners: u16,
+    pub(crate) http: u16,
+    pub(crate) folder: PathBuf,
+    config: PathBuf,
+}
+
+/// What differs between pools under test.
+pub(crate) struct PoolSettings<'a> {
+    pub(crate) coin: &'a str,
+    pub(crate) address: &'a str,
+    /// Lines for `[[pool]]`.
+    pub(crate) pool: &'a str,
+    /// Lines for `[[pool.listener]]`.
+    pub(crate) listener: &'a str,
+    /// The `[[pool.daemon]]` tables.
+    pub(crate) daemons: String,
+}
+
+impl Default for PoolSettings<'_> {
+    fn default() -> Self {
+        Self {
+            coin: "bitcoin",
+            address: ADDRESS,
+            pool: "",
+            listener: FIXED_DIFFICULTY,
+            daemons: String::new(),
+        }
+    }
+}
+
+/// One hash in 16 is a share, always.
+pub(crate) const FIXED_DIFFICULTY: &str = "start_difficulty = 3.725290298461914e-09
+min_difficulty = 3.725290298461914e-09
+max_difficulty = 3.725290298461914e-09
+share_time_s = 3600
+";
+
+impl Pool {
+    /// Writes its configuration into `folder`, starts it and waits until it listens.
+    pub(crate) fn start(folder: &TempDir, settings: &PoolSettings<'_>) -> Self {
+        let pool = Self::start_without_waiting(folder, settings);
+        pool.wait_until_ready();
+        pool
+    }
+
+    pub(crate) fn start_without_waiting(folder: &TempDir, settings: &PoolSettings<'_>) -> Self {
+        let (miners, http) = (free_port(), free_port());
+        let PoolSettings { coin, address, pool, listener, daemons } = settings;
+        let config = folder.path().join("adit.toml");
+        let data = folder.path().join("data");
+        std::fs::write(
+            &config,
+            format!(
+                "data = {data:?}\n[log]\nfilter = \"debug,hyper=info,reqwest=info\"\n\
+                 [http]\nlisten = \"127.0.0.1:{http}\"\n\
+                 [[pool]]\ncoin = \"{coin}\"\nnetwork = \"regtest\"\n\
+                 payout_address = \"{address}\"\n{pool}\n\
+                 [[pool.listener]]\nlisten = \"127.0.0.1:{miners}\"\n{listener}\n{daemons}"
+            ),
+        )
+        .unwrap();
+        let process = Self::process(&config, folder.path());
+        Self { process, miners, http, folder: folder.path().to_owned(), config }
+    }
+
+    fn process(config: &Path, folder: &Path) -> Process {
+        let command = adit(&["pool", "-c", config.to_str().unwrap()]);
+        Process::start(command, folder.join("pool.log"))
+    }
+
+    /// Starts it again with the same configuration and data.
+    pub(crate) fn start_again(&mut self) {
+        self.process = Self::process(&self.config, &self.folder);
+    }
+
+    pub(crate) fn wait_until_ready(&self) {
+        wait_for("the pool to have work", || {
+            let (status, _) = self.get("/ready")?;
+            (status == 200).then_some(())
+        });
+    }
+
+    /// A page's status and text; nothing if it does not answer.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        http_get(self.http, path)
+    }
+
+    /// `/api/v1/status` of the only pool.
+    pub(crate) fn status(&self) -> Value {
+        let (status, body) = self.get("/api/v1/status").expect("the pool answers");
+        assert_eq!(status, 200, "{body}");
+        let status: Value = serde_json::from_str(&body).unwrap();
+        status["pools"][0].clone()
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.join("data").join("adit.db")
+    }
+}
+
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
+    runtime().block_on(async {
+        let response = reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.ok()?;
+        let status = response.status().as_u16();
+        Some((status, response.text().await.ok()?))
+    })
+}
