@@ -1,1 +1,93 @@
-//! x
+//! The memory of the pool: all SQL is here. One method is one transaction, and no type of the
+//! database appears in any signature.
+//!
+//! Called by `share_log` (shares, roll-up), `block` (blocks), `listener` (extranonces) and by
+//! everything that shows figures. A method that returned `Ok` is durable; one that failed has
+//! written nothing, and its error says whether to try again.
+//!
+//! SQLite it is: a write-ahead log, one writer, several readers. The statements are such that
+//! PostgreSQL runs them too.
+
+#![forbid(unsafe_code)]
+
+use std::{sync::Arc, time::Duration};
+
+mod blocks;
+mod database;
+mod error;
+mod extranonce;
+mod figures;
+mod health;
+mod migrate;
+mod minutes;
+mod pools;
+mod rows;
+mod shares;
+mod workers;
+
+pub use blocks::{Block, BlockChange, BlockCounts, BlockError, BlockState, NewBlock};
+pub use error::{OpenError, ReadError, WriteError};
+pub use figures::{Active, Sums, Worker};
+pub use health::Integrity;
+pub use minutes::{Minute, RolledUp};
+pub use pools::{GenesisError, PoolError, PoolId};
+pub use shares::{ShareRecord, ShareRow, TooMuchWork};
+pub use workers::{NotAWorkerName, WorkerId, WorkerName};
+
+/// An open database. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    database: Arc<database::Database>,
+    known: Arc<workers::Known>,
+}
+
+/// How a database is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What a commit survives.
+    pub durability: Durability,
+    /// How long a write waits for another process that writes.
+    pub busy_timeout: Duration,
+}
+
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the process and the loss of power: each commit is flushed to the disk.
+    Full,
+    /// The end of the process. A loss of power can undo the last seconds, also of shares that were
+    /// accepted; the database stays whole. For disks on which a flush takes too long.
+    Normal,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Full,
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the database at `sqlite:PATH`, made if there is none, and brings it to the newest
+    /// schema.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        Self::open_with(url, Settings::default()).await
+    }
+
+    /// The same with other settings.
+    pub async fn open_with(url: &str, settings: Settings) -> Result<Self, OpenError> {
+        let database = database::Database::open(url, settings).await?;
+        migrate::migrate(&database).await?;
+        Ok(Self {
+            database: Arc::new(database),
+            known: Arc::default(),
+        })
+    }
+
+    /// Ends all connections, once what they do is done.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}

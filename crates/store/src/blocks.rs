@@ -1,0 +1,375 @@
+//! Blocks that were found, from their submission until they are mature or orphaned. `block` writes
+//! them, after it has submitted them.
+
+use std::{fmt, str::FromStr};
+
+use mining::Amount;
+use pow::Hash;
+
+use crate::{PoolId, ReadError, Store, WorkerName, WriteError, rows, workers};
+
+/// The most blocks on one page.
+const LONGEST_PAGE: u32 = 1_000;
+
+/// How much of a daemon's verdict is kept; the reasons of bitcoind have some 30 characters.
+const LONGEST_VERDICT: usize = 512;
+
+/// The columns of `Row`.
+macro_rules! select_blocks {
+    () => {
+        "SELECT blocks.seq, blocks.hash, blocks.height, workers.address, workers.name, blocks.bits,
+                blocks.time, blocks.found_ms, blocks.reward, blocks.coinbase, blocks.state,
+                blocks.confirmations, blocks.verdict
+         FROM blocks JOIN workers ON workers.id = blocks.worker WHERE blocks.pool = $1"
+    };
+}
+
+/// A block as it is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBlock {
+    /// The hash of its header.
+    pub hash: Hash,
+    /// Its height.
+    pub height: u32,
+    /// Who found it.
+    pub worker: WorkerName,
+    /// The target in compact form, as the header has it.
+    pub bits: u32,
+    /// The time in its header, in seconds since 1970.
+    pub time: u32,
+    /// When it was found, in milliseconds since 1970.
+    pub found_ms: i64,
+    /// What its coinbase pays.
+    pub reward: Amount,
+    /// The id of its coinbase.
+    pub coinbase: Option<Hash>,
+}
+
+/// A block of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its place in the order in which they were found, which is also the cursor of the list.
+    pub seq: u64,
+    /// What was known when it was found.
+    pub found: NewBlock,
+    /// How far it has come.
+    pub state: BlockState,
+    /// Blocks that confirm it, itself included; 0 where it is in no chain.
+    pub confirmations: u32,
+    /// What the daemon said to it.
+    pub verdict: Option<String>,
+}
+
+/// How far a block has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BlockState {
+    /// Sent to the daemons; not yet seen in a chain.
+    Submitted,
+    /// In the chain; its coins cannot be spent yet.
+    Immature,
+    /// Its coins can be spent. Final.
+    Mature,
+    /// Refused, or left by the chain. It comes back if the chain does.
+    Orphaned,
+}
+
+/// What has become of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockChange {
+    /// The state it is in now.
+    pub state: BlockState,
+    /// Blocks that confirm it.
+    pub confirmations: u32,
+    /// What the daemon said, if it said something new.
+    pub verdict: Option<String>,
+}
+
+/// How many blocks there are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockCounts {
+    /// Sent, not seen yet.
+    pub submitted: u64,
+    /// In the chain.
+    pub immature: u64,
+    /// Final.
+    pub mature: u64,
+    /// In no chain.
+    pub orphaned: u64,
+}
+
+/// Why a block was not written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// There is no such block. Record it first.
+    #[error("block {0} was never recorded")]
+    Unknown(Hash),
+    /// It does not go from the one state to the other.
+    #[error("a block that is {from} does not become {to}")]
+    Illegal {
+        /// The state it is in.
+        from: BlockState,
+        /// The state asked for.
+        to: BlockState,
+    },
+    /// Its reward is no amount of any coin.
+    #[error("a reward of {0} units is more than any coin has")]
+    Reward(Amount),
+    /// It was not written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl BlockState {
+    /// Whether a block in this state can be in the other one next.
+    pub fn becomes(self, next: Self) -> bool {
+        match self {
+            Self::Submitted => true,
+            Self::Immature => next != Self::Submitted,
+            // What was paid cannot be taken back.
+            Self::Mature => next == Self::Mature,
+            Self::Orphaned => matches!(next, Self::Orphaned | Self::Immature),
+        }
+    }
+
+    /// The name in the database and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Immature => "immature",
+            Self::Mature => "mature",
+            Self::Orphaned => "orphaned",
+        }
+    }
+}
+
+impl fmt::Display for BlockState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for BlockState {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        [
+            Self::Submitted,
+            Self::Immature,
+            Self::Mature,
+            Self::Orphaned,
+        ]
+        .into_iter()
+        .find(|state| state.name() == name)
+        .ok_or(())
+    }
+}
+
+impl Store {
+    /// Records a block as submitted. False if it is there already, which changes nothing.
+    pub async fn record_block(&self, pool: PoolId, block: &NewBlock) -> Result<bool, BlockError> {
+        let units = block.reward.units();
+        let reward = i64::try_from(units).map_err(|_| BlockError::Reward(block.reward))?;
+        Ok(self.insert_block(pool, block, reward).await?)
+    }
+
+    async fn insert_block(
+        &self,
+        pool: PoolId,
+        block: &NewBlock,
+        reward: i64,
+    ) -> Result<bool, WriteError> {
+        let mut writing = self.database.write().await?;
+        let wanted = [(&block.worker, block.found_ms)];
+        let worker = workers::find_or_make(&mut writing, pool, &wanted).await?;
+        let worker = worker
+            .get(&block.worker)
+            .ok_or_else(|| rows::corrupt("a new worker"))?
+            .id;
+        let seq = rows::take_ids(&mut writing, "block", 1).await?;
+        let written = sqlx::query(
+            "INSERT INTO blocks (seq, pool, hash, height, worker, bits, time, found_ms, reward,
+                                 coinbase, state)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'submitted')
+             ON CONFLICT (pool, hash) DO NOTHING",
+        )
+        .bind(seq)
+        .bind(pool.0)
+        .bind(block.hash.to_display_bytes().to_vec())
+        .bind(i64::from(block.height))
+        .bind(worker)
+        .bind(i64::from(block.bits))
+        .bind(i64::from(block.time))
+        .bind(block.found_ms)
+        .bind(reward)
+        .bind(block.coinbase.map(|id| id.to_display_bytes().to_vec()))
+        .execute(&mut *writing)
+        .await?
+        .rows_affected();
+        writing.commit().await?;
+        Ok(written == 1)
+    }
+
+    /// Writes what has become of a block, and gives the state it was in.
+    pub async fn change_block(
+        &self,
+        pool: PoolId,
+        hash: Hash,
+        change: &BlockChange,
+    ) -> Result<BlockState, BlockError> {
+        let mut writing = self.database.write().await?;
+        let from: Option<String> =
+            sqlx::query_scalar("SELECT state FROM blocks WHERE pool = $1 AND hash = $2")
+                .bind(pool.0)
+                .bind(hash.to_display_bytes().to_vec())
+                .fetch_optional(&mut *writing)
+                .await
+                .map_err(WriteError::from)?;
+        let from = from
+            .map(|name| state(&name))
+            .transpose()
+            .map_err(WriteError::from)?;
+        let refused = match from {
+            None => Some(BlockError::Unknown(hash)),
+            Some(from) if !from.becomes(change.state) => Some(BlockError::Illegal {
+                from,
+                to: change.state,
+            }),
+            Some(_) => None,
+        };
+        if let Some(refused) = refused {
+            writing.commit().await?;
+            return Err(refused);
+        }
+        let verdict = change.verdict.as_deref().map(|verdict| {
+            let end = verdict.floor_char_boundary(LONGEST_VERDICT);
+            verdict[..end].replace('\0', "")
+        });
+        sqlx::query(
+            "UPDATE blocks SET state = $3, confirmations = $4, verdict = COALESCE($5, verdict)
+             WHERE pool = $1 AND hash = $2",
+        )
+        .bind(pool.0)
+        .bind(hash.to_display_bytes().to_vec())
+        .bind(change.state.name())
+        .bind(i64::from(change.confirmations))
+        .bind(verdict)
+        .execute(&mut *writing)
+        .await
+        .map_err(WriteError::from)?;
+        writing.commit().await?;
+        Ok(from.unwrap_or(change.state))
+    }
+
+    /// The blocks that are submitted or immature, oldest first: those to be followed.
+    pub async fn open_blocks(&self, pool: PoolId) -> Result<Vec<Block>, ReadError> {
+        let text = concat!(
+            select_blocks!(),
+            " AND blocks.state IN ('submitted', 'immature') ORDER BY blocks.seq"
+        );
+        let mut reading = self.database.read().await?;
+        let rows: Vec<Row> = sqlx::query_as(text)
+            .bind(pool.0)
+            .fetch_all(&mut *reading)
+            .await?;
+        Ok(rows.into_iter().map(block).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// A page of blocks, newest first. The next page begins before the last `seq`; a page has at
+    /// most 1000.
+    pub async fn blocks(
+        &self,
+        pool: PoolId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Block>, ReadError> {
+        let text = concat!(
+            select_blocks!(),
+            " AND blocks.seq < $2 ORDER BY blocks.seq DESC LIMIT $3"
+        );
+        let before = before.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        let mut reading = self.database.read().await?;
+        let rows: Vec<Row> = sqlx::query_as(text)
+            .bind(pool.0)
+            .bind(before)
+            .bind(limit.min(LONGEST_PAGE))
+            .fetch_all(&mut *reading)
+            .await?;
+        Ok(rows.into_iter().map(block).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// One block.
+    pub async fn block(&self, pool: PoolId, hash: Hash) -> Result<Option<Block>, ReadError> {
+        let text = concat!(select_blocks!(), " AND blocks.hash = $2");
+        let mut reading = self.database.read().await?;
+        let row: Option<Row> = sqlx::query_as(text)
+            .bind(pool.0)
+            .bind(hash.to_display_bytes().to_vec())
+            .fetch_optional(&mut *reading)
+            .await?;
+        Ok(row.map(block).transpose()?)
+    }
+
+    /// How many blocks there are in each state.
+    pub async fn block_counts(&self, pool: PoolId) -> Result<BlockCounts, ReadError> {
+        let mut reading = self.database.read().await?;
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT state, COUNT(*) FROM blocks WHERE pool = $1 GROUP BY state")
+                .bind(pool.0)
+                .fetch_all(&mut *reading)
+                .await?;
+        let mut counts = BlockCounts::default();
+        for (name, count) in rows {
+            let place = match state(&name)? {
+                BlockState::Submitted => &mut counts.submitted,
+                BlockState::Immature => &mut counts.immature,
+                BlockState::Mature => &mut counts.mature,
+                BlockState::Orphaned => &mut counts.orphaned,
+            };
+            *place = rows::unsigned(count, "the number of blocks")?;
+        }
+        Ok(counts)
+    }
+}
+
+/// The columns of `select_blocks`.
+type Row = (
+    i64,
+    Vec<u8>,
+    i64,
+    String,
+    String,
+    i64,
+    i64,
+    i64,
+    i64,
+    Option<Vec<u8>>,
+    String,
+    i64,
+    Option<String>,
+);
+
+fn block(row: Row) -> sqlx::Result<Block> {
+    let (seq, hash, height, address, name, bits, time, found_ms, reward, coinbase, ..) = &row;
+    let (.., state_name, confirmations, verdict) = &row;
+    let found = NewBlock {
+        hash: rows::hash(hash)?,
+        height: rows::unsigned(*height, "blocks.height")?,
+        worker: WorkerName::of_row(address.clone(), name.clone()),
+        bits: rows::unsigned(*bits, "blocks.bits")?,
+        time: rows::unsigned(*time, "blocks.time")?,
+        found_ms: *found_ms,
+        reward: Amount::from_units(rows::unsigned(*reward, "blocks.reward")?),
+        coinbase: coinbase.as_deref().map(rows::hash).transpose()?,
+    };
+    Ok(Block {
+        seq: rows::unsigned(*seq, "blocks.seq")?,
+        found,
+        state: state(state_name)?,
+        confirmations: rows::unsigned(*confirmations, "blocks.confirmations")?,
+        verdict: verdict.clone(),
+    })
+}
+
+fn state(name: &str) -> sqlx::Result<BlockState> {
+    name.parse().map_err(|()| rows::corrupt("blocks.state"))
+}

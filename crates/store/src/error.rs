@@ -1,0 +1,117 @@
+//! Why the store could not do what it was asked to. Each variant asks the caller for something
+//! else: `Busy` can be tried again, `Full` waits for an operator, `Broken` is for the log.
+
+use sqlx::Error as SqlError;
+
+/// Why something was not written. Nothing of it was: a transaction is all or nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// Another writer held the database for longer than the busy timeout. Try again.
+    #[error("the database is locked by another writer")]
+    Busy,
+    /// No space is left. It works again once there is some.
+    #[error("no space is left for the database")]
+    Full,
+    /// Anything else.
+    #[error("the database failed: {0}")]
+    Broken(String),
+}
+
+/// Why something could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// All readers were taken for too long, or the database was locked. Try again.
+    #[error("the database is busy")]
+    Busy,
+    /// Anything else.
+    #[error("the database failed: {0}")]
+    Broken(String),
+}
+
+/// Why a database was not opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The URL names no kind of database that we know.
+    #[error("{0:?} is no database URL; write sqlite:PATH")]
+    Url(String),
+    /// SQLite before 3.51.3 can lose committed writes (<https://sqlite.org/wal.html#the_wal_reset_bug>).
+    #[error("SQLite {0} can lose committed writes; 3.51.3 is the first that does not")]
+    OldSqlite(String),
+    /// A newer program wrote this database.
+    #[error("the database has schema {found}, this program knows {known}; use the newer program")]
+    NewerSchema {
+        /// The version of the database.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// Another process holds it. Try again.
+    #[error("the database is locked by another process")]
+    Busy,
+    /// Anything else.
+    #[error("the database cannot be opened: {0}")]
+    Broken(String),
+}
+
+/// What SQL errors come down to.
+enum Fault {
+    Busy,
+    Full,
+    Broken(String),
+}
+
+impl From<SqlError> for Fault {
+    fn from(error: SqlError) -> Self {
+        let code: Option<i32> = match &error {
+            SqlError::PoolTimedOut => return Self::Busy,
+            SqlError::Database(error) => error.code().and_then(|code| code.parse().ok()),
+            _ => None,
+        };
+        // https://sqlite.org/rescode.html: the low byte is the primary code.
+        match code.map(|code| (code & 0xff, code)) {
+            // BUSY and LOCKED.
+            Some((5 | 6, _)) => Self::Busy,
+            // FULL, and IOERR_SHMSIZE: no space for the WAL's index.
+            Some((13, _) | (_, 4874)) => Self::Full,
+            _ => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl From<SqlError> for WriteError {
+    fn from(error: SqlError) -> Self {
+        match Fault::from(error) {
+            Fault::Busy => Self::Busy,
+            Fault::Full => Self::Full,
+            Fault::Broken(cause) => Self::Broken(cause),
+        }
+    }
+}
+
+impl From<SqlError> for ReadError {
+    fn from(error: SqlError) -> Self {
+        match Fault::from(error) {
+            Fault::Busy => Self::Busy,
+            Fault::Full => Self::Broken("no space is left for the database".into()),
+            Fault::Broken(cause) => Self::Broken(cause),
+        }
+    }
+}
+
+impl From<SqlError> for OpenError {
+    fn from(error: SqlError) -> Self {
+        match WriteError::from(error) {
+            WriteError::Busy => Self::Busy,
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
+
+impl From<WriteError> for OpenError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Busy => Self::Busy,
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}

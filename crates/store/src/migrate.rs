@@ -1,0 +1,46 @@
+//! The schema, and how a database comes to it: one migration, one transaction, which also notes
+//! its number. Killed at any instant, a database has a migration or has not.
+//!
+//! A migration that was published is never changed; what is to change is a new one.
+
+use sqlx::SqliteConnection;
+
+use crate::{OpenError, database::Database};
+
+/// All migrations; the first has number 1.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_shares_and_blocks.sql")];
+
+/// Brings the database to the newest schema, or refuses one from the future.
+pub(crate) async fn migrate(database: &Database) -> Result<(), OpenError> {
+    let known = i64::try_from(MIGRATIONS.len()).expect("migrations are few");
+    loop {
+        let mut writing = database.write().await?;
+        // Read inside the transaction: another process may be at it too.
+        let found = version(&mut writing).await?;
+        if found > known {
+            return Err(OpenError::NewerSchema { found, known });
+        }
+        let next = usize::try_from(found)
+            .ok()
+            .and_then(|done| MIGRATIONS.get(done));
+        let Some(migration) = next else {
+            return Ok(writing.commit().await?);
+        };
+        sqlx::raw_sql(*migration).execute(&mut *writing).await?;
+        sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")
+            .bind(found + 1)
+            .execute(&mut *writing)
+            .await?;
+        writing.commit().await?;
+        tracing::info!(version = found + 1, "schema migrated");
+    }
+}
+
+async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema_version")
+        .fetch_one(connection)
+        .await
+}
