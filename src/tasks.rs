@@ -41,7 +41,13 @@ impl Tasks {
         // One is enough to stop the process; more are only logged.
         let (failures, received) = mpsc::channel(1);
         let stages = std::array::from_fn(|_| (TaskTracker::new(), CancellationToken::new()));
-        (Self { stages: Arc::new(stages), failures }, Failures(received))
+        (
+            Self {
+                stages: Arc::new(stages),
+                failures,
+            },
+            Failures(received),
+        )
     }
 
     /// Cancelled when `stage` has to end. A task of that stage must watch it.
@@ -114,9 +120,11 @@ mod tests {
     async fn stages_end_in_order_and_each_is_waited_for() {
         let (tasks, _failures) = Tasks::new();
         let (ended, mut order) = mpsc::channel(3);
-        for (stage, name) in
-            [(Stage::Daemons, "daemons"), (Stage::Books, "books"), (Stage::Doors, "doors")]
-        {
+        for (stage, name) in [
+            (Stage::Daemons, "daemons"),
+            (Stage::Books, "books"),
+            (Stage::Doors, "doors"),
+        ] {
             let (ending, ended) = (tasks.ending(stage), ended.clone());
             tasks.spawn(stage, name, async move {
                 ending.cancelled().await;
