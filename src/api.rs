@@ -88,8 +88,15 @@ async fn status(State(pools): State<Vec<Pool>>) -> Response {
 
 /// Answers that the store could not be read.
 pub(crate) fn unavailable(error: &anyhow::Error) -> Response {
-    tracing::warn!(error = format!("{error:#}"), "a request could not be answered");
-    problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store cannot be read")
+    tracing::warn!(
+        error = format!("{error:#}"),
+        "a request could not be answered"
+    );
+    problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "unavailable",
+        "the store cannot be read",
+    )
 }
 
 /// For the daemon's `blocknotify`: look for a new block now.
@@ -125,6 +132,9 @@ async fn not_found() -> Response {
 }
 
 fn problem(status: StatusCode, code: &'static str, message: &str) -> Response {
-    let error = ErrorBody { code, message: message.to_owned() };
+    let error = ErrorBody {
+        code,
+        message: message.to_owned(),
+    };
     (status, Json(Error { error })).into_response()
 }

@@ -7,7 +7,7 @@ use crate::subcommand::Subcommand;
 /// A mining pool in one program.
 #[derive(Debug, Parser)]
 #[command(name = "adit", version, about, max_term_width = 100)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) subcommand: Subcommand,
 }

@@ -38,7 +38,7 @@ pub struct Found {
 }
 
 /// Where solved blocks go. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Blocks {
     daemons: Daemons,
     store: Store,
@@ -58,7 +58,14 @@ impl Blocks {
         metrics: Arc<Metrics>,
         tasks: &Tasks,
     ) -> Self {
-        let blocks = Self { daemons, store, pool, maturity, metrics, tasks: tasks.clone() };
+        let blocks = Self {
+            daemons,
+            store,
+            pool,
+            maturity,
+            metrics,
+            tasks: tasks.clone(),
+        };
         let following = blocks.clone();
         tasks.spawn(Stage::Books, "blocks", following.follow());
         blocks
@@ -80,7 +87,16 @@ impl Blocks {
                 && let Some(reason) = rejected_by_all(verdicts)
             {
                 let state = BlockState::Orphaned;
-                blocks.change(id, BlockChange { state, confirmations: 0, verdict: Some(reason) }).await;
+                blocks
+                    .change(
+                        id,
+                        BlockChange {
+                            state,
+                            confirmations: 0,
+                            verdict: Some(reason),
+                        },
+                    )
+                    .await;
             }
             Ok(())
         });
@@ -91,7 +107,11 @@ impl Blocks {
     async fn record(&self, found: &Found) {
         let header = &found.solved.header;
         let number = |at: usize| {
-            u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes were taken"))
+            u32::from_le_bytes(
+                header[at..at + 4]
+                    .try_into()
+                    .expect("four bytes were taken"),
+            )
         };
         let block = NewBlock {
             hash: found.solved.id,
@@ -127,11 +147,19 @@ impl Blocks {
 
     async fn follow(self) -> anyhow::Result<()> {
         let stopping = self.tasks.ending(Stage::Books);
-        while stopping.run_until_cancelled(tokio::time::sleep(FOLLOW_EVERY)).await.is_some() {
+        while stopping
+            .run_until_cancelled(tokio::time::sleep(FOLLOW_EVERY))
+            .await
+            .is_some()
+        {
             match self.store.open_blocks(self.pool).await {
                 Ok(open) => {
                     for block in open {
-                        if stopping.run_until_cancelled(self.look_at(&block)).await.is_none() {
+                        if stopping
+                            .run_until_cancelled(self.look_at(&block))
+                            .await
+                            .is_none()
+                        {
                             return Ok(());
                         }
                     }
@@ -144,13 +172,23 @@ impl Blocks {
 
     async fn look_at(&self, block: &Block) {
         // Not knowing a block is no proof that it is orphaned: the daemon may be behind.
-        let Ok(Some(status)) = self.daemons.block_status(block.found.hash).await else { return };
+        let Ok(Some(status)) = self.daemons.block_status(block.found.hash).await else {
+            return;
+        };
         let state = BlockState::of_confirmations(status.confirmations, self.maturity);
         let confirmations = u32::try_from(status.confirmations.max(0)).unwrap_or(u32::MAX);
         if (state, confirmations) == (block.state, block.confirmations) {
             return;
         }
-        self.change(block.found.hash, BlockChange { state, confirmations, verdict: None }).await;
+        self.change(
+            block.found.hash,
+            BlockChange {
+                state,
+                confirmations,
+                verdict: None,
+            },
+        )
+        .await;
         if state == BlockState::Mature {
             self.daemons.forget(block.found.hash).await;
         }

@@ -130,13 +130,18 @@ impl Default for Config {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info".into(), format: LogFormat::Text }
+        Self {
+            filter: "info".into(),
+            format: LogFormat::Text,
+        }
     }
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 3334)) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3334)),
+        }
     }
 }
 
@@ -152,7 +157,7 @@ impl Default for Pool {
             version_mask: "1fffe000".into(),
             refresh_s: 30,
             shares: Shares::default(),
-            daemon: vec![crate::daemon::Config::default()],
+            daemon: Vec::new(),
             listener: vec![Listener::default()],
         }
     }
@@ -160,7 +165,10 @@ impl Default for Pool {
 
 impl Default for Shares {
     fn default() -> Self {
-        Self { keep_days: 30, roll_up_s: 60 }
+        Self {
+            keep_days: 30,
+            roll_up_s: 60,
+        }
     }
 }
 

@@ -9,9 +9,7 @@ mod session;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use mining::{
-    Coin, Difficulty, Network, extranonce::Allocator, seen::Seen, vardiff,
-};
+use mining::{Coin, Difficulty, Network, extranonce::Allocator, seen::Seen, vardiff};
 use tokio::{
     net::TcpStream,
     sync::{mpsc, watch},
@@ -46,7 +44,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const MALFORMED_MAX: u32 = 10;
 
 /// What connections of one listener have in common.
-#[derive(Debug)]
 pub struct Context {
     /// The coin.
     pub coin: &'static Coin,
@@ -219,7 +216,9 @@ impl Connection {
     /// Handles the lines that are there, as long as their shares find a place in flight.
     async fn take_lines(&mut self) -> Result<(), End> {
         while self.session.in_flight() < IN_FLIGHT_MAX {
-            let Some(line) = self.lines.next_line()? else { break };
+            let Some(line) = self.lines.next_line()? else {
+                break;
+            };
             self.heard_at = Instant::now();
             let was_authorized = self.session.is_authorized();
             let handled = self.session.line(line, &mut self.unsent)?;
@@ -297,7 +296,9 @@ impl Connection {
         if self.unsent.is_empty() {
             return Ok(());
         }
-        tokio::time::timeout(WRITE_TIMEOUT, sending).await.map_err(|_| End::DoesNotRead)??;
+        tokio::time::timeout(WRITE_TIMEOUT, sending)
+            .await
+            .map_err(|_| End::DoesNotRead)??;
         // Idle connections hold no buffer.
         self.unsent = Vec::new();
         Ok(())

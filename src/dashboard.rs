@@ -37,12 +37,18 @@ pub async fn page(State(pools): State<Vec<Pool>>) -> Response {
 
 /// `/style.css`
 pub async fn style() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../templates/style.css"))
+    (
+        [(header::CONTENT_TYPE, "text/css; charset=utf-8")],
+        include_str!("../templates/style.css"),
+    )
 }
 
 /// `/favicon.ico`
 pub async fn icon() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "image/svg+xml")], include_str!("../templates/icon.svg"))
+    (
+        [(header::CONTENT_TYPE, "image/svg+xml")],
+        include_str!("../templates/icon.svg"),
+    )
 }
 
 impl Page {

@@ -28,7 +28,9 @@ pub fn with_prefix(number: f64, unit: &str) -> String {
         r if r >= 9.995 => 1,
         _ => 2,
     };
-    format!("{rest:.digits$} {prefix}{unit}").trim_end().to_owned()
+    format!("{rest:.digits$} {prefix}{unit}")
+        .trim_end()
+        .to_owned()
 }
 
 /// A difficulty: short, whatever its size.
@@ -71,7 +73,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 

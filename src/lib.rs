@@ -29,7 +29,7 @@ pub mod dashboard;
 pub mod metrics;
 
 pub mod display;
-pub mod worker;
+// pub mod worker;
 
 mod arguments;
 mod clock;
@@ -59,7 +59,10 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("no runtime")),
     };

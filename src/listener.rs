@@ -47,7 +47,10 @@ pub async fn open(
     let door = Door {
         listener,
         permits: Arc::new(Semaphore::new(limits.connections)),
-        addresses: Addresses { limit: limits.per_address, counts: Arc::default() },
+        addresses: Addresses {
+            limit: limits.per_address,
+            counts: Arc::default(),
+        },
         context,
         tasks: tasks.clone(),
     };
@@ -118,19 +121,28 @@ struct Counted {
 impl Addresses {
     fn enter(&self, address: IpAddr) -> Option<Counted> {
         let address = network_of(address);
-        let mut counts = self.counts.lock().expect("nothing panics while holding this lock");
+        let mut counts = self
+            .counts
+            .lock()
+            .expect("nothing panics while holding this lock");
         let count = counts.entry(address).or_default();
         if *count >= self.limit {
             return None;
         }
         *count += 1;
-        Some(Counted { address, counts: Arc::clone(&self.counts) })
+        Some(Counted {
+            address,
+            counts: Arc::clone(&self.counts),
+        })
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut counts = self.counts.lock().expect("nothing panics while holding this lock");
+        let mut counts = self
+            .counts
+            .lock()
+            .expect("nothing panics while holding this lock");
         if let Some(count) = counts.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -157,7 +169,10 @@ mod tests {
 
     #[test]
     fn an_address_has_its_number_of_connections_and_gets_them_back() {
-        let addresses = Addresses { limit: 2, counts: Arc::default() };
+        let addresses = Addresses {
+            limit: 2,
+            counts: Arc::default(),
+        };
         let enter = |text: &str| addresses.enter(text.parse().unwrap());
         let first = enter("1.2.3.4");
         let second = enter("::ffff:1.2.3.4");
@@ -172,6 +187,9 @@ mod tests {
         assert!(enter("2001:db8:1:2::1").is_some());
         drop(second);
         let counts = addresses.counts.lock().unwrap();
-        assert!(!counts.contains_key(&"1.2.3.4".parse::<IpAddr>().unwrap()), "no empty counts");
+        assert!(
+            !counts.contains_key(&"1.2.3.4".parse::<IpAddr>().unwrap()),
+            "no empty counts"
+        );
     }
 }

@@ -64,12 +64,20 @@ impl Metrics {
             Unit::Seconds,
             template_age.clone(),
         );
-        let hashrate =
-            registered(r, "hashrate_hashes_per_second", "Work per second over ten minutes");
+        let hashrate = registered(
+            r,
+            "hashrate_hashes_per_second",
+            "Work per second over ten minutes",
+        );
         let family: Family<Reason, Counter> =
             registered(r, "shares_rejected", "Shares refused, by reason");
-        let rejected = Reject::ALL
-            .map(|reject| family.get_or_create(&Reason { reason: reject.name() }).clone());
+        let rejected = Reject::ALL.map(|reject| {
+            family
+                .get_or_create(&Reason {
+                    reason: reject.name(),
+                })
+                .clone()
+        });
         Self {
             registry,
             connections,

@@ -15,7 +15,7 @@ use crate::{
     block::Blocks,
     config::{self, BadConfig},
     connection::{Context, Rules},
-    daemon::{self, Daemons},
+    daemon::{self, Daemons, Feed},
     listener,
     metrics::Metrics,
     sessions::Sessions,
@@ -30,11 +30,13 @@ use crate::{
 const LEASE: u32 = 1 << 20;
 /// How often the lease is looked at.
 const LEASE_CHECK: Duration = Duration::from_secs(1);
+/// How long a daemon may take to show that it can be mined with.
+const TRY_DAEMON: Duration = Duration::from_secs(15);
 /// The longest tag that leaves room in every coinbase.
 const TAG_MAX: usize = 38;
 
 /// A running pool, as the API sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Pool {
     /// Its name.
     pub name: String,
@@ -70,16 +72,28 @@ struct Plan {
 impl Plan {
     fn new(settings: &config::Pool) -> Result<Self, BadConfig> {
         let bad = |text: String| BadConfig::Value(format!("pool {:?}: {text}", settings.name));
-        let coin: &'static Coin = settings.coin.parse().map_err(|error| bad(format!("{error}")))?;
+        let coin: &'static Coin = settings
+            .coin
+            .parse()
+            .map_err(|error| bad(format!("{error}")))?;
         if coin.on(settings.network).is_none() {
-            return Err(bad(format!("{} has no network {}", coin.name, settings.network)));
+            return Err(bad(format!(
+                "{} has no network {}",
+                coin.name, settings.network
+            )));
         }
         let address = Address::parse(coin, settings.network, &settings.payout_address)
             .map_err(|error| bad(format!("payout_address: {error}")))?;
         let tag = settings.coinbase_tag.as_bytes();
-        if tag.len() > TAG_MAX || !settings.coinbase_tag.chars().all(|c| c == ' ' || c.is_ascii_graphic())
+        if tag.len() > TAG_MAX
+            || !settings
+                .coinbase_tag
+                .chars()
+                .all(|c| c == ' ' || c.is_ascii_graphic())
         {
-            return Err(bad(format!("coinbase_tag: at most {TAG_MAX} printable ASCII characters")));
+            return Err(bad(format!(
+                "coinbase_tag: at most {TAG_MAX} printable ASCII characters"
+            )));
         }
         let version_mask = wire::hex::u32_padded(&settings.version_mask)
             .ok_or_else(|| bad("version_mask: eight hexadecimal digits".into()))?;
@@ -95,12 +109,19 @@ impl Plan {
         }
         let recipe = Recipe {
             tag: tag.to_vec(),
-            payees: Payees { outputs: Vec::new(), keeper: address.script().to_vec() },
+            payees: Payees {
+                outputs: Vec::new(),
+                keeper: address.script().to_vec(),
+            },
             extranonce2_size: settings.extranonce2_size,
             algorithm: coin.algorithm,
             refresh: Duration::from_secs(settings.refresh_s),
         };
-        Ok(Self { coin, recipe, version_mask })
+        Ok(Self {
+            coin,
+            recipe,
+            version_mask,
+        })
     }
 }
 
@@ -129,7 +150,11 @@ fn rules(
         }
     }
     Ok(Rules {
-        vardiff: vardiff::Limits { min, max, share_time_ms: listener.share_time_s * 1000 },
+        vardiff: vardiff::Limits {
+            min,
+            max,
+            share_time_ms: listener.share_time_s * 1000,
+        },
         start_difficulty,
         extranonce2_size: settings.extranonce2_size,
         version_mask,
@@ -158,12 +183,17 @@ pub async fn start(
     let plan = Plan::new(settings)?;
     let coin = plan.coin;
     let metrics = Arc::new(Metrics::new(&settings.name, coin.name));
-    let id = store.pool(&settings.name, coin.name, &settings.network.to_string()).await?;
+    let id = store.pool(&settings.name, coin, settings.network).await?;
 
     // template: daemons -> templates -> jobs
     let kept_blocks = data.join("blocks").join(&settings.name);
-    let (daemons, templates) =
-        daemon::start(settings.daemon.clone(), coin, settings.network, kept_blocks, tasks)?;
+    let (daemons, templates) = daemon::start(
+        settings.daemon.clone(),
+        coin,
+        settings.network,
+        kept_blocks,
+        tasks,
+    )?;
     let job_ids = JobIds::new();
     let newest = template_feed::follow(templates, plan.recipe, job_ids.clone(), tasks);
 
@@ -207,7 +237,10 @@ pub async fn start(
         };
         listening.push(listener::open(listener.listen, limits, context, tasks).await?);
     }
-    ensure!(!listening.is_empty(), BadConfig::Value("a pool needs a listener".into()));
+    ensure!(
+        !listening.is_empty(),
+        BadConfig::Value("a pool needs a listener".into())
+    );
     Ok(Pool {
         name: settings.name.clone(),
         coin,
@@ -226,7 +259,12 @@ pub async fn start(
 /// Takes a lease now and another one whenever half of it is spent.
 async fn lease_extranonces(store: Store, pool: PoolId, tasks: &Tasks) -> anyhow::Result<Allocator> {
     let allocator = Allocator::default();
-    allocator.lease(store.lease_extranonce(pool, LEASE).await.context("no lease of extranonces")?);
+    allocator.lease(
+        store
+            .lease_extranonce(pool, LEASE)
+            .await
+            .context("no lease of extranonces")?,
+    );
     let leasing = allocator.clone();
     let stopping = tasks.ending(Stage::Doors);
     tasks.spawn(Stage::Doors, "extranonces", async move {
@@ -259,24 +297,55 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
     for pool in &config.pool {
         let plan = Plan::new(pool).map_err(anyhow::Error::from);
         let coin = plan.as_ref().ok().map(|plan| plan.coin);
-        note(format!("settings of pool {}", pool.name), plan.map(|_| "make sense".into()));
+        note(
+            format!("settings of pool {}", pool.name),
+            plan.map(|_| "make sense".into()),
+        );
         for daemon in &pool.daemon {
             if let Some(coin) = coin {
-                let result = daemon::try_out(daemon, coin, pool.network).await;
+                let result = try_daemon(daemon, coin, pool.network).await;
                 note(format!("daemon {}", daemon.name()), result);
             }
         }
         for listener in &pool.listener {
-            note(format!("port for miners {}", listener.listen), try_port(listener.listen).await);
+            note(
+                format!("port for miners {}", listener.listen),
+                try_port(listener.listen).await,
+            );
         }
     }
-    note(format!("port for HTTP {}", config.http.listen), try_port(config.http.listen).await);
+    note(
+        format!("port for HTTP {}", config.http.listen),
+        try_port(config.http.listen).await,
+    );
     let store = open_store(&config.data).await;
     note(
         format!("database in {}", config.data.display()),
         store.map(|_| "opens and is of this version".into()),
     );
     checks
+}
+
+/// Follows a daemon as the pool would, until it gives a template or says why not.
+async fn try_daemon(
+    daemon: &daemon::Config,
+    coin: &'static Coin,
+    network: Network,
+) -> anyhow::Result<String> {
+    let (tasks, _failures) = Tasks::new();
+    let nowhere = std::path::PathBuf::from("/nonexistent");
+    let (daemons, mut templates) =
+        daemon::start(vec![daemon.clone()], coin, network, nowhere, &tasks)?;
+    let settled = templates.wait_for(|feed| !matches!(feed, Feed::Waiting));
+    let in_time = tokio::time::timeout(TRY_DAEMON, settled).await.is_ok();
+    let health = daemons.health();
+    tasks.shut_down().await;
+    ensure!(in_time, "no answer in {} s", TRY_DAEMON.as_secs());
+    let health = health.first().context("no daemon")?;
+    match &health.fit {
+        Ok(()) => Ok(format!("at height {}", health.height.unwrap_or_default())),
+        Err(reason) => anyhow::bail!("{reason}"),
+    }
 }
 
 async fn try_port(address: SocketAddr) -> anyhow::Result<String> {

@@ -66,7 +66,11 @@ impl Sessions {
         let number = state.next;
         state.next += 1;
         state.sessions.insert(number, Arc::clone(&session));
-        Entry { session, number, sessions: self.clone() }
+        Entry {
+            session,
+            number,
+            sessions: self.clone(),
+        }
     }
 
     /// All sessions, oldest first.
@@ -74,7 +78,10 @@ impl Sessions {
         let state = self.state();
         let mut sessions: Vec<_> = state.sessions.iter().collect();
         sessions.sort_by_key(|(number, _)| **number);
-        sessions.into_iter().map(|(_, session)| Arc::clone(session)).collect()
+        sessions
+            .into_iter()
+            .map(|(_, session)| Arc::clone(session))
+            .collect()
     }
 
     /// How many there are.
@@ -83,7 +90,9 @@ impl Sessions {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("nothing panics while holding this lock")
+        self.0
+            .lock()
+            .expect("nothing panics while holding this lock")
     }
 }
 

@@ -116,7 +116,13 @@ pub fn follow(
     let (sender, receiver) = watch::channel(Newest::Nothing("no template yet".into()));
     let ending = tasks.ending(Stage::Daemons);
     tasks.spawn(Stage::Daemons, "template feed", async move {
-        let mut follower = Follower { recipe, job_ids, tip: 0, previous: None, last: None };
+        let mut follower = Follower {
+            recipe,
+            job_ids,
+            tip: 0,
+            previous: None,
+            last: None,
+        };
         loop {
             let newest = follower.newest(&templates.borrow_and_update());
             if let Some(newest) = newest {
@@ -154,7 +160,9 @@ impl Follower {
                 }
                 Some(Newest::Nothing(reason.as_str().into()))
             }
-            Feed::Template { template, received, .. } => {
+            Feed::Template {
+                template, received, ..
+            } => {
                 let due = self.last.as_ref().is_none_or(|(last, offered)| {
                     template.is_other_work(last) || offered.elapsed() >= self.recipe.refresh
                 });
@@ -191,7 +199,13 @@ impl Follower {
         received: Instant,
         clean: bool,
     ) -> Result<Offer, CoinbaseError> {
-        let Recipe { tag, payees, extranonce2_size, algorithm, .. } = &self.recipe;
+        let Recipe {
+            tag,
+            payees,
+            extranonce2_size,
+            algorithm,
+            ..
+        } = &self.recipe;
         let classes = JobTemplate::for_all_classes(
             template,
             tag,
@@ -200,7 +214,10 @@ impl Follower {
             self.tip,
             *algorithm,
         )?
-        .map(|shared| ClassOffer { notify: notify_line(&shared), shared });
+        .map(|shared| ClassOffer {
+            notify: notify_line(&shared),
+            shared,
+        });
         Ok(Offer {
             tip: self.tip,
             job_id: self.job_ids.next(),
@@ -212,7 +229,10 @@ impl Follower {
     }
 
     fn next_refresh(&self) -> Instant {
-        let from = self.last.as_ref().map_or_else(Instant::now, |(_, offered)| *offered);
+        let from = self
+            .last
+            .as_ref()
+            .map_or_else(Instant::now, |(_, offered)| *offered);
         from + self.recipe.refresh
     }
 }

@@ -1,6 +1,11 @@
 //! `/health`: each component and what to do about it. `/ready`: whether miners get work.
 
-use axum::{Json, extract::State, http::StatusCode, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use serde::Serialize;
 
 use crate::{pool::Pool, template_feed::Newest};
@@ -28,7 +33,11 @@ struct Ready {
 }
 
 pub(super) async fn health(State(pools): State<Vec<Pool>>) -> Response {
-    let mut health = Health { status: "healthy", components: vec![], recommendations: vec![] };
+    let mut health = Health {
+        status: "healthy",
+        components: vec![],
+        recommendations: vec![],
+    };
     for pool in &pools {
         health.look_at(pool).await;
     }
@@ -45,9 +54,19 @@ pub(super) async fn health(State(pools): State<Vec<Pool>>) -> Response {
 
 pub(super) async fn ready(State(pools): State<Vec<Pool>>) -> Response {
     let reason = pools.iter().find_map(why_not_ready);
-    let status =
-        if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Ready { ready: reason.is_none(), reason })).into_response()
+    let status = if reason.is_none() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(Ready {
+            ready: reason.is_none(),
+            reason,
+        }),
+    )
+        .into_response()
 }
 
 /// Why miners get no work, if they get none.
@@ -66,23 +85,42 @@ impl Health {
                 Err(reason) => reason.clone(),
             };
             let advice = "see that it runs, is synced and is on the right network";
-            self.note(pool, &format!("daemon {}", daemon.name), daemon.fit.is_ok(), detail, advice);
+            self.note(
+                pool,
+                &format!("daemon {}", daemon.name),
+                daemon.fit.is_ok(),
+                detail,
+                advice,
+            );
         }
         let stored = pool.store.ping().await;
-        let detail =
-            stored.as_ref().map_or_else(ToString::to_string, |()| "answers".to_owned());
+        let detail = stored
+            .as_ref()
+            .map_or_else(ToString::to_string, |()| "answers".to_owned());
         let advice = "see that the disk is neither full nor read-only";
         self.note(pool, "store", stored.is_ok(), detail, advice);
         let reason = why_not_ready(pool);
         let detail = reason.clone().unwrap_or_else(|| "miners have work".into());
-        self.note(pool, "work", reason.is_none(), detail, "mend what the daemons say");
+        self.note(
+            pool,
+            "work",
+            reason.is_none(),
+            detail,
+            "mend what the daemons say",
+        );
     }
 
     fn note(&mut self, pool: &Pool, name: &str, healthy: bool, detail: String, advice: &str) {
         if !healthy {
-            self.recommendations.push(format!("{name}: {detail}: {advice}"));
+            self.recommendations
+                .push(format!("{name}: {detail}: {advice}"));
         }
         let name = name.to_owned();
-        self.components.push(Component { pool: pool.name.clone(), name, healthy, detail });
+        self.components.push(Component {
+            pool: pool.name.clone(),
+            name,
+            healthy,
+            detail,
+        });
     }
 }

@@ -9,7 +9,7 @@ use mining::{Difficulty, Target, block::BlockState, share::Reject};
 use serde::Serialize;
 use store::Minute;
 
-use crate::{clock, display, pool::Pool, template_feed::Newest};
+use crate::{clock, daemon::Source, display, pool::Pool, template_feed::Newest};
 
 /// How many sessions and blocks are listed; there are pages for all of them elsewhere.
 const LISTED_MAX: usize = 50;
@@ -250,13 +250,21 @@ impl PoolStatus {
 
     /// Accepted and refused shares since the process started.
     pub fn rejected_total(&self) -> u64 {
-        self.shares.rejected.iter().map(|rejected| rejected.count).sum()
+        self.shares
+            .rejected
+            .iter()
+            .map(|rejected| rejected.count)
+            .sum()
     }
 }
 
 impl SharesStatus {
     async fn of(pool: &Pool) -> anyhow::Result<Self> {
-        let total = pool.store.pool_total(pool.id).await.context("shares cannot be summed")?;
+        let total = pool
+            .store
+            .pool_total(pool.id)
+            .await
+            .context("shares cannot be summed")?;
         let rejected = Reject::ALL
             .map(|reject| Rejected {
                 reason: reject.name(),
@@ -274,9 +282,17 @@ impl SharesStatus {
 
 impl BlocksStatus {
     async fn of(pool: &Pool) -> anyhow::Result<Self> {
-        let counts = pool.store.block_counts(pool.id).await.context("blocks cannot be counted")?;
+        let counts = pool
+            .store
+            .block_counts(pool.id)
+            .await
+            .context("blocks cannot be counted")?;
         let limit = u32::try_from(LISTED_MAX).unwrap_or(u32::MAX);
-        let last = pool.store.blocks(pool.id, None, limit).await.context("blocks cannot be read")?;
+        let last = pool
+            .store
+            .blocks(pool.id, None, limit)
+            .await
+            .context("blocks cannot be read")?;
         let last = last
             .into_iter()
             .map(|block| BlockStatus {
@@ -287,7 +303,9 @@ impl BlocksStatus {
                 reward: block.found.reward.to_string(),
                 state: block.state.name(),
                 confirmations: block.confirmations,
-                reason: block.verdict.filter(|_| block.state == BlockState::Orphaned),
+                reason: block
+                    .verdict
+                    .filter(|_| block.state == BlockState::Orphaned),
             })
             .collect();
         Ok(Self {
@@ -310,9 +328,19 @@ fn daemons(pool: &Pool) -> Vec<DaemonStatus> {
             reason: daemon.fit.err(),
             height: daemon.height,
             breaker: daemon.breaker.name(),
-            notified_by: daemon.notified_by.map(|source| source.name()),
+            notified_by: daemon.notified_by.map(name_of),
         })
         .collect()
+}
+
+fn name_of(source: Source) -> &'static str {
+    match source {
+        Source::Zmq => "zmq",
+        Source::LongPoll => "long_poll",
+        Source::WaitForNewBlock => "waitfornewblock",
+        Source::Poke => "blocknotify",
+        Source::Poll => "poll",
+    }
 }
 
 fn sessions(pool: &Pool) -> Vec<SessionStatus> {
@@ -340,7 +368,11 @@ fn sessions(pool: &Pool) -> Vec<SessionStatus> {
 async fn hashrate(pool: &Pool, minutes: u32) -> anyhow::Result<f64> {
     let now_ms = clock::now_ms();
     let since = Minute::of_ms(now_ms).back(minutes);
-    let sums = pool.store.pool_sums(pool.id, since).await.context("work cannot be summed")?;
+    let sums = pool
+        .store
+        .pool_sums(pool.id, since)
+        .await
+        .context("work cannot be summed")?;
     let millis = u64::try_from(now_ms - since.start_ms()).unwrap_or(1);
     Ok(display::to_f64(sums.work.per_second(millis)))
 }
@@ -362,7 +394,9 @@ pub(super) async fn refresh_gauges(pool: &Pool) -> anyhow::Result<()> {
     pool.metrics.hashrate.set(hashrate(pool, 10).await?);
     if let Newest::Offer(offer) = &*pool.newest.borrow() {
         pool.metrics.height.set(offer.template.height.into());
-        pool.metrics.template_age.set(offer.received.elapsed().as_secs_f64());
+        pool.metrics
+            .template_age
+            .set(offer.received.elapsed().as_secs_f64());
     }
     Ok(())
 }

@@ -61,11 +61,14 @@ pub enum BadConfig {
 impl Layers {
     /// Lays a file over what is there.
     pub fn file(&mut self, path: &std::path::Path) -> Result<(), BadConfig> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| BadConfig::Unreadable { path: path.into(), source })?;
-        let table: Table = text
-            .parse()
-            .map_err(|source| BadConfig::Syntax { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| BadConfig::Unreadable {
+            path: path.into(),
+            source,
+        })?;
+        let table: Table = text.parse().map_err(|source| BadConfig::Syntax {
+            path: path.into(),
+            source,
+        })?;
         let mut keys = Vec::new();
         flatten(&Value::Table(table.clone()), String::new(), &mut keys);
         for (key, _) in keys {
@@ -80,13 +83,17 @@ impl Layers {
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(), BadConfig> {
-        let mut variables: Vec<_> =
-            variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        let mut variables: Vec<_> = variables
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .collect();
         // Lists grow by the order of their numbers.
         variables.sort();
         for (name, text) in variables {
-            let path: Vec<String> =
-                name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
+            let path: Vec<String> = name[PREFIX.len()..]
+                .split("__")
+                .map(str::to_ascii_lowercase)
+                .collect();
             self.set(&path, &text, Source::Environment(name))?;
         }
         Ok(())
@@ -99,8 +106,7 @@ impl Layers {
     }
 
     fn set(&mut self, path: &[String], text: &str, source: Source) -> Result<(), BadConfig> {
-        let unknown =
-            || BadConfig::Value(format!("{source} names no setting: {}", path.join(".")));
+        let unknown = || BadConfig::Value(format!("{source} names no setting: {}", path.join(".")));
         let defaults = Value::try_from(example()).expect("the default settings are valid TOML");
         let mut known = &defaults;
         let mut place = PlaceOf::Table(&mut self.table);
@@ -109,7 +115,9 @@ impl Layers {
         while let Some(part) = parts.next() {
             known = known.get(part).ok_or_else(unknown)?;
             push_key(&mut key, part);
-            let PlaceOf::Table(table) = place else { return Err(unknown()) };
+            let PlaceOf::Table(table) = place else {
+                return Err(unknown());
+            };
             let entry = table.entry(part.clone());
             place = match known {
                 Value::Array(items) => {
@@ -119,7 +127,9 @@ impl Layers {
                         parts.next();
                     }
                     let index = index.unwrap_or(0);
-                    let Value::Array(list) = list else { return Err(unknown()) };
+                    let Value::Array(list) = list else {
+                        return Err(unknown());
+                    };
                     if index > list.len() {
                         return Err(BadConfig::Value(format!(
                             "{source} is entry {index} of {key}, which has {}",
@@ -136,16 +146,16 @@ impl Layers {
                         _ => return Err(unknown()),
                     }
                 }
-                Value::Table(_) => {
-                    match entry.or_insert_with(|| Value::Table(Table::new())) {
-                        Value::Table(table) => PlaceOf::Table(table),
-                        _ => return Err(unknown()),
-                    }
-                }
+                Value::Table(_) => match entry.or_insert_with(|| Value::Table(Table::new())) {
+                    Value::Table(table) => PlaceOf::Table(table),
+                    _ => return Err(unknown()),
+                },
                 _ => PlaceOf::Value(entry.or_insert(Value::Boolean(false))),
             };
         }
-        let PlaceOf::Value(value) = place else { return Err(unknown()) };
+        let PlaceOf::Value(value) = place else {
+            return Err(unknown());
+        };
         *value = parse_like(known, text).ok_or_else(|| {
             BadConfig::Value(format!("{source}: {text:?} is no {}", known.type_str()))
         })?;
@@ -166,9 +176,19 @@ impl Layers {
         flatten(&value, String::new(), &mut keys);
         keys.into_iter()
             .map(|(key, value)| {
-                let secret = SECRETS.iter().any(|name| key.rsplit('.').next() == Some(name));
+                let secret = SECRETS
+                    .iter()
+                    .any(|name| key.rsplit('.').next() == Some(name));
                 let source = self.sources.get(&key).cloned().unwrap_or(Source::Default);
-                (key, if secret { "\"***\"".into() } else { value.to_string() }, source)
+                (
+                    key,
+                    if secret {
+                        "\"***\"".into()
+                    } else {
+                        value.to_string()
+                    },
+                    source,
+                )
             })
             .collect()
     }
@@ -195,13 +215,22 @@ impl Config {
     }
 }
 
-/// The default settings with one entry in each list, so that every key is there.
+/// The default settings with an entry in each list, so that every key is there.
 fn example() -> Config {
-    let mut pool = super::Pool::default();
-    for daemon in &mut pool.daemon {
-        daemon.show_every_key();
+    let mut daemon = crate::daemon::Config::at("http://127.0.0.1:8332");
+    daemon.user = Some(String::new());
+    daemon.password = Some("".into());
+    daemon.cookie = Some(PathBuf::new());
+    daemon.zmq = Some(String::new());
+    daemon.min_peers = Some(0);
+    let pool = super::Pool {
+        daemon: vec![daemon],
+        ..super::Pool::default()
+    };
+    Config {
+        pool: vec![pool],
+        ..Config::default()
     }
-    Config { pool: vec![pool], ..Config::default() }
 }
 
 fn push_key(key: &mut String, part: &str) {
@@ -237,7 +266,11 @@ fn parse_like(known: &Value, text: &str) -> Option<Value> {
     Some(match known {
         Value::String(_) => Value::String(text.into()),
         Value::Integer(_) => Value::Integer(text.parse().ok()?),
-        Value::Float(_) => Value::Float(text.parse().ok().filter(|number: &f64| number.is_finite())?),
+        Value::Float(_) => Value::Float(
+            text.parse()
+                .ok()
+                .filter(|number: &f64| number.is_finite())?,
+        ),
         Value::Boolean(_) => Value::Boolean(text.parse().ok()?),
         _ => return None,
     })
@@ -299,9 +332,19 @@ mod tests {
     #[test]
     fn an_unknown_key_is_named_with_the_nearest_one() {
         let error = layers("[http]\nlissten = \"x\"").config().unwrap_err();
-        assert_eq!(error.to_string(), "unknown key \"lissten\"; the nearest is \"listen\"");
-        let error = layers("[[pool]]\ncoinbase_tga = \"x\"").config().unwrap_err();
-        assert!(error.to_string().ends_with("the nearest is \"coinbase_tag\""), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "unknown key \"lissten\"; the nearest is \"listen\""
+        );
+        let error = layers("[[pool]]\ncoinbase_tga = \"x\"")
+            .config()
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("the nearest is \"coinbase_tag\""),
+            "{error}"
+        );
     }
 
     #[test]
@@ -315,6 +358,7 @@ mod tests {
                     ("ADIT_POOL__1__REFRESH_S", "7"),
                     ("ADIT_POOL__1__LISTENER__0__MIN_DIFFICULTY", "0.5"),
                     ("ADIT_POOL__0__DAEMON__PASSWORD", "secret"),
+                    ("ADIT_POOL__0__DAEMON__URL", "http://127.0.0.1:1"),
                     ("PATH", "x"),
                 ]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
@@ -329,11 +373,18 @@ mod tests {
         let described = layers.describe(&config);
         let find = |key: &str| described.iter().find(|(name, ..)| name == key).unwrap();
         assert_eq!(find("data").2, Source::Flag("--data"));
-        assert_eq!(find("pool.0.name").2, Source::Environment("ADIT_POOL__NAME".into()));
+        assert_eq!(
+            find("pool.0.name").2,
+            Source::Environment("ADIT_POOL__NAME".into())
+        );
         assert!(matches!(find("pool.1.name").2, Source::File(_)));
         assert_eq!(find("http.listen").2, Source::Default);
         assert_eq!(find("pool.0.daemon.0.password").1, "\"***\"");
-        assert!(described.iter().all(|(_, value, _)| !value.contains("secret")));
+        assert!(
+            described
+                .iter()
+                .all(|(_, value, _)| !value.contains("secret"))
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use mining::{
     vardiff::Vardiff,
 };
 use pow::Hash;
+use store::{ShareRecord, WorkerName};
 use tokio::{sync::mpsc, time::Instant};
 use wire::sv1::{
     Id, JobId, OwnedId, Submit,
@@ -25,9 +26,8 @@ use super::{
 };
 use crate::{
     block::Found,
-    clock,
-    sessions,
-    share_log::{Committed, Entry, Outcome, ShareRecord, WorkerName},
+    clock, sessions,
+    share_log::{Committed, Entry, Outcome},
     template_feed::{Newest, Offer},
 };
 
@@ -35,8 +35,14 @@ use crate::{
 const WORKERS_MAX: usize = 128;
 
 /// The share was good, but could not be written down: the miner should send it again.
-const NOT_STORED: ErrorReply<'_> = ErrorReply { code: 20, text: "Share not stored, try again" };
-const UNAUTHORIZED: ErrorReply<'_> = ErrorReply { code: 24, text: "Unauthorized worker" };
+const NOT_STORED: ErrorReply<'_> = ErrorReply {
+    code: 20,
+    text: "Share not stored, try again",
+};
+const UNAUTHORIZED: ErrorReply<'_> = ErrorReply {
+    code: 24,
+    text: "Unauthorized worker",
+};
 
 pub(super) struct Miner {
     context: Arc<Context>,
@@ -101,11 +107,15 @@ impl Miner {
         if let Some(told) = self.told {
             entry.set_difficulty(told);
         }
-        let name = Arc::new(WorkerName {
-            address: entry.worker.address.to_string(),
-            name: entry.worker.worker.clone(),
+        let Username { address, worker } = &entry.worker;
+        let name = WorkerName::new(address.as_str(), worker)
+            .expect("a parsed address and name are short and have no controls");
+        let name = Arc::new(name);
+        self.workers.push(Worker {
+            user: user.to_owned(),
+            name,
+            entry,
         });
-        self.workers.push(Worker { user: user.to_owned(), name, entry });
         true
     }
 
@@ -137,7 +147,10 @@ impl Miner {
     fn offer_own(&mut self, out: &mut Vec<u8>) {
         let newest = self.context.newest.borrow().clone();
         if let Newest::Offer(offer) = newest {
-            let clean = self.jobs.newest().is_none_or(|job| job.shared.tip != offer.tip);
+            let clean = self
+                .jobs
+                .newest()
+                .is_none_or(|job| job.shared.tip != offer.tip);
             self.send_job(&offer, self.context.job_ids.next(), clean, out);
         }
     }
@@ -182,7 +195,10 @@ impl Miner {
         version_mask: u32,
         out: &mut Vec<u8>,
     ) -> Handled {
-        let Some(index) = self.workers.iter().position(|worker| worker.user == submit.worker)
+        let Some(index) = self
+            .workers
+            .iter()
+            .position(|worker| worker.user == submit.worker)
         else {
             reply::reject(out, id, &UNAUTHORIZED);
             return Handled::Done;
@@ -219,7 +235,7 @@ impl Miner {
                 solved,
                 height: template.height,
                 reward: template.value,
-                worker: Arc::clone(&worker.name),
+                worker: WorkerName::clone(&worker.name),
                 time_ms: now_ms,
             });
         }
@@ -231,12 +247,8 @@ impl Miner {
         let tag = self.next_tag;
         self.next_tag += 1;
         let entry = Entry {
-            share: ShareRecord {
-                hash: share.hash(),
-                work: share.work(),
-                height: share.height(),
-                time_ms: now_ms,
-            },
+            share: ShareRecord::new(share.hash(), share.work(), share.height(), now_ms)
+                .expect("no difficulty asks for more work than fits"),
             worker: Arc::clone(&worker.name),
             tag,
             reply: self.replies.clone(),
@@ -256,10 +268,17 @@ impl Miner {
 
     /// Answers a share after its commit.
     pub(super) fn answer(&mut self, committed: Committed, out: &mut Vec<u8>) {
-        let Some(at) = self.pending.iter().position(|pending| pending.tag == committed.tag) else {
+        let Some(at) = self
+            .pending
+            .iter()
+            .position(|pending| pending.tag == committed.tag)
+        else {
             return;
         };
-        let pending = self.pending.remove(at).expect("the position was just found");
+        let pending = self
+            .pending
+            .remove(at)
+            .expect("the position was just found");
         let id = pending.id.as_id();
         let session = &self.workers[pending.worker].entry;
         match committed.outcome {
@@ -281,10 +300,20 @@ impl Miner {
     }
 
     fn refuse(&self, reject: Reject, worker: usize, id: Id<'_>, out: &mut Vec<u8>) -> Handled {
-        self.workers[worker].entry.rejected.fetch_add(1, Ordering::Relaxed);
+        self.workers[worker]
+            .entry
+            .rejected
+            .fetch_add(1, Ordering::Relaxed);
         self.context.metrics.rejected(reject).inc();
         let text = reject.to_string();
-        reply::reject(out, id, &ErrorReply { code: reject.code(), text: &text });
+        reply::reject(
+            out,
+            id,
+            &ErrorReply {
+                code: reject.code(),
+                text: &text,
+            },
+        );
         Handled::Done
     }
 

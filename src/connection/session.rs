@@ -68,8 +68,14 @@ pub(super) enum Handled {
     Share(Entry),
 }
 
-const NOT_SUBSCRIBED: ErrorReply<'_> = ErrorReply { code: 25, text: "Not subscribed" };
-const UNAUTHORIZED: ErrorReply<'_> = ErrorReply { code: 24, text: "Unauthorized worker" };
+const NOT_SUBSCRIBED: ErrorReply<'_> = ErrorReply {
+    code: 25,
+    text: "Not subscribed",
+};
+const UNAUTHORIZED: ErrorReply<'_> = ErrorReply {
+    code: 24,
+    text: "Unauthorized worker",
+};
 
 impl Session {
     pub(super) fn new(
@@ -77,7 +83,13 @@ impl Session {
         context: Arc<Context>,
         replies: mpsc::Sender<Committed>,
     ) -> Self {
-        Self { peer, context, replies, options: Options::default(), state: State::Connected }
+        Self {
+            peer,
+            context,
+            replies,
+            options: Options::default(),
+            state: State::Connected,
+        }
     }
 
     pub(super) fn is_authorized(&self) -> bool {
@@ -107,7 +119,10 @@ impl Session {
             Err(malformed) => {
                 self.context.metrics.malformed.inc();
                 let text = malformed.fault.to_string();
-                let error = ErrorReply { code: 20, text: &text };
+                let error = ErrorReply {
+                    code: 20,
+                    text: &text,
+                };
                 match malformed.method {
                     Some(Method::Submit) => {
                         reply::reject(out, malformed.id, &error);
@@ -143,7 +158,11 @@ impl Session {
             ClientMessage::SuggestTarget(target) => {
                 let target = mining::Target::from_bytes(target).ok();
                 let algorithm = self.context.coin.algorithm;
-                self.suggest(target.map(|target| Difficulty::at_most(target, algorithm)), id, out);
+                self.suggest(
+                    target.map(|target| Difficulty::at_most(target, algorithm)),
+                    id,
+                    out,
+                );
             }
             ClientMessage::ExtranonceSubscribe => reply::boolean(out, id, true),
             ClientMessage::Ping => reply::pong(out, id),
@@ -151,7 +170,14 @@ impl Session {
             ClientMessage::MultiVersion => reply::boolean(out, id, true),
             ClientMessage::Response => {}
             ClientMessage::Unknown(_) => {
-                reply::error(out, id, &ErrorReply { code: 20, text: "Method not found" });
+                reply::error(
+                    out,
+                    id,
+                    &ErrorReply {
+                        code: 20,
+                        text: "Method not found",
+                    },
+                );
                 return Ok(Handled::Malformed);
             }
         }
@@ -180,7 +206,9 @@ impl Session {
     }
 
     fn configure(&mut self, asked: &Configure, id: Id<'_>, out: &mut Vec<u8>) {
-        let mask = asked.version_rolling.map(|mask| mask & self.context.rules.version_mask);
+        let mask = asked
+            .version_rolling
+            .map(|mask| mask & self.context.rules.version_mask);
         if let Some(mask) = mask {
             self.options.version_mask = mask;
         }
@@ -196,16 +224,28 @@ impl Session {
         reply::configured(out, id, &granted);
     }
 
-    fn subscribe(&mut self, asked: &Subscribe<'_>, id: Id<'_>, out: &mut Vec<u8>) -> Result<(), End> {
+    fn subscribe(
+        &mut self,
+        asked: &Subscribe<'_>,
+        id: Id<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), End> {
         let agent = asked.agent.as_deref().unwrap_or_default();
         match &self.state {
             State::Connected => {
-                let prefix =
-                    self.context.prefixes.allocate().map_err(|_| End::NoExtranonce)?;
+                let prefix = self
+                    .context
+                    .prefixes
+                    .allocate()
+                    .map_err(|_| End::NoExtranonce)?;
                 let class = CoinbaseClass::of_agent(agent);
                 self.subscribed(id, prefix.bytes(), out);
                 let agent = agent.to_owned();
-                self.state = State::Subscribed(Subscription { prefix, agent, class });
+                self.state = State::Subscribed(Subscription {
+                    prefix,
+                    agent,
+                    class,
+                });
             }
             // Asked again, the answer is the same: its jobs are made for this extranonce.
             State::Subscribed(subscription) => {
@@ -222,13 +262,25 @@ impl Session {
         reply::subscribed(out, id, &format!("{session:08x}"), &extranonce1, size);
     }
 
-    fn authorize(&mut self, asked: &Authorize<'_>, id: Id<'_>, out: &mut Vec<u8>) -> Result<(), End> {
+    fn authorize(
+        &mut self,
+        asked: &Authorize<'_>,
+        id: Id<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), End> {
         let (coin, network) = (self.context.coin, self.context.network);
         let worker = match Username::parse(coin, network, &asked.user) {
             Ok(worker) => worker,
             Err(error) => {
                 let text = format!("Invalid {} address: {error}", coin.name);
-                reply::reject(out, id, &ErrorReply { code: 24, text: &text });
+                reply::reject(
+                    out,
+                    id,
+                    &ErrorReply {
+                        code: 24,
+                        text: &text,
+                    },
+                );
                 return Ok(());
             }
         };

@@ -36,7 +36,10 @@ impl SettingsArguments {
         let mut layers = Layers::default();
         layers.file(&self.config)?;
         layers.environment(std::env::vars())?;
-        let data = self.data.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let data = self
+            .data
+            .as_ref()
+            .map(|path| path.to_string_lossy().into_owned());
         for (flag, key, value) in [
             ("--data", "data", &data),
             ("--http-listen", "http.listen", &self.http_listen),
@@ -96,9 +99,17 @@ impl Config {
         let settings = layers
             .describe(&config)
             .into_iter()
-            .map(|(key, value, source)| Setting { key, value, source: source.to_string() })
+            .map(|(key, value, source)| Setting {
+                key,
+                value,
+                source: source.to_string(),
+            })
             .collect();
-        let checks = if self.check { pool::check(&config).await } else { Vec::new() };
+        let checks = if self.check {
+            pool::check(&config).await
+        } else {
+            Vec::new()
+        };
         let failed = checks.iter().filter(|check| !check.ok).count();
         let output = Output { settings, checks };
         if self.json {
@@ -106,7 +117,11 @@ impl Config {
         } else {
             output.print();
         }
-        anyhow::ensure!(failed == 0, "{failed} of {} checks failed", output.checks.len());
+        anyhow::ensure!(
+            failed == 0,
+            "{failed} of {} checks failed",
+            output.checks.len()
+        );
         Ok(())
     }
 }
@@ -114,9 +129,17 @@ impl Config {
 impl Output {
     fn print(&self) {
         let width = |text: fn(&Setting) -> &str| {
-            self.settings.iter().map(|setting| text(setting).len()).max().unwrap_or(0).min(48)
+            self.settings
+                .iter()
+                .map(|setting| text(setting).len())
+                .max()
+                .unwrap_or(0)
+                .min(48)
         };
-        let (keys, values) = (width(|setting| &setting.key), width(|setting| &setting.value));
+        let (keys, values) = (
+            width(|setting| &setting.key),
+            width(|setting| &setting.value),
+        );
         for Setting { key, value, source } in &self.settings {
             println!("{key:keys$} = {value:values$}  # {source}");
         }

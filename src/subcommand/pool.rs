@@ -39,8 +39,9 @@ async fn serve(
     mut failures: Failures,
 ) -> anyhow::Result<()> {
     let mut pools = Vec::new();
+    let store = pool::open_store(&config.data).await?;
     for settings in &config.pool {
-        pools.push(pool::start(settings, &config.data, tasks).await?);
+        pools.push(pool::start(settings, &config.data, &store, tasks).await?);
     }
     api::open(config.http.listen, pools, tasks).await?;
     tokio::select! {

@@ -24,7 +24,12 @@ pub enum BlockState {
 
 impl BlockState {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Submitted, Self::Immature, Self::Mature, Self::Orphaned];
+    pub const ALL: [Self; 4] = [
+        Self::Submitted,
+        Self::Immature,
+        Self::Mature,
+        Self::Orphaned,
+    ];
 
     /// The state of a block with `confirmations` as daemons count them: below zero it is off the
     /// chain, and at `maturity` its coins can be spent by the next block.

@@ -480,7 +480,10 @@ mod tests {
             let network = rig.job.shared.template.target;
             assert!(rig.job.target >= network && rig.job.difficulty < Difficulty::ONE);
             for nonce in 0..64 {
-                let verdict = rig.judge(Submission { nonce, ..submission() });
+                let verdict = rig.judge(Submission {
+                    nonce,
+                    ..submission()
+                });
                 assert!(verdict.block.is_none() || verdict.share.is_ok());
                 if let Ok(share) = verdict.share {
                     assert!(share.work() <= network.work());

@@ -1,9 +1,7 @@
 //! Blocks that were found, from their submission until they are mature or orphaned. `block` writes
 //! them, after it has submitted them.
 
-use std::{fmt, str::FromStr};
-
-use mining::Amount;
+use mining::{Amount, block::BlockState};
 use pow::Hash;
 
 use crate::{PoolId, ReadError, Store, WorkerName, WriteError, rows, workers};
@@ -60,19 +58,6 @@ pub struct Block {
     pub verdict: Option<String>,
 }
 
-/// How far a block has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BlockState {
-    /// Sent to the daemons; not yet seen in a chain.
-    Submitted,
-    /// In the chain; its coins cannot be spent yet.
-    Immature,
-    /// Its coins can be spent. Final.
-    Mature,
-    /// Refused, or left by the chain. It comes back if the chain does.
-    Orphaned,
-}
-
 /// What has become of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockChange {
@@ -117,51 +102,6 @@ pub enum BlockError {
     /// It was not written.
     #[error(transparent)]
     Write(#[from] WriteError),
-}
-
-impl BlockState {
-    /// Whether a block in this state can be in the other one next.
-    pub fn becomes(self, next: Self) -> bool {
-        match self {
-            Self::Submitted => true,
-            Self::Immature => next != Self::Submitted,
-            // What was paid cannot be taken back.
-            Self::Mature => next == Self::Mature,
-            Self::Orphaned => matches!(next, Self::Orphaned | Self::Immature),
-        }
-    }
-
-    /// The name in the database and in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Submitted => "submitted",
-            Self::Immature => "immature",
-            Self::Mature => "mature",
-            Self::Orphaned => "orphaned",
-        }
-    }
-}
-
-impl fmt::Display for BlockState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for BlockState {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        [
-            Self::Submitted,
-            Self::Immature,
-            Self::Mature,
-            Self::Orphaned,
-        ]
-        .into_iter()
-        .find(|state| state.name() == name)
-        .ok_or(())
-    }
 }
 
 impl Store {
@@ -371,5 +311,8 @@ fn block(row: Row) -> sqlx::Result<Block> {
 }
 
 fn state(name: &str) -> sqlx::Result<BlockState> {
-    name.parse().map_err(|()| rows::corrupt("blocks.state"))
+    let found = BlockState::ALL
+        .into_iter()
+        .find(|state| state.name() == name);
+    found.ok_or_else(|| rows::corrupt("blocks.state"))
 }

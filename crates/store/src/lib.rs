@@ -25,7 +25,7 @@ mod rows;
 mod shares;
 mod workers;
 
-pub use blocks::{Block, BlockChange, BlockCounts, BlockError, BlockState, NewBlock};
+pub use blocks::{Block, BlockChange, BlockCounts, BlockError, NewBlock};
 pub use error::{OpenError, ReadError, WriteError};
 pub use figures::{Active, Sums, Worker};
 pub use health::Integrity;
