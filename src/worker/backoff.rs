@@ -67,6 +67,10 @@ mod tests {
             .map(|_| Backoff::new(Duration::from_secs(1), Duration::from_secs(60)).wait())
             .collect();
         assert!(waits.len() > 4, "{waits:?}");
-        assert!(waits.iter().all(|wait| wait.as_millis() >= 500 && wait.as_millis() <= 1000));
+        assert!(
+            waits
+                .iter()
+                .all(|wait| wait.as_millis() >= 500 && wait.as_millis() <= 1000)
+        );
     }
 }
