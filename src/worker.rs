@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use endpoint::{Endpoint, NoEndpoint};
-pub use status::{Event, Snapshot, difficulty_text, hashrate_text};
+pub use status::{Event, Snapshot, hashrate_text};
 
 use backoff::Backoff;
 use job::Found;
@@ -201,4 +201,4 @@ async fn watch_threads(threads: &HashThreads, status: &Status, waits: &Waits) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,7 +6,7 @@
 //! `--fail-fast`.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::{IsTerminal as _, Write},
     path::PathBuf,
     thread::available_parallelism,
     time::Duration,
@@ -79,10 +79,14 @@ const DRAW_EVERY: Duration = Duration::from_millis(500);
 impl Mine {
     /// Mines until it is interrupted, has its shares, or fails for good.
     pub async fn run(self) -> anyhow::Result<()> {
+        self.run_to(std::io::stdout()).await
+    }
+
+    async fn run_to(self, out: impl Write) -> anyhow::Result<()> {
         let (events, told) = mpsc::channel(EVENTS_MAX);
         let (snapshot, figures) = watch::channel(Snapshot::default());
         let cancel = CancellationToken::new();
-        let mut report = Report::open(&self, figures).await?;
+        let mut report = Report::open(&self, figures, out).await?;
         let mining = worker::run(self.config(events), snapshot, cancel.clone());
         let (mined, reported) = tokio::join!(
             async {
@@ -119,7 +123,8 @@ impl Mine {
 }
 
 /// What is shown, printed and written of the worker.
-struct Report {
+struct Report<W> {
+    out: W,
     figures: watch::Receiver<Snapshot>,
     json: bool,
     /// Accepted shares still wanted.
@@ -138,16 +143,21 @@ struct Summary<'a> {
     figures: &'a Snapshot,
 }
 
-impl Report {
-    async fn open(mine: &Mine, figures: watch::Receiver<Snapshot>) -> anyhow::Result<Self> {
+impl<W: Write> Report<W> {
+    async fn open(mine: &Mine, figures: watch::Receiver<Snapshot>, out: W) -> anyhow::Result<Self> {
         let accepted_log = match &mine.accepted_log {
             None => None,
             Some(path) => {
-                let opened = OpenOptions::new().create(true).append(true).open(path).await;
+                let opened = OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .await;
                 Some(opened.with_context(|| format!("cannot open {}", path.display()))?)
             }
         };
         Ok(Self {
+            out,
             figures,
             json: mine.json,
             wanted: mine.shares,
@@ -163,7 +173,11 @@ impl Report {
         mut told: mpsc::Receiver<Event>,
         cancel: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let mut tick = interval(if self.line.is_some() { DRAW_EVERY } else { LOG_EVERY });
+        let mut tick = interval(if self.line.is_some() {
+            DRAW_EVERY
+        } else {
+            LOG_EVERY
+        });
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.reset();
         let interrupted = interrupted()?;
@@ -191,7 +205,7 @@ impl Report {
     /// True after the last share that was wanted.
     async fn event(&mut self, event: &Event) -> anyhow::Result<bool> {
         if self.json {
-            print_line(event)?;
+            print_line(&mut self.out, event)?;
         }
         if let (Event::Message { text }, Some(line)) = (event, &self.line) {
             line.println(format!("pool: {text}"));
@@ -201,7 +215,9 @@ impl Report {
         };
         if let Some(log) = &mut self.accepted_log {
             let written = log.write_all(format!("{hash}\n").as_bytes()).await;
-            written.and(log.flush().await).context("cannot write the log of accepted shares")?;
+            written
+                .and(log.flush().await)
+                .context("cannot write the log of accepted shares")?;
         }
         if let Some(wanted) = &mut self.wanted {
             *wanted = wanted.saturating_sub(1);
@@ -228,27 +244,39 @@ impl Report {
         }
     }
 
-    fn summarise(&self) -> anyhow::Result<()> {
+    fn summarise(&mut self) -> anyhow::Result<()> {
         if let Some(line) = &self.line {
             line.finish_and_clear();
         }
         let figures = self.figures.borrow();
         let seconds = self.started.elapsed().as_secs();
         if self.json {
-            return print_line(&Summary { event: "summary", seconds, figures: &figures });
+            let event = "summary";
+            print_line(
+                &mut self.out,
+                &Summary {
+                    event,
+                    seconds,
+                    figures: &figures,
+                },
+            )
+        } else if figures.connections > 0 {
+            let text = summary_text(&figures, seconds);
+            write!(self.out, "{text}").context("cannot write to standard output")
+        } else {
+            Ok(())
         }
-        let mut out = std::io::stdout().lock();
-        summary_text(&figures, seconds)
-            .lines()
-            .try_for_each(|line| writeln!(out, "{line}"))
-            .context("cannot write to standard output")
     }
 }
 
 fn algorithm() -> impl clap::builder::TypedValueParser<Value = Algorithm> {
     let names = [Algorithm::Sha256d, Algorithm::Scrypt].map(Algorithm::name);
     PossibleValuesParser::new(names).map(|name| {
-        if name == Algorithm::Scrypt.name() { Algorithm::Scrypt } else { Algorithm::Sha256d }
+        if name == Algorithm::Scrypt.name() {
+            Algorithm::Scrypt
+        } else {
+            Algorithm::Sha256d
+        }
     })
 }
 
@@ -272,9 +300,11 @@ fn progress_line() -> ProgressBar {
     line
 }
 
-fn print_line(value: &impl serde::Serialize) -> anyhow::Result<()> {
+fn print_line(out: &mut impl Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
     let line = serde_json::to_string(value).context("cannot write JSON")?;
-    writeln!(std::io::stdout().lock(), "{line}").context("cannot write to standard output")
+    // A reader of the pipe sees each line at once.
+    let written = writeln!(out, "{line}").and_then(|()| out.flush());
+    written.context("cannot write to standard output")
 }
 
 fn line_text(figures: &Snapshot) -> String {
@@ -282,9 +312,11 @@ fn line_text(figures: &Snapshot) -> String {
         let why = figures.last_error.as_deref().unwrap_or("connecting");
         return format!("{}  {why}", figures.pool);
     }
-    let difficulty = figures.difficulty.map_or("no job yet".to_owned(), |difficulty| {
-        format!("difficulty {}", number_text(difficulty))
-    });
+    let difficulty = figures
+        .difficulty
+        .map_or("no job yet".to_owned(), |difficulty| {
+            format!("difficulty {}", number_text(difficulty))
+        });
     format!(
         "{}  {} accepted  {} rejected  {difficulty}  {}",
         hashrate_text(figures.hashrate),
@@ -324,8 +356,10 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
+    use crate::worker::tests::pool::Pool;
 
     #[derive(clap::Parser)]
+    #[command(args_override_self = true)]
     struct Arguments {
         #[command(flatten)]
         mine: Mine,
@@ -342,12 +376,101 @@ mod tests {
         let config = parse(&[]).unwrap().config(events.clone());
         assert_eq!((config.password.as_str(), config.throttle), ("x", 100));
         assert!(config.agent.starts_with("adit/") && config.threads >= 1 && !config.fail_fast);
-        let more = ["--algorithm", "scrypt", "--threads", "3", "--throttle", "25"];
-        let more = [&more[..], &["--suggest-difficulty", "0.5", "--agent", "cgminer/4"]].concat();
+        let more = [
+            "--algorithm",
+            "scrypt",
+            "--threads",
+            "3",
+            "--throttle",
+            "25",
+        ];
+        let more = [
+            &more[..],
+            &["--suggest-difficulty", "0.5", "--agent", "cgminer/4"],
+        ]
+        .concat();
         let config = parse(&more).unwrap().config(events);
         assert_eq!((config.algorithm, config.threads), (Algorithm::Scrypt, 3));
         assert_eq!((config.throttle, config.agent.as_str()), (25, "cgminer/4"));
         assert_eq!(config.suggest_difficulty, Some(0.5));
+    }
+
+    #[tokio::test]
+    async fn the_shares_that_were_wanted_are_mined_logged_and_summed_up() {
+        let pool = Pool::new().await;
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("accepted");
+        let log = log.to_str().unwrap();
+        let url = pool.url();
+        let mine = parse(&[
+            "--url",
+            &url,
+            "--shares",
+            "3",
+            "--json",
+            "--accepted-log",
+            log,
+        ]);
+        let mut printed = Vec::new();
+        let difficulty = mining::Difficulty::from_steps(1 << 12);
+        let (mined, proofs) = tokio::join!(mine.unwrap().run_to(&mut printed), async {
+            let mut miner = pool.accept().await;
+            miner.shake_hands().await;
+            miner.set_difficulty(difficulty);
+            let job = miner.notify("1", true);
+            let share = miner.request("mining.submit").await;
+            miner.refuse(&share, 23, "Difficulty too low");
+            let mut proofs = Vec::new();
+            for _ in 0..3 {
+                let share = miner.request("mining.submit").await;
+                proofs.push(miner.verify(&job, &share, difficulty).to_string());
+                miner.answer(&share, true.into());
+            }
+            miner.gone().await;
+            proofs
+        });
+        mined.unwrap();
+        let logged = std::fs::read_to_string(log).unwrap();
+        assert_eq!(logged.lines().collect::<Vec<_>>(), proofs);
+        let printed = String::from_utf8(printed).unwrap();
+        let lines: Vec<serde_json::Value> = printed
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let events: Vec<_> = lines
+            .iter()
+            .map(|line| line["event"].as_str().unwrap())
+            .collect();
+        let accepted = ["accepted"; 3];
+        let expected = [
+            &["connected", "job", "rejected"][..],
+            &accepted,
+            &["summary"],
+        ]
+        .concat();
+        assert_eq!(events, expected);
+        let summary = lines.last().unwrap();
+        assert_eq!(summary["accepted"], 3);
+        assert_eq!(summary["rejected"]["Difficulty too low"], 1);
+        assert_eq!(lines[3]["hash"], proofs[0]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_an_error_where_failures_are_final() {
+        let pool = Pool::new().await;
+        let url = pool.url();
+        let mine = parse(&["--url", &url, "--fail-fast"]).unwrap();
+        let mut printed = Vec::new();
+        let (mined, ()) = tokio::join!(mine.run_to(&mut printed), async {
+            let mut miner = pool.accept().await;
+            let configure = miner.request("mining.configure").await;
+            miner.answer(&configure, serde_json::json!({}));
+            let subscribe = miner.request("mining.subscribe").await;
+            miner.refuse(&subscribe, 20, "full");
+            miner.gone().await;
+        });
+        assert_eq!(mined.unwrap_err().to_string(), "refused to subscribe: full");
+        assert!(printed.is_empty());
     }
 
     #[test]
@@ -365,7 +488,10 @@ mod tests {
 
     #[test]
     fn the_line_and_the_summary_say_how_it_goes() {
-        let mut figures = Snapshot { pool: "stratum+tcp://p:1".into(), ..Snapshot::default() };
+        let mut figures = Snapshot {
+            pool: "stratum+tcp://p:1".into(),
+            ..Snapshot::default()
+        };
         assert_eq!(line_text(&figures), "stratum+tcp://p:1  connecting");
         figures.connected = true;
         figures.hashrate = 9_554_292;

@@ -199,6 +199,14 @@ pub(super) mod tests {
 
     /// A job with a coinbase in two halves and a branch, at the given difficulty.
     pub(in crate::worker) fn job(steps: u128, version_mask: Option<u32>) -> Job {
+        job_of(Algorithm::Sha256d, steps, version_mask)
+    }
+
+    pub(in crate::worker) fn job_of(
+        algorithm: Algorithm,
+        steps: u128,
+        version_mask: Option<u32>,
+    ) -> Job {
         let notify = Notify {
             job_id: "1f".into(),
             work: Work {
@@ -220,7 +228,7 @@ pub(super) mod tests {
         Job::new(
             notify,
             1,
-            Algorithm::Sha256d,
+            algorithm,
             Terms {
                 subscribed,
                 version_mask,

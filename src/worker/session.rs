@@ -40,6 +40,10 @@ const LINE_MAX: usize = 160 * 1024;
 /// Read at once.
 const READ_SIZE: usize = 16 * 1024;
 
+/// Between two messages that are shown. Pools announce something now and then; one that says more
+/// would fill the log.
+const MESSAGE_EVERY: Duration = Duration::from_secs(1);
+
 /// Ids of the requests before the shares; each is sent once a connection.
 const CONFIGURE: u64 = 1;
 const SUBSCRIBE: u64 = 2;
@@ -107,6 +111,8 @@ struct Session<'a, 'b> {
     next_id: u64,
     in_flight: Vec<InFlight>,
     accepted: bool,
+    /// When the pool's last message was shown.
+    messaged: Option<Instant>,
 }
 
 /// Connects to `endpoint` and stays as long as it goes well.
@@ -139,6 +145,7 @@ pub(super) async fn run(rig: &mut Rig<'_>, endpoint: &Endpoint) -> Ended {
         next_id: FIRST_SHARE,
         in_flight: Vec::new(),
         accepted: false,
+        messaged: None,
     };
     let how = session.converse().await;
     session.rig.threads.idle();
@@ -255,7 +262,7 @@ impl Session<'_, '_> {
                 Phase::Configuring | Phase::Subscribing => {}
             },
             ServerMessage::SetVersionMask(mask) => self.set_version_mask(mask).await,
-            ServerMessage::ShowMessage(text) => self.rig.status.message(&text).await,
+            ServerMessage::ShowMessage(text) => self.message(&text).await,
             ServerMessage::Reconnect { host, port, wait } => {
                 return Ok(self.sent_away(host.as_deref(), port, wait));
             }
@@ -404,8 +411,15 @@ impl Session<'_, '_> {
         } else {
             let code = response.error.as_ref().map_or(0, |error| error.code);
             let reason = reason(response);
-            warn!(code, reason, "share refused");
             self.rig.status.rejected(&share.found, code, &reason).await;
+        }
+    }
+
+    async fn message(&mut self, text: &str) {
+        let now = Instant::now();
+        if self.messaged.is_none_or(|last| now - last >= MESSAGE_EVERY) {
+            self.messaged = Some(now);
+            self.rig.status.message(text).await;
         }
     }
 

@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use mining::{Difficulty, Work};
+use mining::Work;
 use pow::Hash;
 use serde::Serialize;
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
+use tracing::{info, warn};
 
 use super::job::{Found, Job};
 
@@ -184,7 +185,12 @@ impl Status {
             } else {
                 "other".to_owned()
             };
-            *rejected.entry(name).or_default() += 1;
+            let count = rejected.entry(name).or_default();
+            *count += 1;
+            // Once each: a pool that refuses everything would fill the log.
+            if *count == 1 {
+                warn!(code, reason, "shares are refused");
+            }
         });
         let job_id = shown(found.job().id());
         self.emit(Event::Rejected {
@@ -203,12 +209,13 @@ impl Status {
 
     pub(super) async fn message(&self, text: &str) {
         let text = shown(text);
-        tracing::info!(text, "message from the pool");
+        info!(text, "message from the pool");
         self.emit(Event::Message { text }).await;
     }
 
     pub(super) fn hashes(&self, hashes: u64, rate: u64) {
         self.snapshot.send_if_modified(|snapshot| {
+            let rate = if snapshot.connected { rate } else { 0 };
             let changed = (snapshot.hashes, snapshot.hashrate) != (hashes, rate);
             (snapshot.hashes, snapshot.hashrate) = (hashes, rate);
             changed
@@ -282,16 +289,6 @@ pub fn hashrate_text(hashrate: u64) -> String {
     }
 }
 
-/// A difficulty as people read it: at most four significant digits after the point.
-pub fn difficulty_text(difficulty: Difficulty) -> String {
-    let number = difficulty.to_f64();
-    if number >= 1000.0 {
-        format!("{number:.0}")
-    } else {
-        format!("{number:.4}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -345,12 +342,10 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_difficulties_read_well() {
+    fn rates_read_well() {
         assert_eq!(hashrate_text(0), "0 H/s");
         assert_eq!(hashrate_text(999), "999 H/s");
         assert_eq!(hashrate_text(9_554_292), "9.55 MH/s");
         assert_eq!(hashrate_text(1_009_999), "1.00 MH/s");
-        assert_eq!(difficulty_text(Difficulty::ONE), "1.0000");
-        assert_eq!(difficulty_text(Difficulty::from_steps(1 << 44)), "4096");
     }
 }

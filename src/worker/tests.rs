@@ -1,7 +1,7 @@
 //! The worker against pools that are good, slow, broken or hostile, over real sockets.
 
 mod hostile;
-mod pool;
+pub(crate) mod pool;
 mod work;
 
 use std::time::Duration;
@@ -170,6 +170,7 @@ async fn orders_and_questions_of_a_pool_are_followed() {
         json!({"id": "p", "result": "pong", "error": null})
     );
     miner.send(json!({"id": null, "method": "client.show_message", "params": ["up\u{1b}[2J"]}));
+    miner.send(json!({"id": null, "method": "client.show_message", "params": ["and more"]}));
     miner.send(json!({"id": null, "method": "mining.set_goal", "params": ["x"]}));
     miner.send(json!({"id": null, "method": "client.reconnect", "params": ["evil.example", 1, 0]}));
     miner.send(json!({"id": 9, "method": "mining.ping", "params": []}));

@@ -22,22 +22,22 @@ use tokio::{
 use super::PATIENCE;
 
 /// The listener.
-pub(super) struct Pool(TcpListener);
+pub(crate) struct Pool(TcpListener);
 
 /// A worker that has connected.
-pub(super) struct Miner {
+pub(crate) struct Miner {
     stream: BufReader<TcpStream>,
-    pub(super) extranonce1: Vec<u8>,
-    pub(super) extranonce2_size: usize,
-    pub(super) version_mask: Option<u32>,
-    pub(super) algorithm: Algorithm,
+    pub(crate) extranonce1: Vec<u8>,
+    pub(crate) extranonce2_size: usize,
+    pub(crate) version_mask: Option<u32>,
+    pub(crate) algorithm: Algorithm,
     jobs: u8,
 }
 
 /// A job as it was sent, with the terms of that moment.
 #[derive(Clone)]
-pub(super) struct Job {
-    pub(super) notify: Value,
+pub(crate) struct Job {
+    pub(crate) notify: Value,
     previous: bitcoin::BlockHash,
     others: Vec<Txid>,
     extranonce1: Vec<u8>,
@@ -49,23 +49,23 @@ const VERSION: i32 = 0x2000_2000;
 const BITS: u32 = 0x1d00_ffff;
 
 impl Pool {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::at(0).await
     }
 
-    pub(super) async fn at(port: u16) -> Self {
+    pub(crate) async fn at(port: u16) -> Self {
         Self(TcpListener::bind(("127.0.0.1", port)).await.unwrap())
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.0.local_addr().unwrap().port()
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("stratum+tcp://127.0.0.1:{}", self.port())
     }
 
-    pub(super) async fn accept(&self) -> Miner {
+    pub(crate) async fn accept(&self) -> Miner {
         let accepted = timeout(PATIENCE, self.0.accept()).await;
         let (stream, _) = accepted.expect("the worker comes").unwrap();
         Miner {
@@ -81,7 +81,7 @@ impl Pool {
 
 impl Miner {
     /// Grants what is asked for, up to the first job.
-    pub(super) async fn shake_hands(&mut self) {
+    pub(crate) async fn shake_hands(&mut self) {
         if self.algorithm == Algorithm::Sha256d {
             let configure = self.request("mining.configure").await;
             let granted = match self.version_mask {
@@ -104,7 +104,7 @@ impl Miner {
     }
 
     /// The worker's next line; nothing if it has gone.
-    pub(super) async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         let mut line = String::new();
         let read = timeout(PATIENCE, self.stream.read_line(&mut line)).await;
         match read.expect("the worker speaks") {
@@ -113,52 +113,52 @@ impl Miner {
         }
     }
 
-    pub(super) async fn line(&mut self) -> Value {
+    pub(crate) async fn line(&mut self) -> Value {
         self.next().await.expect("the worker is there")
     }
 
     /// The worker's next line, which has to be this request.
-    pub(super) async fn request(&mut self, method: &str) -> Value {
+    pub(crate) async fn request(&mut self, method: &str) -> Value {
         let line = self.line().await;
         assert_eq!(line["method"], json!(method), "{line}");
         line
     }
 
     /// Until the worker hangs up, whatever it says before.
-    pub(super) async fn gone(mut self) {
+    pub(crate) async fn gone(mut self) {
         while self.next().await.is_some() {}
     }
 
-    pub(super) fn send(&mut self, line: Value) {
+    pub(crate) fn send(&mut self, line: Value) {
         self.send_bytes(format!("{line}\n").as_bytes());
     }
 
     /// What does not fit the socket's buffer is lost, as the worker has then gone.
-    pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         let _ = self.stream.get_ref().try_write(bytes);
     }
 
     /// All of it, or as much as the worker takes before it hangs up.
-    pub(super) async fn send_all(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send_all(&mut self, bytes: &[u8]) {
         let _ = timeout(PATIENCE, self.stream.write_all(bytes)).await;
     }
 
-    pub(super) fn answer(&mut self, request: &Value, result: Value) {
+    pub(crate) fn answer(&mut self, request: &Value, result: Value) {
         self.send(json!({"id": request["id"], "result": result, "error": null}));
     }
 
-    pub(super) fn refuse(&mut self, request: &Value, code: i32, text: &str) {
+    pub(crate) fn refuse(&mut self, request: &Value, code: i32, text: &str) {
         let error = json!([code, text, null]);
         self.send(json!({"id": request["id"], "result": null, "error": error}));
     }
 
-    pub(super) fn set_difficulty(&mut self, difficulty: Difficulty) {
+    pub(crate) fn set_difficulty(&mut self, difficulty: Difficulty) {
         self.send(json!({"id": null, "method": "mining.set_difficulty",
             "params": [difficulty.to_f64()]}));
     }
 
     /// Sends a job of its own: no two have the same previous block.
-    pub(super) fn notify(&mut self, id: &str, clean: bool) -> Job {
+    pub(crate) fn notify(&mut self, id: &str, clean: bool) -> Job {
         self.jobs += 1;
         let previous: [u8; 32] = std::array::from_fn(|at| self.jobs ^ at.to_le_bytes()[0]);
         let others: Vec<Txid> = (0..5).map(|at| Txid::from_byte_array([at; 32])).collect();
@@ -202,7 +202,7 @@ impl Miner {
 
     /// Panics unless the share is one for the job, at the difficulty; gives the proof's hash.
     #[track_caller]
-    pub(super) fn verify(&self, job: &Job, share: &Value, difficulty: Difficulty) -> Hash {
+    pub(crate) fn verify(&self, job: &Job, share: &Value, difficulty: Difficulty) -> Hash {
         let sent = &job.notify["params"];
         let params = share["params"].as_array().unwrap();
         assert_eq!(params[1], sent[0], "the job is the one sent");
