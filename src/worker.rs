@@ -8,6 +8,7 @@
 mod backoff;
 mod endpoint;
 mod job;
+mod rate;
 mod search;
 mod session;
 mod status;
@@ -24,12 +25,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use endpoint::{Endpoint, NoEndpoint};
-pub use status::{Event, Snapshot, hashrate_text};
+pub use rate::hashrate_text;
+pub use status::{Event, Snapshot};
 
 use backoff::Backoff;
 use job::Found;
+use rate::Rate;
 use session::{Ended, Left, Rig};
-use status::{Rate, Status};
+use status::Status;
 use threads::HashThreads;
 use waits::Waits;
 

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use mining::Difficulty;
 use pow::Algorithm;
 use tokio::{
@@ -161,7 +161,7 @@ pub(super) async fn run(rig: &mut Rig<'_>, endpoint: &Endpoint) -> Ended {
 async fn connect(endpoint: &Endpoint, limit: Duration) -> anyhow::Result<TcpStream> {
     let connecting = TcpStream::connect((endpoint.host(), endpoint.port()));
     let connected = timeout(limit, connecting).await;
-    let stream = connected.with_context(|| format!("no connection to {endpoint} in {limit:?}"))?;
+    let stream = connected.map_err(|_| anyhow!("no connection to {endpoint} in {limit:?}"))?;
     let stream = stream.with_context(|| format!("cannot connect to {endpoint}"))?;
     stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
     Ok(stream)
@@ -446,7 +446,7 @@ impl Session<'_, '_> {
         if !self.out.is_empty() {
             let limit = self.rig.waits.write;
             let written = timeout(limit, self.stream.write_all(&self.out)).await;
-            let written = written.with_context(|| format!("the pool reads nothing for {limit:?}"));
+            let written = written.map_err(|_| anyhow!("the pool reads nothing for {limit:?}"));
             written?.context("connection lost")?;
             self.out.clear();
         }

@@ -226,3 +226,28 @@ async fn a_worker_ends_at_once_whatever_its_pool_does() {
         assert!(ending.elapsed() < Duration::from_secs(5));
     }
 }
+
+#[tokio::test]
+async fn a_pool_that_asks_and_never_listens_is_left() {
+    let pool = Pool::new().await;
+    let waits = Waits {
+        write: Duration::from_millis(300),
+        ..quick()
+    };
+    let mut worker = Worker::start(&pool, waits, |_| {});
+    let mut miner = pool.accept().await;
+    miner.shake_hands().await;
+    let pings = "{\"id\":1,\"method\":\"mining.ping\",\"params\":[]}\n".repeat(1000);
+    let asking = async {
+        loop {
+            miner.send_all(pings.as_bytes()).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let left = worker.until(|figures| figures.last_error.is_some());
+    tokio::select! {
+        () = asking => {}
+        left = left => assert_eq!(left.last_error.unwrap(), "the pool reads nothing for 300ms"),
+    }
+    worker.end().await;
+}
