@@ -29,7 +29,7 @@ pub mod dashboard;
 pub mod metrics;
 
 pub mod display;
-// pub mod worker;
+pub mod worker;
 
 mod arguments;
 mod clock;

@@ -9,7 +9,7 @@ pub mod scrypt;
 pub mod sha256;
 
 pub use hash::Hash;
-pub use sha256::{Midstate, sha256d};
+pub use sha256::{HeaderHasher, Midstate, sha256d};
 
 /// The proof-of-work function of a coin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

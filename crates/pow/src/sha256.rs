@@ -3,6 +3,8 @@
 //! A share is hashed as `sha256d(prefix || extranonces || suffix)` where the prefix is the same for
 //! everybody, so its full blocks are compressed once a job and kept as a [`Midstate`].
 
+use std::ops::RangeInclusive;
+
 use sha2::block_api::compress256;
 
 use crate::Hash;
@@ -89,6 +91,72 @@ impl Midstate {
     }
 }
 
+/// SHA-256d of headers that differ in their last 16 bytes at most: the first 64 are compressed once,
+/// so that a nonce costs two compressions instead of three.
+#[derive(Clone, Debug)]
+pub struct HeaderHasher {
+    /// The state after the header's first 64 bytes.
+    first: [u32; 8],
+    /// The header's last 16 bytes, padded.
+    tail: [u8; 64],
+    /// The first hash, padded.
+    digest: [u8; 64],
+}
+
+impl HeaderHasher {
+    /// Compresses the first 64 bytes of `header`.
+    pub fn new(header: &[u8; 80]) -> Self {
+        let (blocks, rest) = header.as_chunks::<64>();
+        let mut first = INITIAL;
+        compress256(&mut first, blocks);
+        let mut tail = [0; 64];
+        tail[..16].copy_from_slice(rest);
+        tail[16] = 0x80;
+        tail[56..].copy_from_slice(&(80u64 * 8).to_be_bytes());
+        let mut digest = [0; 64];
+        digest[32] = 0x80;
+        digest[56..].copy_from_slice(&(32u64 * 8).to_be_bytes());
+        Self {
+            first,
+            tail,
+            digest,
+        }
+    }
+
+    /// Another time in the header; the nonces begin anew.
+    pub fn set_time(&mut self, time: u32) {
+        self.tail[4..8].copy_from_slice(&time.to_le_bytes());
+    }
+
+    /// The hash with this nonce.
+    pub fn hash(&mut self, nonce: u32) -> Hash {
+        let mut hash = Hash::default();
+        write(self.state(nonce), &mut hash.0);
+        hash
+    }
+
+    /// The first of `nonces` whose hash has its most significant 32 bits at or below `ceiling`. Most
+    /// hashes are done with after that look; the caller compares the rest.
+    pub fn scan(&mut self, nonces: RangeInclusive<u32>, ceiling: u32) -> Option<u32> {
+        nonces
+            .into_iter()
+            .find(|&nonce| self.state(nonce)[7].swap_bytes() <= ceiling)
+    }
+
+    #[inline]
+    fn state(&mut self, nonce: u32) -> [u32; 8] {
+        self.tail[12..16].copy_from_slice(&nonce.to_le_bytes());
+        let mut state = self.first;
+        compress256(&mut state, &[self.tail]);
+        for (bytes, word) in self.digest[..32].chunks_exact_mut(4).zip(state) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        let mut second = INITIAL;
+        compress256(&mut second, &[self.digest]);
+        second
+    }
+}
+
 /// Pads `rest` (under 64 bytes) of a message of `len` bytes and compresses it.
 fn compress_last(mut state: [u32; 8], rest: &[u8], len: u64) -> [u32; 8] {
     let mut blocks = [[0; 64]; 2];
@@ -169,5 +237,60 @@ mod tests {
     fn a_merkle_step_is_the_hash_of_64_bytes() {
         let (left, right) = ([3; 32], [9; 32]);
         assert_eq!(sha256d_pair(&left, &right), oracle(&[left, right].concat()));
+    }
+
+    #[test]
+    fn a_header_hashes_alike_whichever_way_its_nonce_and_time_are_set() {
+        let mut header: [u8; 80] = std::array::from_fn(|i| (i * 37 % 256).to_le_bytes()[0]);
+        let mut hasher = HeaderHasher::new(&header);
+        for (time, nonce) in [(0, 0), (1, 1), (u32::MAX, u32::MAX), (77, 0x1234_5678)] {
+            header[68..72].copy_from_slice(&u32::to_le_bytes(time));
+            header[76..].copy_from_slice(&u32::to_le_bytes(nonce));
+            hasher.set_time(time);
+            assert_eq!(hasher.hash(nonce), oracle(&header));
+        }
+    }
+
+    #[test]
+    fn a_scan_finds_the_nonce_of_block_125552_and_stops_at_each_candidate() {
+        let header = "0100000081cd02ab7e569e8bcd9317e2fe99f2de44d49ab2b8851ba4a308000000000000e320b6c2\
+                      fffc8d750423db8b1eb942ae710e951ed797f7affc8892b0f1fc122bc7f5d74df2b9441a00000000";
+        let header: [u8; 80] = hex::decode(header).unwrap().try_into().unwrap();
+        let mut hasher = HeaderHasher::new(&header);
+        let nonce = 0x9546_a142_u32;
+        assert_eq!(hasher.scan(nonce - 20_000..=nonce + 10, 0), Some(nonce));
+        assert_eq!(hasher.scan(nonce + 1..=nonce + 10_000, 0), None);
+        assert_eq!(
+            hasher.scan(u32::MAX - 1..=u32::MAX, u32::MAX),
+            Some(u32::MAX - 1)
+        );
+        let mut candidates = (0..4096).filter(|&nonce| {
+            let top = hasher.hash(nonce).to_display_bytes();
+            u32::from_be_bytes([top[0], top[1], top[2], top[3]]) <= 0x0200_0000
+        });
+        let expected: Vec<u32> = candidates.by_ref().collect();
+        let mut found = Vec::new();
+        let mut from = 0;
+        while let Some(nonce) = hasher.scan(from..=4095, 0x0200_0000) {
+            found.push(nonce);
+            from = nonce + 1;
+        }
+        assert!(found.len() > 10);
+        assert_eq!(found, expected);
+    }
+
+    /// Run with `--ignored --nocapture` to know how fast one core of this machine is.
+    #[test]
+    #[ignore = "a measurement"]
+    fn nonces_per_second() {
+        let mut hasher = HeaderHasher::new(&[7; 80]);
+        let started = std::time::Instant::now();
+        const COUNT: u32 = 20_000_000;
+        let mut from = 0;
+        while let Some(nonce) = hasher.scan(from..=COUNT, 0) {
+            from = nonce + 1;
+        }
+        let rate = u128::from(COUNT) * 1_000_000 / started.elapsed().as_micros();
+        println!("{rate} hashes per second");
     }
 }

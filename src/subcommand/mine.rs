@@ -1,0 +1,256 @@
+//! `adit mine`: joins a pool as a CPU worker, shows how it goes, and ends with a summary.
+//!
+//! On a terminal it draws one line that moves; elsewhere it logs a line now and then; with `--json`
+//! standard output is one JSON object a line, an event or the summary. Ending by Ctrl-C, by SIGTERM
+//! or after `--shares` is success; an error is one that trying again would not mend, or any with
+//! `--fail-fast`.
+
+mod report;
+
+use std::{io::Write, path::PathBuf, thread::available_parallelism};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use pow::Algorithm;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::worker::{self, Config, Event, Snapshot};
+use report::Report;
+
+/// Join a pool and mine on this machine's CPU
+#[derive(clap::Args)]
+pub struct Mine {
+    /// Pool to join: stratum+tcp://host:port
+    #[arg(short = 'o', long, value_name = "URL")]
+    url: String,
+    /// Whom the pool pays: ADDRESS.WORKER
+    #[arg(short, long, value_name = "ADDRESS.WORKER")]
+    user: String,
+    /// Password, of which most pools read nothing
+    #[arg(short, long, default_value = "x")]
+    password: String,
+    /// Threads that hash [default: one a core]
+    #[arg(short, long, value_name = "N")]
+    threads: Option<usize>,
+    /// The pool's proof of work
+    #[arg(short, long, default_value = "sha256d", value_parser = algorithm())]
+    algorithm: Algorithm,
+    /// Percentage of the time to hash, so that the machine stays usable
+    #[arg(long, value_name = "PERCENT", default_value_t = 100,
+        value_parser = clap::value_parser!(u8).range(1..=100))]
+    throttle: u8,
+    /// Ask the pool for this difficulty
+    #[arg(long, value_name = "DIFFICULTY")]
+    suggest_difficulty: Option<f64>,
+    /// End after this many accepted shares
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    shares: Option<u64>,
+    /// End with an error instead of connecting again
+    #[arg(long)]
+    fail_fast: bool,
+    /// Print each event and the summary as one JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Name to give the pool instead of our own
+    #[arg(long, hide = true)]
+    agent: Option<String>,
+    /// Append the hash of each accepted share to this file, one a line
+    #[arg(long, hide = true, value_name = "PATH")]
+    accepted_log: Option<PathBuf>,
+}
+
+/// Events that wait to be printed; the worker waits while there are more.
+const EVENTS_MAX: usize = 64;
+
+impl Mine {
+    /// Mines until it is interrupted, has its shares, or fails for good.
+    pub async fn run(self) -> anyhow::Result<()> {
+        self.run_to(std::io::stdout()).await
+    }
+
+    async fn run_to(self, out: impl Write) -> anyhow::Result<()> {
+        let (events, told) = mpsc::channel(EVENTS_MAX);
+        let (snapshot, figures) = watch::channel(Snapshot::default());
+        let cancel = CancellationToken::new();
+        let mut report = Report::open(&self, figures, out).await?;
+        let mining = worker::run(self.config(events), snapshot, cancel.clone());
+        let (mined, reported) = tokio::join!(
+            async {
+                let mined = mining.await;
+                // Whatever ended the worker ends the report.
+                cancel.cancel();
+                mined
+            },
+            async {
+                let reported = report.follow(told, &cancel).await;
+                cancel.cancel();
+                reported
+            }
+        );
+        report.summarise()?;
+        mined.and(reported)
+    }
+
+    fn config(&self, events: mpsc::Sender<Event>) -> Config {
+        let ours = Config::new(&self.url, &self.user);
+        let cores = || available_parallelism().map_or(1, usize::from);
+        Config {
+            password: self.password.clone(),
+            threads: self.threads.unwrap_or_else(cores),
+            algorithm: self.algorithm,
+            agent: self.agent.clone().unwrap_or(ours.agent),
+            suggest_difficulty: self.suggest_difficulty,
+            throttle: self.throttle,
+            fail_fast: self.fail_fast,
+            events: Some(events),
+            ..ours
+        }
+    }
+}
+
+fn algorithm() -> impl clap::builder::TypedValueParser<Value = Algorithm> {
+    let names = [Algorithm::Sha256d, Algorithm::Scrypt].map(Algorithm::name);
+    PossibleValuesParser::new(names).map(|name| {
+        if name == Algorithm::Scrypt.name() {
+            Algorithm::Scrypt
+        } else {
+            Algorithm::Sha256d
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::worker::tests::pool::Pool;
+
+    #[derive(clap::Parser)]
+    #[command(args_override_self = true)]
+    struct Arguments {
+        #[command(flatten)]
+        mine: Mine,
+    }
+
+    fn parse(more: &[&str]) -> Result<Mine, clap::Error> {
+        let given = ["mine", "--url", "pool.example:3333", "--user", "a.b"];
+        Arguments::try_parse_from(given.iter().chain(more)).map(|arguments| arguments.mine)
+    }
+
+    #[test]
+    fn options_become_the_workers_configuration() {
+        let (events, _) = mpsc::channel(1);
+        let config = parse(&[]).unwrap().config(events.clone());
+        assert_eq!((config.password.as_str(), config.throttle), ("x", 100));
+        assert!(config.agent.starts_with("adit/") && config.threads >= 1 && !config.fail_fast);
+        let more = [
+            "--algorithm",
+            "scrypt",
+            "--threads",
+            "3",
+            "--throttle",
+            "25",
+        ];
+        let more = [
+            &more[..],
+            &["--suggest-difficulty", "0.5", "--agent", "cgminer/4"],
+        ]
+        .concat();
+        let config = parse(&more).unwrap().config(events);
+        assert_eq!((config.algorithm, config.threads), (Algorithm::Scrypt, 3));
+        assert_eq!((config.throttle, config.agent.as_str()), (25, "cgminer/4"));
+        assert_eq!(config.suggest_difficulty, Some(0.5));
+    }
+
+    #[tokio::test]
+    async fn the_shares_that_were_wanted_are_mined_logged_and_summed_up() {
+        let pool = Pool::new().await;
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("accepted");
+        let log = log.to_str().unwrap();
+        let url = pool.url();
+        let mine = parse(&[
+            "--url",
+            &url,
+            "--shares",
+            "3",
+            "--json",
+            "--accepted-log",
+            log,
+        ]);
+        let mut printed = Vec::new();
+        let difficulty = mining::Difficulty::from_steps(1 << 12);
+        let (mined, proofs) = tokio::join!(mine.unwrap().run_to(&mut printed), async {
+            let mut miner = pool.accept().await;
+            miner.shake_hands().await;
+            miner.set_difficulty(difficulty);
+            let job = miner.notify("1", true);
+            let share = miner.request("mining.submit").await;
+            miner.refuse(&share, 23, "Difficulty too low");
+            let mut proofs = Vec::new();
+            for _ in 0..3 {
+                let share = miner.request("mining.submit").await;
+                proofs.push(miner.verify(&job, &share, difficulty).to_string());
+                miner.answer(&share, true.into());
+            }
+            miner.gone().await;
+            proofs
+        });
+        mined.unwrap();
+        let logged = std::fs::read_to_string(log).unwrap();
+        assert_eq!(logged.lines().collect::<Vec<_>>(), proofs);
+        let printed = String::from_utf8(printed).unwrap();
+        let lines: Vec<serde_json::Value> = printed
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let events: Vec<_> = lines
+            .iter()
+            .map(|line| line["event"].as_str().unwrap())
+            .collect();
+        let accepted = ["accepted"; 3];
+        let expected = [
+            &["connected", "job", "rejected"][..],
+            &accepted,
+            &["summary"],
+        ]
+        .concat();
+        assert_eq!(events, expected);
+        let summary = lines.last().unwrap();
+        assert_eq!(summary["accepted"], 3);
+        assert_eq!(summary["rejected"]["Difficulty too low"], 1);
+        assert_eq!(lines[3]["hash"], proofs[0]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_an_error_where_failures_are_final() {
+        let pool = Pool::new().await;
+        let url = pool.url();
+        let mine = parse(&["--url", &url, "--fail-fast"]).unwrap();
+        let mut printed = Vec::new();
+        let (mined, ()) = tokio::join!(mine.run_to(&mut printed), async {
+            let mut miner = pool.accept().await;
+            let configure = miner.request("mining.configure").await;
+            miner.answer(&configure, serde_json::json!({}));
+            let subscribe = miner.request("mining.subscribe").await;
+            miner.refuse(&subscribe, 20, "full");
+            miner.gone().await;
+        });
+        assert_eq!(mined.unwrap_err().to_string(), "refused to subscribe: full");
+        assert!(printed.is_empty());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_before_anything_starts() {
+        for more in [
+            ["--algorithm", "x11"],
+            ["--throttle", "0"],
+            ["--throttle", "101"],
+            ["--shares", "0"],
+            ["--threads", "-1"],
+        ] {
+            assert!(parse(&more).is_err(), "{more:?}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Where a pool is: the URL of `--url`, read once.
+//!
+//! Miners have it as `stratum+tcp://host:port`, `tcp://host:port` or bare `host:port`. A scheme
+//! that stands for another protocol is an error which says so, never a connection that talks the
+//! wrong language.
+
+use std::{fmt, str::FromStr};
+
+/// Host and port of a Stratum V1 pool over TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    host: String,
+    port: u16,
+}
+
+/// Why a URL names no pool that can be joined.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoEndpoint {
+    /// The protocol is known, and not spoken by this version.
+    #[error(
+        "{scheme}:// is {protocol}, which this version does not speak: it joins pools over \
+         stratum+tcp://; {protocol} will come with a later one"
+    )]
+    NotYet {
+        scheme: String,
+        protocol: &'static str,
+    },
+    /// Nobody's scheme.
+    #[error("{0}:// is no scheme of a pool; use stratum+tcp://host:port")]
+    Scheme(String),
+    /// A host without a port.
+    #[error("{0:?} has no port; pools write stratum+tcp://host:port, often with port 3333")]
+    Port(String),
+    /// No host, or more than one.
+    #[error("{0:?} has no host; use stratum+tcp://host:port")]
+    Host(String),
+}
+
+/// The longest host name there is.
+const MAX_HOST: usize = 253;
+
+impl Endpoint {
+    /// A name or an address, without the brackets of IPv6.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether `host` is the same host in other letters.
+    pub fn is_host(&self, host: &str) -> bool {
+        self.host.eq_ignore_ascii_case(bare(host))
+    }
+
+    /// Another port of the same host.
+    pub fn with_port(&self, port: u16) -> Self {
+        Self {
+            host: self.host.clone(),
+            port,
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = NoEndpoint;
+
+    fn from_str(url: &str) -> Result<Self, NoEndpoint> {
+        let url = url.trim();
+        let authority = match url.split_once("://") {
+            None => url,
+            Some((scheme, rest)) => {
+                speaks_stratum_v1(&scheme.to_ascii_lowercase())?;
+                rest
+            }
+        };
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let shown = || authority.chars().take(MAX_HOST).collect::<String>();
+        let (host, port) = authority
+            .rsplit_once(':')
+            .filter(|(host, port)| !host.is_empty() && !port.contains(']'))
+            .ok_or_else(|| NoEndpoint::Port(shown()))?;
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|port| digits && *port != 0);
+        let port = port.ok_or_else(|| NoEndpoint::Port(shown()))?;
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let host = bare(host);
+        let written = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+        let legal = !host.is_empty()
+            && host.len() <= MAX_HOST
+            && host.bytes().all(written)
+            && host.contains(':') == bracketed;
+        if !legal {
+            return Err(NoEndpoint::Host(shown()));
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "stratum+tcp://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "stratum+tcp://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+fn speaks_stratum_v1(scheme: &str) -> Result<(), NoEndpoint> {
+    let protocol = match scheme {
+        "stratum+tcp" | "tcp" | "stratum" => return Ok(()),
+        "stratum+ssl" | "stratum+tls" | "stratums" | "ssl" | "tls" => "Stratum V1 over TLS",
+        "stratum2+tcp" | "stratum2+ssl" | "sv2" => "Stratum V2",
+        "http" | "https" | "daemon+http" | "daemon+https" => "work over HTTP",
+        _ => return Err(NoEndpoint::Scheme(scheme.chars().take(32).collect())),
+    };
+    Err(NoEndpoint::NotYet {
+        scheme: scheme.to_owned(),
+        protocol,
+    })
+}
+
+fn bare(host: &str) -> &str {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    inner.unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_are_read_in_every_way_people_write_them() {
+        #[track_caller]
+        fn case(url: &str, host: &str, port: u16) {
+            let endpoint: Endpoint = url.parse().unwrap();
+            assert_eq!((endpoint.host(), endpoint.port()), (host, port));
+            assert_eq!(endpoint.to_string().parse(), Ok(endpoint));
+        }
+        case("stratum+tcp://pool.example:3333", "pool.example", 3333);
+        case("STRATUM+TCP://Pool.Example:3333/", "Pool.Example", 3333);
+        case("tcp://10.0.0.7:1", "10.0.0.7", 1);
+        case(" umbrel.local:65535 ", "umbrel.local", 65535);
+        case("stratum+tcp://[::1]:3333", "::1", 3333);
+    }
+
+    #[test]
+    fn other_protocols_are_refused_by_name() {
+        #[track_caller]
+        fn case(url: &str, told: &str) {
+            let error = url.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        case("stratum2+tcp://pool.example:34254/9bX", "Stratum V2");
+        case("stratum+ssl://pool.example:443", "TLS");
+        case("https://pool.example", "work over HTTP");
+        case("ftp://pool.example:21", "no scheme");
+        case("pool.example", "no port");
+        case("stratum+tcp://pool.example:", "no port");
+        case("stratum+tcp://pool.example:+1", "no port");
+        case("stratum+tcp://pool.example:0", "no port");
+        case("stratum+tcp://pool.example:65536", "no port");
+        case("stratum+tcp://[::1]", "no port");
+        case("::1:3333", "no host");
+        case(":3333", "no port");
+        case("user@pool.example:3333", "no host");
+        case("pool.example/path:3333", "no host");
+        case("", "no port");
+    }
+
+    #[test]
+    fn the_same_host_may_be_written_otherwise() {
+        let endpoint: Endpoint = "pool.example:3333".parse().unwrap();
+        assert!(endpoint.is_host("POOL.example"));
+        assert!(!endpoint.is_host("evil.example"));
+        assert!(!endpoint.is_host(""));
+        assert_eq!(endpoint.with_port(4444).port(), 4444);
+    }
+}

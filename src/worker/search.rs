@@ -1,0 +1,230 @@
+//! The search of one thread through one job, a batch at a time.
+//!
+//! Nonces first, then the version bits of the mask, then another extranonce2. The bytes of
+//! extranonce2 come from a counter that all threads share and that never starts anew while the
+//! process lives: no two threads, jobs or connections get the same ones, so a pool that sends the
+//! same job twice gets no share twice.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use pow::{Algorithm, HeaderHasher, scrypt};
+
+use super::job::{Found, Header, Job, Roll};
+
+/// Hashes between two looks at what else there is to do: about two milliseconds of a core.
+const BATCH_SHA256D: u32 = 1 << 14;
+/// The same for scrypt.
+const BATCH_SCRYPT: u32 = 4;
+
+/// The supply of extranonce2.
+#[derive(Debug, Default)]
+pub(super) struct Extranonces(AtomicU64);
+
+impl Extranonces {
+    /// The next `size` bytes, which are at most 16.
+    pub(super) fn take(&self, size: usize) -> Vec<u8> {
+        let number = u128::from(self.0.fetch_add(1, Ordering::Relaxed));
+        let bytes = number.to_be_bytes();
+        bytes[bytes.len() - size.min(bytes.len())..].to_vec()
+    }
+}
+
+/// Where a thread is in its job.
+pub(super) struct Search {
+    job: Arc<Job>,
+    extranonces: Arc<Extranonces>,
+    roll: Roll,
+    ntime: u32,
+    /// The next nonce; `None` once all are used.
+    nonce: Option<u32>,
+    last_nonce: u32,
+    /// Most significant 32 bits of the target.
+    ceiling: u32,
+    hasher: Hasher,
+}
+
+enum Hasher {
+    Sha256d(HeaderHasher),
+    Scrypt(Header),
+}
+
+impl Search {
+    /// Begins with an extranonce2 nobody has had.
+    pub(super) fn new(job: Arc<Job>, extranonces: Arc<Extranonces>) -> Self {
+        Self::until(job, extranonces, u32::MAX)
+    }
+
+    fn until(job: Arc<Job>, extranonces: Arc<Extranonces>, last_nonce: u32) -> Self {
+        let roll = Roll {
+            extranonce2: extranonces.take(job.terms().subscribed.extranonce2_size),
+            version_bits: job.first_version_bits(),
+        };
+        let ntime = job.ntime();
+        let [a, b, c, d, ..] = job.target().to_display_bytes();
+        Self {
+            hasher: Hasher::new(job.algorithm(), &job.header(&roll, ntime, 0)),
+            ceiling: u32::from_be_bytes([a, b, c, d]),
+            job,
+            extranonces,
+            roll,
+            ntime,
+            nonce: Some(0),
+            last_nonce,
+        }
+    }
+
+    /// Searches one batch: the number of hashes done, and a proof if there was one.
+    pub(super) fn advance(&mut self) -> (u32, Option<Found>) {
+        let from = match self.nonce {
+            Some(nonce) => nonce,
+            None => self.roll_on(),
+        };
+        let ntime = self.job.ntime();
+        if ntime != self.ntime {
+            self.ntime = ntime;
+            self.hasher.set_time(ntime);
+        }
+        let batch = match self.hasher {
+            Hasher::Sha256d(_) => BATCH_SHA256D,
+            Hasher::Scrypt(_) => BATCH_SCRYPT,
+        };
+        let to = from.saturating_add(batch - 1).min(self.last_nonce);
+        let candidate = self.hasher.scan(from, to, self.ceiling);
+        let reached = candidate.unwrap_or(to);
+        self.nonce = (reached < self.last_nonce).then(|| reached + 1);
+        let found =
+            candidate.and_then(|nonce| Found::new(&self.job, &self.roll, self.ntime, nonce));
+        (reached - from + 1, found)
+    }
+
+    /// Another header, and its first nonce.
+    fn roll_on(&mut self) -> u32 {
+        // The next larger subset of the mask; after the largest comes zero.
+        let mask = self.job.terms().version_mask.unwrap_or(0);
+        self.roll.version_bits = self.roll.version_bits.wrapping_sub(mask) & mask;
+        if self.roll.version_bits == self.job.first_version_bits() {
+            let size = self.job.terms().subscribed.extranonce2_size;
+            self.roll.extranonce2 = self.extranonces.take(size);
+        }
+        let header = self.job.header(&self.roll, self.ntime, 0);
+        self.hasher = Hasher::new(self.job.algorithm(), &header);
+        0
+    }
+}
+
+impl Hasher {
+    fn new(algorithm: Algorithm, header: &Header) -> Self {
+        match algorithm {
+            Algorithm::Sha256d => Self::Sha256d(HeaderHasher::new(header)),
+            Algorithm::Scrypt => Self::Scrypt(*header),
+        }
+    }
+
+    fn set_time(&mut self, ntime: u32) {
+        match self {
+            Self::Sha256d(hasher) => hasher.set_time(ntime),
+            Self::Scrypt(header) => header[68..72].copy_from_slice(&ntime.to_le_bytes()),
+        }
+    }
+
+    /// The first nonce whose hash may meet the target.
+    fn scan(&mut self, from: u32, to: u32, ceiling: u32) -> Option<u32> {
+        match self {
+            Self::Sha256d(hasher) => hasher.scan(from..=to, ceiling),
+            Self::Scrypt(header) => (from..=to).find(|nonce| {
+                header[76..].copy_from_slice(&nonce.to_le_bytes());
+                let [.., a, b, c, d] = scrypt::hash(header).to_bytes();
+                u32::from_le_bytes([a, b, c, d]) <= ceiling
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{super::job::tests::job, *};
+
+    fn proofs(search: &mut Search, headers: u32) -> (u32, Vec<Found>) {
+        let (mut hashes, mut found) = (0, Vec::new());
+        while hashes < headers * (search.last_nonce + 1) {
+            let (done, proof) = search.advance();
+            hashes += done;
+            found.extend(proof);
+        }
+        (hashes, found)
+    }
+
+    #[test]
+    fn every_nonce_is_tried_then_every_version_then_another_extranonce2() {
+        // Two bits may be rolled, and every hash is a proof.
+        let job = Arc::new(job(1, Some(0x6000)));
+        let extranonces = Arc::new(Extranonces::default());
+        let mut search = Search::until(job, extranonces, 2);
+        let (hashes, found) = proofs(&mut search, 9);
+        assert_eq!((hashes, found.len()), (27, 27));
+        let tried: Vec<_> = found
+            .iter()
+            .map(|found| {
+                let share = found.share("w");
+                (
+                    share.extranonce2[3],
+                    share.version_bits.unwrap(),
+                    share.nonce,
+                )
+            })
+            .collect();
+        let mut expected = Vec::new();
+        for extranonce2 in 0..3 {
+            for bits in [0x4000, 0x6000, 0, 0x2000] {
+                expected.extend((0..3).map(|nonce| (extranonce2, bits, nonce)));
+            }
+        }
+        assert_eq!(tried, expected[..27]);
+        let hashes: HashSet<_> = found.iter().map(Found::hash).collect();
+        assert_eq!(hashes.len(), 27, "no proof came twice");
+    }
+
+    #[test]
+    fn without_a_mask_only_extranonce2_is_rolled() {
+        let mut search = Search::until(Arc::new(job(1, None)), Arc::default(), 0);
+        let (_, found) = proofs(&mut search, 3);
+        let rolls: Vec<_> = found
+            .iter()
+            .map(|found| found.share("w").extranonce2[3])
+            .collect();
+        assert_eq!(rolls, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_search_finds_what_hashing_one_by_one_finds() {
+        let job = Arc::new(job(1 << 10, None));
+        let mut search = Search::until(Arc::clone(&job), Arc::default(), 49_999);
+        let (_, found) = proofs(&mut search, 1);
+        let roll = Roll {
+            extranonce2: vec![0; 4],
+            version_bits: 0,
+        };
+        let expected: Vec<u32> = (0..50_000)
+            .filter(|&nonce| Found::new(&job, &roll, search.ntime, nonce).is_some())
+            .collect();
+        let nonces: Vec<u32> = found.iter().map(|found| found.share("w").nonce).collect();
+        assert!(nonces.len() > 10);
+        assert_eq!(nonces, expected);
+    }
+
+    #[test]
+    fn extranonce2_has_the_size_that_was_told_and_comes_once() {
+        let extranonces = Extranonces::default();
+        for size in 2..=16 {
+            assert_eq!(extranonces.take(size).len(), size);
+        }
+        assert_eq!(extranonces.take(2), [0, 15]);
+        let two_bytes: HashSet<_> = (0..1 << 16).map(|_| extranonces.take(2)).collect();
+        assert_eq!(two_bytes.len(), 1 << 16);
+    }
+}

@@ -1,0 +1,42 @@
+//! How long a worker waits, for what. Nothing is waited for without a limit.
+
+use std::time::Duration;
+
+/// The limits; tests have shorter ones.
+#[derive(Clone, Debug)]
+pub(super) struct Waits {
+    /// For a name to be resolved and a connection to stand.
+    pub(super) connect: Duration,
+    /// For the answer to `mining.configure`, which old pools do not give.
+    pub(super) configure: Duration,
+    /// For any other answer; a pool that commits shares to disk first takes a second at worst.
+    pub(super) answer: Duration,
+    /// For the pool to take what we send.
+    pub(super) write: Duration,
+    /// Without a line; pools send a job each minute, NerdMiner waits as long.
+    pub(super) silence: Duration,
+    /// After this long an authorized connection counts as one that worked.
+    pub(super) proved: Duration,
+    /// Before the second attempt.
+    pub(super) first: Duration,
+    /// Between any two attempts, also where the pool asks for more.
+    pub(super) longest: Duration,
+    /// Between two samples of the hashrate.
+    pub(super) sample: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            configure: Duration::from_secs(5),
+            answer: Duration::from_secs(30),
+            write: Duration::from_secs(10),
+            silence: Duration::from_secs(600),
+            proved: Duration::from_secs(60),
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(60),
+            sample: Duration::from_secs(1),
+        }
+    }
+}
