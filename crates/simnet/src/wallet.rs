@@ -198,7 +198,7 @@ impl Wallet {
     }
 }
 
-/// Whether a coin may be spent in the next block.
+/// Whether the wallet spends a coin: as Bitcoin Core's, a block later than consensus would let it.
 pub(crate) fn is_mature(chain: &Chain, coin: &Coin) -> bool {
-    !coin.coinbase || chain.height() + 1 - coin.height >= chain.params().maturity
+    !coin.coinbase || chain.height() + 1 - coin.height > chain.params().maturity
 }
