@@ -120,8 +120,17 @@ async fn a_lagging_node_reports_and_templates_an_older_tip() {
     let template = node.template().await;
     assert_eq!(template["height"], 4);
     assert_eq!(template["previousblockhash"], info["bestblockhash"]);
+    node.mine_to_wallet(1).await;
+    assert_eq!(
+        node.call("getblockcount", json!([])).await,
+        4,
+        "it stays two blocks behind"
+    );
     node.simnet.clear_faults();
-    assert_eq!(node.template().await["height"], 6);
+    assert_eq!(node.template().await["height"], 7);
+    node.call("simnet_fault", json!(["lagging", {"blocks": 200}]))
+        .await;
+    assert_eq!(node.template().await["height"], 1);
     node.stop().await;
 }
 

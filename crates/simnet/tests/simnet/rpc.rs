@@ -209,6 +209,38 @@ async fn only_the_right_password_a_post_and_a_known_wallet_are_let_in() {
 }
 
 #[tokio::test]
+async fn strangers_are_refused_before_their_body_and_stop_ends_the_node_alone() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let node = Node::regtest().await;
+    let mut stream = tokio::net::TcpStream::connect(node.simnet.rpc_address())
+        .await
+        .unwrap();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 33554432\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut answer)).await;
+    read.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+
+    let huge = vec![b' '; 32 * 1024 * 1024 + 1];
+    assert_eq!(node.post(huge).await.0, 413);
+    // A request whose body never comes does not keep the node from stopping.
+    let mut slow = tokio::net::TcpStream::connect(node.simnet.rpc_address())
+        .await
+        .unwrap();
+    slow.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Le")
+        .await
+        .unwrap();
+    node.call("stop", json!([])).await;
+    assert!(node.simnet.is_stopping());
+    assert!(!node.cancel.is_cancelled());
+    tokio::time::timeout(PATIENCE, node.simnet.stopped())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_template_becomes_a_block() {
     let node = Node::regtest().await;
     node.mine_to_wallet(101).await;
