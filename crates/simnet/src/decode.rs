@@ -1,0 +1,112 @@
+//! Blocks and transactions from bytes, accepting exactly what Bitcoin Core accepts.
+//!
+//! The bitcoin crate reads a few shapes differently (a transaction without inputs), and a verdict on
+//! a block must not hang on that. Called by `chain` for submitted blocks and by `rpc` for hex.
+
+use bitcoin::{
+    Block, Transaction, TxIn, TxOut, VarInt, Witness,
+    absolute::LockTime,
+    block::Header,
+    consensus::{self, Decodable},
+    transaction::Version,
+};
+
+/// A block at the start of `bytes`. What follows it is ignored, as `submitblock` does.
+pub(crate) fn block(mut bytes: &[u8]) -> Option<Block> {
+    let header = Header::consensus_decode(&mut bytes).ok()?;
+    let count = VarInt::consensus_decode(&mut bytes).ok()?.0;
+    let mut txdata = Vec::new();
+    for _ in 0..count {
+        txdata.push(next_transaction(&mut bytes)?);
+    }
+    Some(Block { header, txdata })
+}
+
+/// A transaction that is all of `bytes`.
+pub(crate) fn transaction(mut bytes: &[u8]) -> Option<Transaction> {
+    let transaction = next_transaction(&mut bytes)?;
+    bytes.is_empty().then_some(transaction)
+}
+
+/// A transaction that is all of `bytes` and may lack inputs, before it is funded: what `draft_bytes`
+/// and Bitcoin Core's `createrawtransaction` write.
+pub(crate) fn draft(bytes: &[u8]) -> Option<Transaction> {
+    transaction(bytes).or_else(|| {
+        let mut rest = bytes;
+        let version = Version(i32::consensus_decode(&mut rest).ok()?);
+        let input = Vec::consensus_decode(&mut rest).ok()?;
+        let output = Vec::consensus_decode(&mut rest).ok()?;
+        let lock_time = LockTime::consensus_decode(&mut rest).ok()?;
+        rest.is_empty().then_some(Transaction {
+            version,
+            lock_time,
+            input,
+            output,
+        })
+    })
+}
+
+/// A transaction's bytes, without the marker of BIP 144 when it has no inputs yet.
+pub(crate) fn draft_bytes(transaction: &Transaction) -> Vec<u8> {
+    if !transaction.input.is_empty() {
+        return consensus::serialize(transaction);
+    }
+    let mut bytes = consensus::serialize(&transaction.version);
+    bytes.extend(consensus::serialize(&transaction.input));
+    bytes.extend(consensus::serialize(&transaction.output));
+    bytes.extend(consensus::serialize(&transaction.lock_time));
+    bytes
+}
+
+/// BIP 144, with the corners of `UnserializeTransaction` in Bitcoin Core's primitives/transaction.h.
+fn next_transaction(bytes: &mut &[u8]) -> Option<Transaction> {
+    let version = Version(i32::consensus_decode(bytes).ok()?);
+    let mut input = Vec::<TxIn>::consensus_decode(bytes).ok()?;
+    let mut output = Vec::new();
+    let mut flags = 0;
+    if input.is_empty() {
+        flags = u8::consensus_decode(bytes).ok()?;
+        if flags != 0 {
+            input = Vec::consensus_decode(bytes).ok()?;
+            output = Vec::<TxOut>::consensus_decode(bytes).ok()?;
+        }
+    } else {
+        output = Vec::consensus_decode(bytes).ok()?;
+    }
+    if flags & 1 != 0 {
+        flags ^= 1;
+        for input in &mut input {
+            input.witness = Witness::consensus_decode(bytes).ok()?;
+        }
+        if input.iter().all(|input| input.witness.is_empty()) {
+            return None;
+        }
+    }
+    if flags != 0 {
+        return None;
+    }
+    let lock_time = LockTime::consensus_decode(bytes).ok()?;
+    Some(Transaction {
+        version,
+        lock_time,
+        input,
+        output,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_without_inputs_is_read_as_core_reads_it() {
+        let nothing = hex::decode("02000000000000000000").unwrap();
+        assert_eq!(transaction(&nothing).unwrap().input.len(), 0);
+        // The marker and flag of BIP 144, then no inputs, one output, no witness.
+        let superfluous =
+            hex::decode("020000000001000101000000000000000151000000 00".replace(' ', ""));
+        assert_eq!(transaction(&superfluous.unwrap()), None);
+        let unknown_flag = hex::decode("02000000000200010100000000000000015100000000").unwrap();
+        assert_eq!(transaction(&unknown_flag), None);
+    }
+}
