@@ -1,3 +1,4 @@
 //! adit: a mining pool in one program.
 
+pub mod share_log;
 pub mod tasks;

@@ -25,7 +25,8 @@ async fn leases_never_overlap(place: Place) {
             assert!(leased.insert(number));
         }
     }
-    (first.close().await, second.close().await);
+    first.close().await;
+    second.close().await;
     let lease = place.open().await.lease_extranonce(pool, 3).await.unwrap();
     assert_eq!(lease.clone().count(), 3);
     assert!(lease.clone().all(|number| leased.insert(number)));

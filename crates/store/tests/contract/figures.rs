@@ -33,7 +33,7 @@ async fn late_shares_count_once(place: Place) {
         .await
         .unwrap();
     roll_up(&store, pool, minute(3)).await;
-    // Its minute is closed: it counts in the first open one.
+    // Its minute is closed: it counts in the first open one, the next.
     store
         .append_shares(pool, &[share_at(2, &rig, 6, START + 1)])
         .await
@@ -48,7 +48,7 @@ async fn late_shares_count_once(place: Place) {
         shares: 1,
         work: Work::from_hashes(work),
     };
-    let expected = [(minute(0), sums(5)), (minute(3), sums(6))];
+    let expected = [(minute(0), sums(5)), (minute(1), sums(6))];
     assert_eq!(history().await, expected);
     for until in [3, 9, 2, 9] {
         roll_up(&store, pool, minute(until)).await;
@@ -182,7 +182,8 @@ proptest! {
                     }
                     Step::RollUp(until) => {
                         roll_up(&store, pool, minute(until.into())).await;
-                        open = open.max(i64::from(until));
+                        let closed = model.iter().map(|(_, at, _)| *at + 1).filter(|end| *end <= until.into());
+                        open = closed.max().unwrap_or(0).max(open);
                     }
                     Step::Prune(before) => {
                         store.prune_shares(pool, minute(before.into())).await.unwrap();
