@@ -128,14 +128,14 @@ impl Store {
 
     /// All the pool ever did.
     pub async fn pool_total(&self, pool: PoolId) -> Result<Sums, ReadError> {
-        let closed = concat!(
-            "SELECT ",
-            sums_of_sums!(),
-            " FROM workers WHERE pool = $1 AND $2 >= 0"
-        );
+        let closed = concat!("SELECT ", sums_of_sums!(), " FROM workers WHERE pool = $1");
         let open = concat!("SELECT ", sums_of_shares!(), open_shares!());
         let mut reading = self.database.read().await?;
-        let mut sums = sum(&mut reading, closed, pool, Minute::FIRST).await?;
+        let row = sqlx::query_as(closed)
+            .bind(pool.0)
+            .fetch_one(&mut *reading)
+            .await?;
+        let mut sums = Sums::of(row)?;
         sums.add(sum(&mut reading, open, pool, Minute::FIRST).await?)?;
         Ok(sums)
     }

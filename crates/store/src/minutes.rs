@@ -7,7 +7,7 @@
 use crate::{PoolId, Store, WriteError};
 
 /// The most rows that one call prunes, for the same reason as with shares.
-const MOST_PRUNED: u32 = 10_000;
+const MOST_PRUNED: u32 = 4_000;
 
 /// A minute since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
