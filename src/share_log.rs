@@ -6,6 +6,8 @@
 //! not. Called by `connection`, which waits while the queue is full. A second task rolls up the
 //! minutes that have passed and removes what is no longer kept.
 
+mod bookkeeping;
+
 use std::{
     sync::{
         Arc,
@@ -14,7 +16,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use store::{Minute, PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
+use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -32,13 +34,6 @@ const QUEUE: usize = 2 * MOST_SHARES;
 /// How often a batch is tried while another process holds the database. Each try waits out the
 /// store's busy timeout of 5 s; after 15 s a miner has better uses for its connection.
 const TRIES: u32 = 3;
-
-/// How often minutes are rolled up and old shares removed.
-const BOOKKEEPING: Duration = Duration::from_secs(60);
-
-/// A minute is rolled up when it ended this long ago, so that few of its shares come later:
-/// a share waits at most `TRIES` busy timeouts for its commit.
-const SETTLING_MINUTES: u32 = 1;
 
 /// What an operator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +146,7 @@ pub fn start(store: Store, pool: PoolId, config: Config, tasks: &Tasks) -> Share
     tasks.spawn(
         Stage::Books,
         "bookkeeping",
-        keep_books(store, pool, config, ending),
+        bookkeeping::keep_books(store, pool, config, ending),
     );
     ShareLog { queue, counters }
 }
@@ -326,52 +321,6 @@ impl Writer {
     }
 }
 
-/// The task that rolls up and prunes.
-async fn keep_books(
-    store: Store,
-    pool: PoolId,
-    config: Config,
-    ending: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut tick = tokio::time::interval(BOOKKEEPING);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut outage = false;
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = ending.cancelled() => return Ok(()),
-        }
-        match keep_books_at(&store, pool, config, now_ms(), &ending).await {
-            Ok(()) => outage = false,
-            // It is all there still, and done the next time.
-            Err(cause) if !outage => {
-                outage = true;
-                error!(%cause, "minutes are not rolled up: they cannot be written");
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-/// Each step is a short transaction, so that shares are written in between.
-async fn keep_books_at(
-    store: &Store,
-    pool: PoolId,
-    config: Config,
-    now_ms: i64,
-    ending: &CancellationToken,
-) -> Result<(), WriteError> {
-    let now = Minute::of_ms(now_ms);
-    let ago = |age: Duration| now.back(u32::try_from(age.as_secs() / 60).unwrap_or(u32::MAX));
-    let until = now.back(SETTLING_MINUTES);
-    while !ending.is_cancelled() && !store.roll_up(pool, until).await?.done {}
-    let before = ago(config.keep_shares);
-    while !ending.is_cancelled() && store.prune_shares(pool, before).await? > 0 {}
-    let before = ago(config.keep_minutes);
-    while !ending.is_cancelled() && store.prune_minutes(pool, before).await? > 0 {}
-    Ok(())
-}
-
 fn now_ms() -> i64 {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -385,7 +334,7 @@ mod tests {
 
     use mining::{Network, Work};
     use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-    use store::{Durability, Settings};
+    use store::{Durability, Minute, Settings};
 
     use super::*;
 
@@ -644,7 +593,7 @@ mod tests {
         let day = 86_400_000;
         let later = now_ms() + 100 * day;
         let ending = CancellationToken::new();
-        keep_books_at(&log.store, log.pool, Config::default(), later, &ending)
+        bookkeeping::keep_books_at(&log.store, log.pool, Config::default(), later, &ending)
             .await
             .unwrap();
         assert_eq!(log.stored().await, 1);

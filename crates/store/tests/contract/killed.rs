@@ -30,11 +30,13 @@ fn what_was_answered_survives_kill_9() {
         chance = chance
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        answered.extend(killed_after(
-            &place,
-            kill,
-            Duration::from_micros((chance >> 40) % 90_000),
-        ));
+        let time = Duration::from_micros((chance >> 40) % 90_000);
+        let kill_at = if kill.is_multiple_of(5) {
+            Kill::AfterStart(time)
+        } else {
+            Kill::AfterFirstAnswer(time)
+        };
+        answered.extend(killed(&place, kill * 10_000_000, kill_at));
     }
     runtime.block_on(async {
         let store = place.open().await;
@@ -57,36 +59,70 @@ fn what_was_answered_survives_kill_9() {
     });
 }
 
-/// Starts a writer and kills it after so long; every fifth while it may still be opening the
-/// database. Gives what it answered.
-fn killed_after(place: &Place, kill: u64, time: Duration) -> Vec<u64> {
+/// When a writer is killed.
+enum Kill {
+    AfterStart(Duration),
+    AfterFirstAnswer(Duration),
+}
+
+/// Starts a writer of shares from `first` on and kills it. Gives what it answered.
+fn killed(place: &Place, first: u64, kill: Kill) -> Vec<u64> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
             "killed::what_was_answered_survives_kill_9",
             "--nocapture",
         ])
-        .env(WRITER, format!("{} {}", kill * 10_000_000, place.url()))
+        .env(WRITER, format!("{first} {}", place.url()))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
+    let (answer, first_answer) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
         let mut answered = Vec::new();
         for line in output.lines().map_while(Result::ok) {
             if let Some(first) = line.strip_prefix("written ") {
                 let first: u64 = first.parse().unwrap();
                 answered.extend(first..first + BATCH);
+                let _ = answer.send(());
             }
         }
         answered
     });
-    let start = if kill.is_multiple_of(5) { 0 } else { 60 };
-    std::thread::sleep(Duration::from_millis(start) + time);
+    let wait = match kill {
+        Kill::AfterStart(time) => time,
+        Kill::AfterFirstAnswer(time) => {
+            first_answer
+                .recv_timeout(Duration::from_secs(60))
+                .expect("a writer that answers");
+            time
+        }
+    };
+    std::thread::sleep(wait);
     child.kill().unwrap();
     child.wait().unwrap();
     reader.join().unwrap()
+}
+
+#[test]
+fn a_database_killed_while_it_is_made_opens() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for instant in 0..12 {
+        let place = Place::sqlite();
+        let answered = killed(
+            &place,
+            0,
+            Kill::AfterStart(Duration::from_millis(4 + 2 * instant)),
+        );
+        runtime.block_on(async {
+            let (store, pool) = place.pool().await;
+            assert_eq!(store.integrity_check().await.unwrap(), Integrity::Whole);
+            let stored = store.pool_total(pool).await.unwrap().shares;
+            assert!(stored >= u64::try_from(answered.len()).unwrap());
+        });
+    }
 }
 
 /// Writes batches from several tasks, and says each that is written.
