@@ -33,6 +33,14 @@ const WRITERS_AHEAD: u32 = 3;
 /// leave a large file behind.
 const WAL_BYTES: u32 = 64 << 20;
 
+/// The log is written back to the database whenever it has so many pages (16 MB). A hash falls on
+/// any page of its index, so a page that is written back seldom is written once for many shares.
+const CHECKPOINT_PAGES: u32 = 4_096;
+
+/// The memory in which the writer keeps pages, for the same reason: the index of a million and a
+/// half hashes fits in.
+const WRITER_CACHE_KIB: u32 = 64 << 10;
+
 /// The first SQLite without the bug that loses committed writes.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 
@@ -71,7 +79,10 @@ impl Database {
             .foreign_keys(true)
             .busy_timeout(settings.busy_timeout)
             .pragma("journal_size_limit", WAL_BYTES.to_string())
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
             .disable_statement_logging();
+        let readers_options = options.clone().read_only(true).create_if_missing(false);
+        let options = options.pragma("cache_size", format!("-{WRITER_CACHE_KIB}"));
         let mut writer = connect_patiently(&options, settings.busy_timeout).await?;
         check(&mut writer, level).await?;
         let readers = SqlitePoolOptions::new()
@@ -80,7 +91,7 @@ impl Database {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
-            .connect_lazy_with(options.clone().read_only(true).create_if_missing(false));
+            .connect_lazy_with(readers_options);
         Ok(Self::Sqlite {
             writer: Mutex::new(Some(writer)),
             options: Box::new(options),

@@ -23,15 +23,17 @@ mod minutes;
 mod pools;
 mod rows;
 mod shares;
+mod worker_list;
 mod workers;
 
 pub use blocks::{Block, BlockChange, BlockCounts, BlockError, NewBlock};
 pub use error::{OpenError, ReadError, WriteError};
-pub use figures::{Active, Sums, Worker};
+pub use figures::{Active, Sums};
 pub use health::Integrity;
 pub use minutes::{Minute, RolledUp};
 pub use pools::{GenesisError, PoolError, PoolId};
 pub use shares::{ShareRecord, ShareRow, TooMuchWork};
+pub use worker_list::Worker;
 pub use workers::{NotAWorkerName, WorkerId, WorkerName};
 
 /// An open database. Clones share it.

@@ -7,7 +7,7 @@
 use crate::{PoolId, Store, WriteError};
 
 /// The most rows that one call prunes, for the same reason as with shares.
-const MOST_PRUNED: u32 = 10_000;
+const MOST_PRUNED: u32 = 4_000;
 
 /// A minute since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,7 +16,7 @@ pub struct Minute(i64);
 /// How far a roll-up came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RolledUp {
-    /// All minutes before this one are rolled up.
+    /// All minutes before this one are closed.
     pub until: Minute,
     /// Whether that is all that was asked for. If not, call again.
     pub done: bool,
@@ -56,21 +56,15 @@ impl Store {
     /// Rolls up minutes before `until`: one that has shares a call, so that the share log is not
     /// kept waiting. Asked again for the same, it does nothing.
     ///
-    /// Shares that come after their minute was closed count in the first open one. `until` should
-    /// be a minute or two ago, and must not be in the future.
+    /// Shares that come after their minute was closed count in the first open one, so `until`
+    /// should be a minute or two ago. Minutes after the last share stay open: a clock that was
+    /// wrong for an hour closes none that are to come.
     pub async fn roll_up(&self, pool: PoolId, until: Minute) -> Result<RolledUp, WriteError> {
         let mut writing = self.database.write().await?;
         let open: i64 = sqlx::query_scalar("SELECT rolled_until FROM pools WHERE id = $1")
             .bind(pool.0)
             .fetch_one(&mut *writing)
             .await?;
-        if open >= until.0 {
-            writing.commit().await?;
-            return Ok(RolledUp {
-                until: Minute(open),
-                done: true,
-            });
-        }
         let next: Option<i64> = sqlx::query_scalar(
             "SELECT MIN(minute) FROM shares WHERE pool = $1 AND minute >= $2 AND minute < $3",
         )
@@ -79,25 +73,29 @@ impl Store {
         .bind(until.0)
         .fetch_one(&mut *writing)
         .await?;
-        let closed = next.map_or(until.0, |minute| minute + 1);
-        if let Some(minute) = next {
-            for statement in [SUM_UP, ADD_TO_TOTALS] {
-                sqlx::query(statement)
-                    .bind(pool.0)
-                    .bind(minute)
-                    .execute(&mut *writing)
-                    .await?;
-            }
+        let Some(minute) = next else {
+            writing.commit().await?;
+            return Ok(RolledUp {
+                until: Minute(open),
+                done: true,
+            });
+        };
+        for statement in [SUM_UP, ADD_TO_TOTALS] {
+            sqlx::query(statement)
+                .bind(pool.0)
+                .bind(minute)
+                .execute(&mut *writing)
+                .await?;
         }
         sqlx::query("UPDATE pools SET rolled_until = $2 WHERE id = $1")
             .bind(pool.0)
-            .bind(closed)
+            .bind(minute + 1)
             .execute(&mut *writing)
             .await?;
         writing.commit().await?;
         Ok(RolledUp {
-            until: Minute(closed),
-            done: closed == until.0,
+            until: Minute(minute + 1),
+            done: minute + 1 == until.0,
         })
     }
 

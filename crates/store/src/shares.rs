@@ -16,9 +16,9 @@ use crate::{
     workers::{self, Kept},
 };
 
-/// The most shares that one call prunes. A transaction of this size takes some tens of
-/// milliseconds, and the share log waits no longer than that.
-const MOST_PRUNED: u32 = 10_000;
+/// The most shares that one call prunes. That takes some 50 ms, and the share log waits
+/// no longer.
+const MOST_PRUNED: u32 = 4_000;
 
 /// A share as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Store {
         Ok(new)
     }
 
-    /// Removes shares of minutes before `before`, at most ten thousand a call, and says how many;
+    /// Removes shares of minutes before `before`, at most 4,000 a call, and says how many;
     /// to be called until it says 0. Their sums stay, as only what is rolled up is removed.
     ///
     /// With its row goes the memory of a hash, so the shares of the newest height stay however old

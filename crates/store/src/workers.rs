@@ -123,16 +123,21 @@ pub(crate) async fn of_rows(
     shares: &[ShareRow],
 ) -> sqlx::Result<(Vec<Kept>, bool)> {
     let mut kept = known.get(pool, shares.iter().map(|row| &row.worker));
-    let mut missing: HashMap<&WorkerName, i64> = HashMap::new();
+    // In the order in which they came, which is that of their ids.
+    let mut missing: Vec<(&WorkerName, i64)> = Vec::new();
+    let mut places: HashMap<&WorkerName, usize> = HashMap::new();
     for (row, kept) in shares.iter().zip(&kept) {
         if kept.is_none() {
-            let seen = missing.entry(&row.worker).or_insert(row.share.time_ms());
-            *seen = (*seen).min(row.share.time_ms());
+            let time_ms = row.share.time_ms();
+            let place = *places.entry(&row.worker).or_insert(missing.len());
+            match missing.get_mut(place) {
+                Some((_, first_ms)) => *first_ms = time_ms.min(*first_ms),
+                None => missing.push((&row.worker, time_ms)),
+            }
         }
     }
     let all_known = missing.is_empty();
     if !all_known {
-        let missing: Vec<_> = missing.into_iter().collect();
         let found = find_or_make(connection, pool, &missing).await?;
         for (row, kept) in shares.iter().zip(&mut kept) {
             if kept.is_none() {

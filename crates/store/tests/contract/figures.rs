@@ -1,0 +1,243 @@
+//! Every figure equals the sum over the shares, whatever was rolled up or pruned in between.
+
+use std::collections::HashMap;
+
+use mining::Work;
+use proptest::prelude::*;
+use store::{Active, Minute, Store, Sums};
+
+use super::{Place, contract, share_at, worker};
+
+contract!(
+    late_shares_count_once,
+    sums_outgrow_64_bits,
+    pages_show_windows
+);
+
+const START: i64 = 1_800_000_000_000;
+
+/// The minute so many after the start.
+fn minute(number: i64) -> Minute {
+    Minute::of_ms(START + number * 60_000)
+}
+
+async fn roll_up(store: &Store, pool: store::PoolId, until: Minute) {
+    while !store.roll_up(pool, until).await.unwrap().done {}
+}
+
+async fn late_shares_count_once(place: Place) {
+    let (store, pool) = place.pool().await;
+    let rig = worker("rig");
+    store
+        .append_shares(pool, &[share_at(1, &rig, 5, START)])
+        .await
+        .unwrap();
+    roll_up(&store, pool, minute(3)).await;
+    // Its minute is closed: it counts in the first open one, the next.
+    store
+        .append_shares(pool, &[share_at(2, &rig, 6, START + 1)])
+        .await
+        .unwrap();
+    let history = async || {
+        store
+            .history(pool, None, minute(0), minute(9), 1)
+            .await
+            .unwrap()
+    };
+    let sums = |work| Sums {
+        shares: 1,
+        work: Work::from_hashes(work),
+    };
+    let expected = [(minute(0), sums(5)), (minute(1), sums(6))];
+    assert_eq!(history().await, expected);
+    for until in [3, 9, 2, 9] {
+        roll_up(&store, pool, minute(until)).await;
+        assert_eq!(history().await, expected);
+        let total = Sums {
+            shares: 2,
+            work: Work::from_hashes(11),
+        };
+        assert_eq!(store.pool_total(pool).await.unwrap(), total);
+    }
+}
+
+async fn sums_outgrow_64_bits(place: Place) {
+    let (store, pool) = place.pool().await;
+    let rig = worker("rig");
+    let most = (1_u64 << 63) - 1;
+    let mut expected = Work::ZERO;
+    for round in 0..5_u64 {
+        let time_ms = START + i64::try_from(round).unwrap() * 60_000;
+        let batch: Vec<_> = (0..100)
+            .map(|i| share_at(round * 100 + i, &rig, most, time_ms))
+            .collect();
+        store.append_shares(pool, &batch).await.unwrap();
+        let added = Work::from_hashes(u128::from(most) * 100);
+        expected = expected.checked_add(added).unwrap();
+        roll_up(&store, pool, Minute::of_ms(time_ms)).await;
+        for sums in [
+            store.pool_total(pool).await.unwrap(),
+            store.pool_sums(pool, minute(0)).await.unwrap(),
+            store
+                .workers(pool, None, &[minute(0)], None, 1)
+                .await
+                .unwrap()[0]
+                .windows[0],
+        ] {
+            assert_eq!((sums.shares, sums.work), (round * 100 + 100, expected));
+        }
+    }
+}
+
+async fn pages_show_windows(place: Place) {
+    let (store, pool) = place.pool().await;
+    let (one, two) = (worker("one"), worker("two"));
+    let rows = [
+        share_at(1, &one, 1, START),
+        share_at(2, &one, 10, START + 60_000),
+        share_at(3, &one, 100, START + 120_000),
+        share_at(4, &two, 1000, START + 60_001),
+    ];
+    store.append_shares(pool, &rows).await.unwrap();
+    for until in 0..5 {
+        roll_up(&store, pool, minute(until)).await;
+        let windows = [minute(0), minute(1), minute(2)];
+        let page = store.workers(pool, None, &windows, None, 10).await.unwrap();
+        let works = |number: usize| {
+            page[number]
+                .windows
+                .iter()
+                .map(|sums| sums.work.hashes())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(works(0), [111, 110, 100]);
+        assert_eq!(works(1), [1000, 1000, 0]);
+        assert_eq!(
+            (page[0].first_share_ms, page[0].last_share_ms),
+            (START, START + 120_000)
+        );
+        assert_eq!(
+            (page[1].first_share_ms, page[1].last_share_ms),
+            (START + 60_001, START + 60_001)
+        );
+        let active = async |since| store.active(pool, minute(since)).await.unwrap();
+        assert_eq!(
+            active(1).await,
+            Active {
+                workers: 2,
+                addresses: 1
+            }
+        );
+        assert_eq!(
+            active(2).await,
+            Active {
+                workers: 1,
+                addresses: 1
+            }
+        );
+        assert_eq!(active(3).await, Active::default());
+    }
+}
+
+/// What can happen to a store.
+#[derive(Clone, Debug)]
+enum Step {
+    Shares(Vec<(u8, u64, u8)>),
+    RollUp(u8),
+    Prune(u8),
+    Reopen,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let share = (0_u8..4, 1..=i64::MAX.unsigned_abs(), 0_u8..10);
+    prop_oneof![
+        4 => prop::collection::vec(share, 1..40).prop_map(Step::Shares),
+        2 => (0_u8..11).prop_map(Step::RollUp),
+        1 => (0_u8..11).prop_map(Step::Prune),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #[test]
+    fn sums_are_those_of_all_shares(steps in prop::collection::vec(any_step(), 1..12)) {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let place = Place::sqlite();
+            let (mut store, pool) = place.pool().await;
+            let mut number = 0;
+            let mut open = 0;
+            // Worker, minute it counts in, work.
+            let mut model: Vec<(u8, i64, u64)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Shares(shares) => {
+                        let rows: Vec<_> = shares.iter().map(|(rig, work, at)| {
+                            number += 1;
+                            let rig = worker(&rig.to_string());
+                            share_at(number, &rig, *work, START + i64::from(*at) * 60_000)
+                        }).collect();
+                        store.append_shares(pool, &rows).await.unwrap();
+                        model.extend(shares.iter().map(|(rig, work, at)| (*rig, open.max(i64::from(*at)), *work)));
+                    }
+                    Step::RollUp(until) => {
+                        roll_up(&store, pool, minute(until.into())).await;
+                        let closed = model.iter().map(|(_, at, _)| *at + 1).filter(|end| *end <= until.into());
+                        open = closed.max().unwrap_or(0).max(open);
+                    }
+                    Step::Prune(before) => {
+                        store.prune_shares(pool, minute(before.into())).await.unwrap();
+                    }
+                    Step::Reopen => {
+                        store.close().await;
+                        store = place.open().await;
+                    }
+                }
+                compare(&store, pool, &model).await;
+            }
+        });
+    }
+}
+
+async fn compare(store: &Store, pool: store::PoolId, model: &[(u8, i64, u64)]) {
+    let expected = |rig: Option<u8>, since: i64, to: i64| {
+        let mut sums = Sums::default();
+        for (_, _, work) in model
+            .iter()
+            .filter(|(r, at, _)| rig.is_none_or(|rig| rig == *r) && (since..to).contains(at))
+        {
+            sums.shares += 1;
+            sums.work = sums
+                .work
+                .checked_add(Work::from_hashes((*work).into()))
+                .unwrap();
+        }
+        sums
+    };
+    assert_eq!(store.pool_total(pool).await.unwrap(), expected(None, 0, 99));
+    let since = [0, 3, 7];
+    let windows = since.map(minute);
+    let page = store.workers(pool, None, &windows, None, 10).await.unwrap();
+    for worker in &page {
+        let rig = Some(worker.who.name().parse().unwrap());
+        assert_eq!(worker.total, expected(rig, 0, 99));
+        for (since, sums) in since.iter().zip(&worker.windows) {
+            assert_eq!(*sums, expected(rig, *since, 99));
+        }
+        let history = store
+            .history(pool, Some(worker.id), minute(0), minute(99), 1)
+            .await
+            .unwrap();
+        let history: HashMap<_, _> = history.into_iter().collect();
+        for at in 0..12 {
+            let sums = history.get(&minute(at)).copied().unwrap_or_default();
+            assert_eq!(sums, expected(rig, at, at + 1));
+        }
+    }
+    for since in since {
+        assert_eq!(
+            store.pool_sums(pool, minute(since)).await.unwrap(),
+            expected(None, since, 99)
+        );
+    }
+}

@@ -1,0 +1,288 @@
+//! Each share once.
+
+use mining::Work;
+use store::{Minute, ShareRecord, ShareRow, WorkerName};
+
+use super::{Place, contract, hash, share, share_at, shares, worker};
+
+contract!(
+    batches_of_any_size_are_written,
+    a_share_is_written_once,
+    pools_do_not_share_hashes,
+    a_batch_makes_its_workers,
+    two_stores_make_the_same_workers,
+    the_best_hash_is_kept,
+    what_is_pruned_stays_in_the_sums,
+    the_newest_height_is_never_pruned,
+);
+
+async fn batches_of_any_size_are_written(place: Place) {
+    let (store, pool) = place.pool().await;
+    let rig = worker("rig");
+    let mut total = 0;
+    for size in [0, 1, 2, 1000, 5000] {
+        let batch = shares(total..total + size, &rig);
+        assert_eq!(
+            store.append_shares(pool, &batch).await.unwrap(),
+            vec![true; batch.len()]
+        );
+        total += size;
+        assert_eq!(store.pool_total(pool).await.unwrap().shares, total);
+    }
+    let sums = place.open().await.pool_total(pool).await.unwrap();
+    assert_eq!(
+        (sums.shares, sums.work),
+        (total, Work::from_hashes(u128::from(total) * 1000))
+    );
+}
+
+async fn a_share_is_written_once(place: Place) {
+    let (store, pool) = place.pool().await;
+    let (one, two) = (worker("one"), worker("two"));
+    let twice: Vec<_> = [1, 2, 1, 3, 2].map(|number| share(number, &one)).into();
+    let new = store.append_shares(pool, &twice).await.unwrap();
+    assert_eq!(new, [true, true, false, true, false]);
+    assert_eq!(
+        store.append_shares(pool, &twice[..1]).await.unwrap(),
+        [false]
+    );
+    // Also as another's, in another batch, after a restart.
+    let mut mixed = shares(0..2000, &two);
+    mixed.swap(0, 1999);
+    let new = place
+        .open()
+        .await
+        .append_shares(pool, &mixed)
+        .await
+        .unwrap();
+    let old: Vec<_> = mixed
+        .iter()
+        .zip(new)
+        .filter(|(_, new)| !new)
+        .map(|(row, _)| row)
+        .collect();
+    assert_eq!(old.len(), 3);
+    assert!(
+        old.iter()
+            .all(|row| [hash(1), hash(2), hash(3)].contains(&row.share.hash()))
+    );
+    assert_eq!(store.pool_total(pool).await.unwrap().shares, 2000);
+}
+
+async fn pools_do_not_share_hashes(place: Place) {
+    let (store, pool) = place.pool().await;
+    let other = store
+        .pool("other", super::bitcoin(), mining::Network::Regtest)
+        .await
+        .unwrap();
+    for pool in [pool, other] {
+        assert_eq!(
+            store
+                .append_shares(pool, &[share(1, &worker("a"))])
+                .await
+                .unwrap(),
+            [true]
+        );
+    }
+    let workers = store.workers(pool, None, &[], None, 10).await.unwrap();
+    assert_eq!(workers.len(), 1);
+}
+
+async fn a_batch_makes_its_workers(place: Place) {
+    let (store, pool) = place.pool().await;
+    // More than one statement of them, some of them twice, some of them known.
+    for round in 0..2_u64 {
+        let rows: Vec<ShareRow> = (0..3000)
+            .map(|i| {
+                share(
+                    round * 3000 + i,
+                    &worker(&format!("rig{}", (i + round * 700) % 1500)),
+                )
+            })
+            .collect();
+        assert!(
+            store
+                .append_shares(pool, &rows)
+                .await
+                .unwrap()
+                .iter()
+                .all(|new| *new)
+        );
+    }
+    let mut after = None;
+    let mut seen = 0;
+    loop {
+        let page = store
+            .workers(pool, Some("bcrt1qminer"), &[], after, 700)
+            .await
+            .unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        seen += page.len();
+        assert!(page.iter().all(|worker| worker.total.shares == 4));
+    }
+    assert_eq!(seen, 1500);
+    assert_eq!(
+        store
+            .workers(pool, Some("bcrt1qother"), &[], None, 10)
+            .await
+            .unwrap(),
+        []
+    );
+}
+
+async fn two_stores_make_the_same_workers(place: Place) {
+    let (first, pool) = place.pool().await;
+    let second = place.open().await;
+    let tasks: Vec<_> = (0..40_u64)
+        .map(|i| {
+            let store = if i % 2 == 0 {
+                first.clone()
+            } else {
+                second.clone()
+            };
+            let row = share(i, &worker(&format!("rig{}", i / 10)));
+            tokio::spawn(async move { store.append_shares(pool, &[row]).await })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap().unwrap(), [true]);
+    }
+    let workers = first.workers(pool, None, &[], None, 100).await.unwrap();
+    let mut names: Vec<_> = workers
+        .iter()
+        .map(|worker| worker.who.to_string())
+        .collect();
+    names.sort();
+    assert_eq!(names, [0, 1, 2, 3].map(|i| format!("bcrt1qminer.rig{i}")));
+    assert!(workers.iter().all(|worker| worker.total.shares == 10));
+}
+
+async fn the_best_hash_is_kept(place: Place) {
+    let (store, pool) = place.pool().await;
+    let (one, two) = (worker("one"), worker("two"));
+    let best = async |number: usize| {
+        store.workers(pool, None, &[], None, 9).await.unwrap()[number]
+            .best
+            .unwrap()
+    };
+    store
+        .append_shares(pool, &[share(50, &one), share(40, &one)])
+        .await
+        .unwrap();
+    assert_eq!(best(0).await, hash(40));
+    store
+        .append_shares(pool, &[share(30, &one), share(45, &one)])
+        .await
+        .unwrap();
+    assert_eq!(best(0).await, hash(30));
+    // A better one through another store, then a worse one through this.
+    place
+        .open()
+        .await
+        .append_shares(pool, &[share(10, &one)])
+        .await
+        .unwrap();
+    store.append_shares(pool, &[share(20, &one)]).await.unwrap();
+    assert_eq!(best(0).await, hash(10));
+    // Another's share is nobody else's best.
+    store
+        .append_shares(pool, &[share(99, &two), share(10, &two)])
+        .await
+        .unwrap();
+    assert_eq!(best(1).await, hash(99));
+}
+
+fn at_height(number: u64, height: u32, time_ms: i64) -> ShareRow {
+    let work = Work::from_hashes(7);
+    let share = ShareRecord::new(hash(number), work, height, time_ms).unwrap();
+    ShareRow {
+        share,
+        worker: worker("rig"),
+    }
+}
+
+async fn what_is_pruned_stays_in_the_sums(place: Place) {
+    let (store, pool) = place.pool().await;
+    let minute = Minute::of_ms(1_800_000_000_000);
+    let later = minute.start_ms() + 10 * 60_000;
+    let old: Vec<_> = (0..9_000)
+        .map(|i| at_height(i, 100, minute.start_ms()))
+        .collect();
+    store.append_shares(pool, &old).await.unwrap();
+    store
+        .append_shares(pool, &[at_height(99_999, 101, later)])
+        .await
+        .unwrap();
+    let before = store.pool_total(pool).await.unwrap();
+    assert_eq!(before.shares, 9_001);
+    // What is not rolled up is not removed.
+    assert_eq!(
+        store
+            .prune_shares(pool, Minute::of_ms(later))
+            .await
+            .unwrap(),
+        0
+    );
+    while !store
+        .roll_up(pool, Minute::of_ms(later))
+        .await
+        .unwrap()
+        .done
+    {}
+    let mut pruned = Vec::new();
+    while pruned.last() != Some(&0) {
+        pruned.push(
+            store
+                .prune_shares(pool, Minute::of_ms(later))
+                .await
+                .unwrap(),
+        );
+        assert_eq!(store.pool_total(pool).await.unwrap(), before);
+        assert_eq!(store.pool_sums(pool, minute).await.unwrap(), before);
+    }
+    assert_eq!(pruned, [4_000, 4_000, 1_000, 0]);
+    // Also when the minutes go.
+    while store
+        .prune_minutes(pool, Minute::of_ms(later))
+        .await
+        .unwrap()
+        > 0
+    {}
+    assert_eq!(store.pool_total(pool).await.unwrap(), before);
+    assert_eq!(store.pool_sums(pool, minute).await.unwrap().shares, 1);
+}
+
+async fn the_newest_height_is_never_pruned(place: Place) {
+    let (store, pool) = place.pool().await;
+    let start = 1_800_000_000_000;
+    let rows = [
+        at_height(1, 100, start),
+        at_height(2, 101, start + 1),
+        at_height(3, 101, start),
+    ];
+    store.append_shares(pool, &rows).await.unwrap();
+    let future = Minute::of_ms(start + 86_400_000);
+    while !store.roll_up(pool, future).await.unwrap().done {}
+    assert_eq!(store.prune_shares(pool, future).await.unwrap(), 1);
+    let new = store.append_shares(pool, &rows[1..]).await.unwrap();
+    assert_eq!(new, [false, false]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before() {
+    let too_much = Work::from_hashes(1 << 63);
+    assert!(ShareRecord::new(hash(1), too_much, 1, 0).is_err());
+    let most = Work::from_hashes((1 << 63) - 1);
+    assert_eq!(ShareRecord::new(hash(1), most, 1, -1).unwrap().work(), most);
+    for (address, name) in [
+        ("", "rig"),
+        ("a\0", ""),
+        ("a", "b\n"),
+        (&"a".repeat(129), ""),
+    ] {
+        assert!(WorkerName::new(address, name).is_err());
+    }
+    assert_eq!(WorkerName::new("a", "").unwrap().to_string(), "a");
+    let _ = share_at(1, &worker("é"), 1, i64::MAX);
+}
