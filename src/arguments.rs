@@ -5,7 +5,7 @@ use clap::Parser;
 use crate::subcommand::Subcommand;
 
 /// A mining pool in one program.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "adit", version, about, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(subcommand)]

@@ -88,9 +88,11 @@ pub struct Pool {
 #[serde(default, deny_unknown_fields)]
 pub struct Shares {
     /// Single shares are kept so many days; after that, their sums by minute.
-    pub keep_days: u32,
-    /// Sums by minute are made every so many seconds.
-    pub roll_up_s: u64,
+    pub keep_shares_days: u32,
+    /// The sums by minute are kept so many days; after that, their sums by worker.
+    pub keep_minutes_days: u32,
+    /// A commit waits so many milliseconds for more shares. Zero is best on disks that flush fast.
+    pub linger_ms: u64,
 }
 
 /// `[[pool.listener]]`
@@ -166,8 +168,9 @@ impl Default for Pool {
 impl Default for Shares {
     fn default() -> Self {
         Self {
-            keep_days: 30,
-            roll_up_s: 60,
+            keep_shares_days: 7,
+            keep_minutes_days: 90,
+            linger_ms: 0,
         }
     }
 }

@@ -30,6 +30,8 @@ use crate::{
 const LEASE: u32 = 1 << 20;
 /// How often the lease is looked at.
 const LEASE_CHECK: Duration = Duration::from_secs(1);
+/// A reply must not wait longer for company.
+const LINGER_MAX_MS: u64 = 1_000;
 /// How long a daemon may take to show that it can be mined with.
 const TRY_DAEMON: Duration = Duration::from_secs(15);
 /// The longest tag that leaves room in every coinbase.
@@ -199,10 +201,11 @@ pub async fn start(
 
     // share: connections -> share log -> store; blocks -> daemons
     let seen = Arc::new(Seen::default());
+    let days = |days: u32| Duration::from_secs(u64::from(days.max(1)) * 24 * 60 * 60);
     let log = share_log::Config {
-        keep_days: settings.shares.keep_days,
-        roll_up: Duration::from_secs(settings.shares.roll_up_s.max(1)),
-        ..share_log::Config::default()
+        linger: Duration::from_millis(settings.shares.linger_ms.min(LINGER_MAX_MS)),
+        keep_shares: days(settings.shares.keep_shares_days),
+        keep_minutes: days(settings.shares.keep_minutes_days),
     };
     let share_log = share_log::start(store.clone(), id, log, tasks);
     let blocks = Blocks::start(

@@ -1,21 +1,24 @@
 //! The subcommands; each has a file of its own with its options and its `run`.
 
 pub(crate) mod config;
-// mod demo;
-// mod mine;
+mod demo;
+mod mine;
 mod pool;
-// mod simnet;
+mod simnet;
 
 use clap::Parser;
 
 /// What `adit` can do.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 pub(crate) enum Subcommand {
     /// Show a whole pool at work: a simulated node, a pool, two workers and a status page
+    Demo(demo::Demo),
     /// Run a pool
     Pool(pool::Pool),
     /// Mine on a pool with this machine's processor
+    Mine(mine::Mine),
     /// Run the simulated node alone
+    Simnet(simnet::Simnet),
     /// Print the settings in force and where each came from
     Config(config::Config),
 }
@@ -23,7 +26,10 @@ pub(crate) enum Subcommand {
 impl Subcommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Demo(demo) => demo.run().await,
             Self::Pool(pool) => pool.run().await,
+            Self::Mine(mine) => mine.run().await,
+            Self::Simnet(simnet) => simnet.run().await,
             Self::Config(config) => config.run().await,
         }
     }

@@ -5,7 +5,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Parser, ValueEnum};
 use pow::Algorithm;
 
+use simnet::{Auth, Config, Params};
+use tokio_util::sync::CancellationToken;
+
 use super::pool::stop_signal;
+use crate::{config::Log, telemetry};
 
 /// Run the simulated node alone
 #[derive(Debug, Parser)]
@@ -36,9 +40,12 @@ pub(crate) struct Simnet {
     data: Option<PathBuf>,
 }
 
+/// The consensus rules of the chain.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Rules {
+    /// Real work, and a difficulty that follows it
     Simnet,
+    /// Bitcoin's regtest: every second hash is a block
     Regtest,
 }
 
@@ -57,5 +64,41 @@ impl From<Work> for Algorithm {
             Work::Sha256d => Self::Sha256d,
             Work::Scrypt => Self::Scrypt,
         }
+    }
+}
+
+impl Simnet {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        telemetry::start(&Log::default())?;
+        let params = match self.rules {
+            Rules::Regtest => Params::regtest(),
+            Rules::Simnet => Params::simnet(self.algorithm.into())
+                .with_spacing(Duration::from_secs(self.spacing)),
+        };
+        let config = Config {
+            rpc: self.listen,
+            zmq: self.zmq,
+            auth: Auth::Password {
+                user: self.user,
+                password: self.password,
+            },
+            data: self.data,
+            ..Config::new(params)
+        };
+        let stopping = CancellationToken::new();
+        let node = simnet::start(config, stopping.clone()).await?;
+        tracing::info!(
+            url = node.url(),
+            zmq = node.zmq_endpoint(),
+            "the simulated node listens"
+        );
+        tokio::select! {
+            () = stop_signal() => {}
+            // By its own RPC `stop`.
+            () = node.stopped() => return Ok(()),
+        }
+        stopping.cancel();
+        node.stopped().await;
+        Ok(())
     }
 }

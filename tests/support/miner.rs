@@ -37,7 +37,9 @@ pub(crate) struct Solution {
 
 impl Miner {
     pub(crate) fn connect(port: u16) -> Self {
-        let stream = wait_for("the pool's port", || TcpStream::connect(loopback(port)).ok());
+        let stream = wait_for("the pool's port", || {
+            TcpStream::connect(loopback(port)).ok()
+        });
         Self::on(stream)
     }
 
@@ -117,7 +119,8 @@ impl Miner {
 
     #[track_caller]
     pub(crate) fn hear(&mut self) -> Value {
-        self.try_hear().expect("the pool should have said something")
+        self.try_hear()
+            .expect("the pool should have said something")
     }
 
     /// Hears until the answer to `id` comes.
@@ -181,11 +184,19 @@ impl Miner {
         nonce: u32,
     ) -> [u8; 80] {
         let work = &notify.work;
-        let coinbase =
-            [&work.coinbase1[..], &self.extranonce1, extranonce2, &work.coinbase2].concat();
-        let root = work.branch.iter().fold(pow::sha256d(&coinbase), |node, sibling| {
-            pow::sha256d(&[node.0, *sibling].concat())
-        });
+        let coinbase = [
+            &work.coinbase1[..],
+            &self.extranonce1,
+            extranonce2,
+            &work.coinbase2,
+        ]
+        .concat();
+        let root = work
+            .branch
+            .iter()
+            .fold(pow::sha256d(&coinbase), |node, sibling| {
+                pow::sha256d(&[node.0, *sibling].concat())
+            });
         let version = work.version | version_bits.unwrap_or(0);
         let mut header = [0; 80];
         header[..4].copy_from_slice(&version.to_le_bytes());
@@ -216,7 +227,10 @@ impl Miner {
     }
 
     pub(crate) fn send_share(&mut self, solution: &Solution) -> u64 {
-        self.send("mining.submit", Self::params(&format!("{ADDRESS}.test"), solution))
+        self.send(
+            "mining.submit",
+            Self::params(&format!("{ADDRESS}.test"), solution),
+        )
     }
 
     pub(crate) fn params(user: &str, solution: &Solution) -> Value {

@@ -72,9 +72,16 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a command with its output in `log`.
     pub(crate) fn start(mut command: Command, log: PathBuf) -> Self {
-        let file = File::options().create(true).append(true).open(&log).unwrap();
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         command.stdout(file.try_clone().unwrap()).stderr(file);
-        Self { child: command.spawn().unwrap(), log }
+        Self {
+            child: command.spawn().unwrap(),
+            log,
+        }
     }
 
     /// SIGKILL: no chance to tidy up.
@@ -96,7 +103,10 @@ impl Process {
 
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -170,7 +180,13 @@ impl Pool {
 
     pub(crate) fn start_without_waiting(folder: &TempDir, settings: &PoolSettings<'_>) -> Self {
         let (miners, http) = (free_port(), free_port());
-        let PoolSettings { coin, address, pool, listener, daemons } = settings;
+        let PoolSettings {
+            coin,
+            address,
+            pool,
+            listener,
+            daemons,
+        } = settings;
         let config = folder.path().join("adit.toml");
         let data = folder.path().join("data");
         std::fs::write(
@@ -185,7 +201,13 @@ impl Pool {
         )
         .unwrap();
         let process = Self::process(&config, folder.path());
-        Self { process, miners, http, folder: folder.path().to_owned(), config }
+        Self {
+            process,
+            miners,
+            http,
+            folder: folder.path().to_owned(),
+            config,
+        }
     }
 
     fn process(config: &Path, folder: &Path) -> Process {
@@ -224,12 +246,17 @@ impl Pool {
 }
 
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
     runtime().block_on(async {
-        let response = reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.ok()?;
+        let response = reqwest::get(format!("http://127.0.0.1:{port}{path}"))
+            .await
+            .ok()?;
         let status = response.status().as_u16();
         Some((status, response.text().await.ok()?))
     })

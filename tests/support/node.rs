@@ -23,7 +23,11 @@ impl Node {
     /// Starts `adit simnet` with these flags more and waits for its answer.
     pub(crate) fn start(folder: &TempDir, name: &str, flags: &[&str]) -> Self {
         let port = free_port();
-        let rpc = Rpc { port, user: "adit", password: "adit" };
+        let rpc = Rpc {
+            port,
+            user: "adit",
+            password: "adit",
+        };
         let listen = format!("127.0.0.1:{port}");
         let process = Process::start(
             adit(&[&["simnet", "--listen", listen.as_str()], flags].concat()),
@@ -56,9 +60,15 @@ impl Rpc {
                 .send()
                 .await
                 .map_err(|error| json!(error.to_string()))?;
-            let mut reply: Value =
-                response.json().await.map_err(|error| json!(error.to_string()))?;
-            if reply["error"].is_null() { Ok(reply["result"].take()) } else { Err(reply["error"].take()) }
+            let mut reply: Value = response
+                .json()
+                .await
+                .map_err(|error| json!(error.to_string()))?;
+            if reply["error"].is_null() {
+                Ok(reply["result"].take())
+            } else {
+                Err(reply["error"].take())
+            }
         })
     }
 
@@ -69,7 +79,9 @@ impl Rpc {
     }
 
     pub(crate) fn wait(&self) {
-        wait_for("the node's JSON-RPC", || self.try_call("getblockcount", json!([])).ok());
+        wait_for("the node's JSON-RPC", || {
+            self.try_call("getblockcount", json!([])).ok()
+        });
     }
 
     pub(crate) fn height(&self) -> u64 {
@@ -78,7 +90,11 @@ impl Rpc {
 
     /// The `[[pool.daemon]]` table for it.
     pub(crate) fn daemon(&self) -> String {
-        let Self { port, user, password } = self;
+        let Self {
+            port,
+            user,
+            password,
+        } = self;
         format!(
             "[[pool.daemon]]\nurl = \"http://127.0.0.1:{port}\"\nuser = \"{user}\"\n\
              password = \"{password}\"\npoll_ms = 100\ncheck_s = 1\nmin_peers = 0\n"

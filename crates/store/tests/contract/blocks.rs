@@ -1,7 +1,8 @@
 //! Blocks from their submission to their end.
 
 use mining::Amount;
-use store::{BlockChange, BlockCounts, BlockError, BlockState, NewBlock, WorkerName};
+use mining::block::BlockState;
+use store::{BlockChange, BlockCounts, BlockError, NewBlock, WorkerName};
 
 use super::{Place, contract, hash};
 use BlockState::{Immature, Mature, Orphaned, Submitted};
