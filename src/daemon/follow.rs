@@ -43,6 +43,8 @@ pub(super) struct Daemon {
     pub(super) rules: &'static NetworkRules,
     pub(super) expected: Expected,
     pub(super) pace: Pace,
+    /// How long one kind of call may fail.
+    without: Duration,
     pub(super) subsidy_only: bool,
     pub(super) zmq: Option<String>,
     pub(super) breaker: Mutex<Breaker>,
@@ -107,8 +109,9 @@ const FALSE_TIP_GAP: Duration = Duration::from_millis(100);
 /// Between templates that fail: the first again soon, the later ones not in the daemon's way.
 const FETCH_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// How long templates may fail, or be missing for the tip, before mining goes on elsewhere.
-const WITHOUT_TEMPLATE: Duration = Duration::from_secs(15);
+/// For so many time limits of a quick call (15 s) one kind of call may fail, or a template be
+/// missing for the tip, before mining goes on elsewhere.
+const WITHOUT: u32 = 3;
 
 /// Why a daemon that has not answered yet is not mined with.
 const UNKNOWN: &str = "its answers are awaited";
@@ -168,8 +171,8 @@ struct Follower {
     subsidy_only: bool,
     notified_by: Option<Source>,
     // What failed.
-    no_look: Option<CallError>,
-    no_background: Option<CallError>,
+    no_look: Option<(Instant, CallError)>,
+    no_background: Option<(Instant, CallError)>,
     no_template: Option<(Instant, NoTemplate)>,
 }
 
@@ -191,6 +194,7 @@ impl Daemon {
             rules,
             expected: Expected::new(coin, rules, config.min_peers),
             pace: config.pace()?,
+            without: config.patience.quick * WITHOUT,
             subsidy_only: config.subsidy_only,
             zmq: config.zmq.clone(),
             breaker: Mutex::default(),
@@ -390,9 +394,8 @@ impl Follower {
             }
             Event::Background(Err(failure)) => {
                 self.failed(&failure, now);
-                if failure.is_answer() {
-                    self.no_background = Some(failure);
-                }
+                let since = self.no_background.as_ref().map_or(now, |(since, _)| *since);
+                self.no_background = Some((since, failure));
                 self.next_background = now + self.daemon.pace.poll;
             }
         }
@@ -404,7 +407,8 @@ impl Follower {
             Ok(chain) => chain,
             Err(failure) => {
                 self.failed(&failure, now);
-                self.no_look = Some(failure);
+                let since = self.no_look.as_ref().map_or(now, |(since, _)| *since);
+                self.no_look = Some((since, failure));
                 return;
             }
         };
@@ -561,7 +565,7 @@ impl Follower {
             self.current = None;
             self.made = None;
             self.no_template = None;
-            self.no_look.get_or_insert_with(|| failure.clone());
+            self.no_look.get_or_insert_with(|| (now, failure.clone()));
         }
     }
 
@@ -583,17 +587,12 @@ impl Follower {
     /// Whether to mine with it. An error without a reason: nothing is known yet.
     fn fit(&self, now: Instant) -> Result<(), Option<String>> {
         let because = |reason: &dyn std::fmt::Display| Err(Some(reason.to_string()));
-        match &self.no_look {
-            // One call without an answer can be an accident; the breaker counts them.
-            Some(failure)
-                if failure.is_answer() || !self.daemon.breaker(|breaker| breaker.is_closed()) =>
-            {
+        let closed = self.daemon.breaker(|breaker| breaker.is_closed());
+        for (since, failure) in self.no_look.iter().chain(&self.no_background) {
+            // One call without an answer can be an accident.
+            if failure.is_answer() || !closed || now - *since >= self.daemon.without {
                 return because(failure);
             }
-            _ => {}
-        }
-        if let Some(failure) = &self.no_background {
-            return because(failure);
         }
         let (Some(chain), Some((network, genesis))) = (&self.chain, &self.background_known) else {
             return Err(None);
@@ -621,7 +620,7 @@ impl Follower {
                         | CallError::InitialDownload(_)
                 )
             );
-            if says_no || self.current.is_none() || now - *since >= WITHOUT_TEMPLATE {
+            if says_no || self.current.is_none() || now - *since >= self.daemon.without {
                 return Err(Some(format!("no template: {failure}")));
             }
         }
@@ -629,7 +628,7 @@ impl Follower {
             return Err(None);
         };
         match &self.tip {
-            Some(tip) if tip.hash != current.previous && now - tip.since >= WITHOUT_TEMPLATE => {
+            Some(tip) if tip.hash != current.previous && now - tip.since >= self.daemon.without => {
                 Err(Some(format!("no template for its tip {}", tip.hash)))
             }
             _ => Ok(()),
