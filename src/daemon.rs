@@ -29,6 +29,8 @@ mod fake;
 mod feed;
 mod follow;
 mod kept_blocks;
+#[cfg(test)]
+mod litecoind_tests;
 mod notify;
 mod pause;
 mod reply;

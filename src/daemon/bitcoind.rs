@@ -116,6 +116,11 @@ impl Bitcoind {
         }
     }
 
+    /// Closes connections that are idle.
+    pub(super) fn hang_up(&self) {
+        self.rpc.hang_up();
+    }
+
     pub(super) async fn chain_info(&self) -> Result<ChainInfo, CallError> {
         self.rpc
             .call(Lane::Quick, "getblockchaininfo", json!([]))

@@ -74,6 +74,8 @@ pub(super) struct State {
     pub(super) submitted: Vec<String>,
     /// Statuses of blocks beside the chain.
     pub(super) known: HashMap<Hash, i64>,
+    /// Connections so far.
+    pub(super) accepted: usize,
     running: bool,
     connections: Vec<TcpStream>,
 }
@@ -122,6 +124,7 @@ impl Fake {
             calls: HashMap::new(),
             submitted: Vec::new(),
             known: HashMap::new(),
+            accepted: 0,
             running: true,
             connections: Vec::new(),
         };
@@ -209,6 +212,7 @@ fn accept(listener: TcpListener, shared: Arc<Shared>) {
             if !state.running {
                 return;
             }
+            state.accepted += 1;
             state.connections.push(connection.try_clone().unwrap());
             drop(state);
             let shared = Arc::clone(&shared);

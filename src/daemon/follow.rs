@@ -561,6 +561,7 @@ impl Follower {
         });
         if opened {
             warn!(daemon = self.daemon.name, %failure, "daemon does not answer");
+            self.daemon.node.hang_up();
             // Whatever it wanted mined is out of date by the time it is back.
             self.current = None;
             self.made = None;

@@ -29,10 +29,16 @@ pub(super) struct Rpc {
     login: Login,
     /// What was last read from the cookie file.
     cookie: Mutex<Option<Arc<Credentials>>>,
-    quick: Client,
-    bulk: Client,
+    clients: Mutex<Clients>,
     ids: AtomicU64,
     patience: Patience,
+}
+
+/// The connections kept open, by what goes over them.
+#[derive(Clone, Debug)]
+struct Clients {
+    quick: Client,
+    bulk: Client,
 }
 
 /// Which connections a call goes over and what it may take.
@@ -188,24 +194,22 @@ impl Lane {
 impl Rpc {
     /// A client; connects with the first call.
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
-        let client = || {
-            Client::builder()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_LIMIT)
-                .pool_idle_timeout(IDLE_LIMIT)
-                .pool_max_idle_per_host(IDLE_CONNECTIONS)
-                .build()
-        };
         Ok(Self {
             url: config.endpoint()?,
             login: config.login()?,
             cookie: Mutex::new(None),
-            quick: client()?,
-            bulk: client()?,
+            clients: Mutex::new(Clients::new()?),
             ids: AtomicU64::new(1),
             patience: config.patience,
         })
+    }
+
+    /// Closes the connections that are idle. An old Core that is told to stop does not end before
+    /// they are closed, or half a minute has gone by.
+    pub(super) fn hang_up(&self) {
+        if let Ok(new) = Clients::new() {
+            *self.clients.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        }
     }
 
     /// The daemon's address.
@@ -329,10 +333,11 @@ impl Rpc {
         lane: Lane,
         request: Bytes,
     ) -> Result<(StatusCode, Vec<u8>), CallError> {
-        let client = match lane {
-            Lane::Quick | Lane::Block => &self.quick,
-            Lane::Template | Lane::LongPoll | Lane::Wait => &self.bulk,
-        };
+        let client = self
+            .clients
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .of(lane);
         let limit = self.patience.with(lane);
         let failed = |failure| failure_of(failure, limit);
         let mut post = client
@@ -395,6 +400,31 @@ impl Rpc {
         let read = Arc::new((user.to_owned(), Secret::from(password)));
         *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&read));
         Ok(Some(read))
+    }
+}
+
+impl Clients {
+    fn new() -> reqwest::Result<Self> {
+        let client = || {
+            Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_LIMIT)
+                .pool_idle_timeout(IDLE_LIMIT)
+                .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                .build()
+        };
+        Ok(Self {
+            quick: client()?,
+            bulk: client()?,
+        })
+    }
+
+    fn of(&self, lane: Lane) -> Client {
+        match lane {
+            Lane::Quick | Lane::Block => self.quick.clone(),
+            Lane::Template | Lane::LongPoll | Lane::Wait => self.bulk.clone(),
+        }
     }
 }
 
