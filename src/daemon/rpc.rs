@@ -244,7 +244,8 @@ impl Rpc {
         T: Send + 'static,
         E: From<CallError> + Send + 'static,
     {
-        let request = self.request(method, params);
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let request = request(id, method, params);
         let body = self.post(lane, request).await?;
         if body.len() < LARGE {
             return read(&body);
@@ -254,19 +255,6 @@ impl Rpc {
             Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
             Err(_) => Err(CallError::Unreachable("shutting down".to_owned()).into()),
         }
-    }
-
-    /// The body of a request, for calls that are repeated.
-    pub(super) fn request(&self, method: &str, params: impl Serialize) -> Bytes {
-        let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        serde_json::to_vec(&Request {
-            jsonrpc: "1.0",
-            id,
-            method,
-            params,
-        })
-        .expect("requests have string keys and no failing fields")
-        .into()
     }
 
     /// Sends a request made before.
@@ -452,6 +440,19 @@ impl From<ErrorObject> for CallError {
             code => Self::Rpc { code, message },
         }
     }
+}
+
+/// The body of a request.
+pub(super) fn request(id: u64, method: &str, params: impl Serialize) -> Bytes {
+    let request = Request {
+        jsonrpc: "1.0",
+        id,
+        method,
+        params,
+    };
+    serde_json::to_vec(&request)
+        .expect("requests have string keys and no failing fields")
+        .into()
 }
 
 /// The result in a reply.

@@ -147,10 +147,9 @@ pub(super) fn template(
 
 /// The `bits` of a template or a header: eight digits.
 pub(super) fn compact(bits: &str) -> Result<u32, Refused> {
-    if bits.len() != 8 || !is_hex(bits) {
-        return Err(Refused::NotHex { field: "bits" });
-    }
-    u32::from_str_radix(bits, 16).map_err(|_| Refused::NotHex { field: "bits" })
+    let mut bytes = [0; 4];
+    hex::decode_to_slice(bits, &mut bytes).map_err(|_| Refused::NotHex { field: "bits" })?;
+    Ok(u32::from_be_bytes(bytes))
 }
 
 fn fees(transactions: &[TemplateTransaction<'_>]) -> Result<Amount, Refused> {

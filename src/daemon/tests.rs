@@ -152,6 +152,26 @@ async fn what_the_daemon_wants_mined_is_published() {
 }
 
 #[tokio::test]
+async fn a_template_of_eight_megabytes_holds_up_nobody() {
+    let fake = Fake::start();
+    let mut pool = Pool::of(&[&fake]);
+    pool.from(0).await;
+    let transactions: Vec<Value> = (0..4000u16)
+        .map(|index| {
+            let mut txid = Hash([0; 32]);
+            txid.0[..2].copy_from_slice(&index.to_le_bytes());
+            json!({ "data": "ab".repeat(1000), "txid": txid, "hash": txid, "fee": 1, "depends": [] })
+        })
+        .collect();
+    fake.set(|state| state.transactions = Some(json!(transactions)));
+    let template = pool
+        .template(|template, _| template.transactions.count() == 4000)
+        .await;
+    assert_eq!(template.transactions.hex().len(), 8_000_000);
+    assert_eq!(template.fees.units(), 4000);
+}
+
+#[tokio::test]
 async fn a_new_tip_is_mined_on_at_once_without_transactions_and_then_with() {
     let fake = Fake::start();
     let mut pool = Pool::of(&[&fake]);
@@ -781,6 +801,26 @@ async fn a_kept_block_is_sent_again_after_a_crash_until_it_is_forgotten() {
     .await;
     pool.daemons.forget(hash).await;
     assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn a_block_nobody_answered_is_kept_when_the_process_ends() {
+    let fake = Fake::start();
+    fake.stop();
+    let pool = Pool::of(&[&fake]);
+    let hash = Hash([3; 32]);
+    let mut submission = pool.daemons.submit(block_on(fake.tip()), hash);
+    assert!(pool.tasks.shut_down().await);
+    assert_eq!(
+        submission.accepted().await,
+        Err(vec![(0, Verdict::Unanswered)])
+    );
+    assert!(
+        pool.blocks
+            .path()
+            .join(format!("blocks/{hash}.hex"))
+            .exists()
+    );
 }
 
 #[tokio::test]
