@@ -29,6 +29,9 @@ mod fake;
 mod feed;
 mod follow;
 mod kept_blocks;
+#[cfg(test)]
+mod litecoind_tests;
+mod node;
 mod notify;
 mod pause;
 mod reply;
@@ -42,7 +45,7 @@ mod tests;
 pub use bitcoind::{BlockStatus, Proposal};
 pub use config::{Config, Secret};
 pub use feed::Feed;
-pub use follow::Source;
+pub use node::Source;
 pub use rpc::CallError;
 pub use submit::{Submission, Verdict};
 
@@ -51,7 +54,7 @@ pub use submit::{Submission, Verdict};
 pub struct Daemons(Arc<Inner>);
 
 struct Inner {
-    daemons: Arc<[Arc<follow::Daemon>]>,
+    daemons: Arc<[Arc<node::Node>]>,
     kept: kept_blocks::KeptBlocks,
     tasks: Tasks,
 }
@@ -118,7 +121,7 @@ pub fn start(
     );
     let (mut daemons, mut notices) = (Vec::new(), Vec::new());
     for (index, config) in configs.iter().enumerate() {
-        let (daemon, received) = follow::Daemon::new(index, config, coin, rules)?;
+        let (daemon, received) = node::Node::new(index, config, coin, rules)?;
         ensure!(
             configs[..index].iter().all(|other| other.url != config.url),
             "{}: configured twice",
@@ -127,7 +130,7 @@ pub fn start(
         daemons.push(Arc::new(daemon));
         notices.push(received);
     }
-    let daemons: Arc<[Arc<follow::Daemon>]> = daemons.into();
+    let daemons: Arc<[Arc<node::Node>]> = daemons.into();
     let changed = Arc::new(Notify::new());
     let run = |name, task| run_until_the_end(tasks, name, task);
     for (daemon, notices) in daemons.iter().zip(notices) {
@@ -192,7 +195,7 @@ impl Daemons {
     pub async fn block_status(&self, hash: Hash) -> Result<Option<BlockStatus>, Unanswered> {
         let mut answer = Err(Unanswered::NoneFit);
         for daemon in self.fit() {
-            match daemon.node.status(hash).await {
+            match daemon.bitcoind.status(hash).await {
                 Ok(Some(status)) => return Ok(Some(status)),
                 Ok(None) => answer = answer.or(Ok(None)),
                 Err(failure) => answer = answer.or(Err(failure.into())),
@@ -204,13 +207,13 @@ impl Daemons {
     /// Has the daemon that is mined with check a block that lacks only its proof of work.
     pub async fn propose(&self, block: &str) -> Result<Proposal, Unanswered> {
         let daemon = self.fit().next().ok_or(Unanswered::NoneFit)?;
-        Ok(daemon.node.propose(block).await?)
+        Ok(daemon.bitcoind.propose(block).await?)
     }
 
     /// Somebody says that there is a new block: every daemon is looked at now.
     pub fn poke(&self) {
         for daemon in self.0.daemons.iter() {
-            daemon.notice(follow::Notice::Look);
+            daemon.notice(node::Notice::Look);
         }
     }
 
@@ -221,13 +224,13 @@ impl Daemons {
             return false;
         };
         daemon.breaker(breaker::Breaker::reset);
-        daemon.notice(follow::Notice::Look);
+        daemon.notice(node::Notice::Look);
         true
     }
 
     /// How each daemon does, in the order of the configuration.
     pub fn health(&self) -> Vec<Health> {
-        let health = |daemon: &Arc<follow::Daemon>| {
+        let health = |daemon: &Arc<node::Node>| {
             let status = daemon.status.borrow().clone();
             Health {
                 name: daemon.name.clone(),
@@ -243,7 +246,7 @@ impl Daemons {
         self.0.daemons.iter().map(health).collect()
     }
 
-    fn fit(&self) -> impl Iterator<Item = &Arc<follow::Daemon>> {
+    fn fit(&self) -> impl Iterator<Item = &Arc<node::Node>> {
         self.0.daemons.iter().filter(|daemon| daemon.fit().is_ok())
     }
 
@@ -251,6 +254,7 @@ impl Daemons {
         let inner = &self.0;
         // Each daemon says one thing.
         let (say, verdicts) = mpsc::channel(inner.daemons.len());
+        let (parent, request) = (submit::parent_of(block), bitcoind::submit_request(block));
         for daemon in inner.daemons.iter() {
             let (say, index) = (say.clone(), daemon.index);
             let ending = inner.tasks.ending(Stage::Daemons);
@@ -258,16 +262,14 @@ impl Daemons {
                 daemon: Arc::clone(daemon),
                 all: Arc::clone(&inner.daemons),
                 hash,
-                parent: submit::parent_of(block),
-                request: daemon.node.submit_request(block),
+                parent,
+                request: request.clone(),
             };
             inner
                 .tasks
                 .spawn(Stage::Daemons, "submit block", async move {
-                    if let Some(verdict) = sending.run(ending).await {
-                        // Whoever sent it may not care.
-                        let _ = say.send((index, verdict)).await;
-                    }
+                    // Whoever sent it may not care.
+                    let _ = say.send((index, sending.run(ending).await)).await;
                     Ok(())
                 });
         }

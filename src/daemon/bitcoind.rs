@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     config::Config,
     reply::{BlockTemplate, ChainInfo, ChainTip, Header, NetworkInfo, NewBlock, ZmqNotification},
-    rpc::{CallError, Lane, Rpc, cut, parse},
+    rpc::{CallError, Lane, Rpc, cut, parse, request},
     template::{Refused, rules, template},
 };
 
@@ -114,6 +114,11 @@ impl Bitcoind {
                 .is_ok_and(|address| address.is_loopback()),
             None => false,
         }
+    }
+
+    /// Closes connections that are idle.
+    pub(super) fn hang_up(&self) {
+        self.rpc.hang_up();
     }
 
     pub(super) async fn chain_info(&self) -> Result<ChainInfo, CallError> {
@@ -222,11 +227,6 @@ impl Bitcoind {
             .await
     }
 
-    /// The request that submits a block, made once and sent as often as needed.
-    pub(super) fn submit_request(&self, block: &str) -> Bytes {
-        self.rpc.request("submitblock", [block])
-    }
-
     /// Sends a solved block.
     pub(super) async fn submit(&self, request: Bytes) -> Result<Submitted, CallError> {
         match self.rpc.send::<Option<String>>(Lane::Block, request).await {
@@ -254,6 +254,11 @@ impl Bitcoind {
             Some(reason) => Proposal::Bad(cut(reason)),
         })
     }
+}
+
+/// The request that submits a block, made once and sent to every daemon as often as needed.
+pub(super) fn submit_request(block: &str) -> Bytes {
+    request(0, "submitblock", [block])
 }
 
 /// What the answer to `submitblock` means (BIP 22).

@@ -74,6 +74,10 @@ pub(super) struct State {
     pub(super) submitted: Vec<String>,
     /// Statuses of blocks beside the chain.
     pub(super) known: HashMap<Hash, i64>,
+    /// Instead of the usual one.
+    pub(super) transactions: Option<Value>,
+    /// Connections so far.
+    pub(super) accepted: usize,
     running: bool,
     connections: Vec<TcpStream>,
 }
@@ -122,6 +126,8 @@ impl Fake {
             calls: HashMap::new(),
             submitted: Vec::new(),
             known: HashMap::new(),
+            transactions: None,
+            accepted: 0,
             running: true,
             connections: Vec::new(),
         };
@@ -209,6 +215,7 @@ fn accept(listener: TcpListener, shared: Arc<Shared>) {
             if !state.running {
                 return;
             }
+            state.accepted += 1;
             state.connections.push(connection.try_clone().unwrap());
             drop(state);
             let shared = Arc::clone(&shared);
@@ -407,13 +414,16 @@ fn template(state: &State) -> Value {
             "fee": state.fee, "sigops": 4, "weight": 400,
         }],
         "coinbaseaux": {}, "coinbasevalue": state.subsidy + state.fee,
-        "target": mining::Target::from_compact(u32::from_str_radix(state.bits, 16).unwrap())
+        "target": mining::Target::from_compact(crate::daemon::template::compact(state.bits).unwrap())
             .unwrap().to_string(),
         "mintime": state.tip_time - 3599, "mutable": ["time"], "noncerange": "00000000ffffffff",
         "sigoplimit": 80_000, "sizelimit": 4_000_000, "weightlimit": 4_000_000,
         "curtime": now(), "bits": state.bits, "height": state.blocks.len(),
         "default_witness_commitment": format!("6a24aa21a9ed{}", "11".repeat(32)),
     });
+    if let Some(transactions) = &state.transactions {
+        template["transactions"] = transactions.clone();
+    }
     if state.waits {
         template["longpollid"] = json!(tip);
     }

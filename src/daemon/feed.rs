@@ -10,9 +10,9 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep},
 };
-use tracing::{error, info};
+use tracing::{info, warn};
 
-use super::follow::{Daemon, Status};
+use super::node::{Node, Status, UNKNOWN};
 
 /// What to mine.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ impl Candidate<'_> {
 
 /// Publishes for ever.
 pub(super) async fn feed(
-    daemons: Arc<[Arc<Daemon>]>,
+    daemons: Arc<[Arc<Node>]>,
     changed: Arc<Notify>,
     published: watch::Sender<Feed>,
 ) -> anyhow::Result<()> {
@@ -105,7 +105,7 @@ pub(super) async fn feed(
             })
             .collect();
         for (daemon, candidate) in daemons.iter().zip(&candidates) {
-            daemon.say_fit(candidate.fit(now));
+            say_fit(daemon, candidate.fit(now));
         }
         match choose(&candidates, now) {
             Choice::Use(index) => {
@@ -121,6 +121,20 @@ pub(super) async fn feed(
             () = changed.notified() => {}
             () = sleep(TICK) => {}
         }
+    }
+}
+
+/// Makes it known whether a daemon is fit; a change is worth a line.
+fn say_fit(daemon: &Node, fit: Result<(), String>) {
+    let before = daemon.say_fit(fit.clone());
+    let was_unknown = before.as_ref().is_err_and(|reason| reason == UNKNOWN);
+    let daemon = &daemon.name;
+    match fit {
+        Ok(()) if before.is_err() => info!(daemon, "daemon is fit"),
+        Err(reason) if before.is_ok() || (was_unknown && reason != UNKNOWN) => {
+            warn!(daemon, reason, "daemon is not fit");
+        }
+        _ => {}
     }
 }
 
@@ -164,7 +178,7 @@ fn reasons(candidates: &[Candidate<'_>], now: Instant) -> String {
 
 fn publish(
     published: &watch::Sender<Feed>,
-    daemons: &[Arc<Daemon>],
+    daemons: &[Arc<Node>],
     index: usize,
     template: &Arc<Template>,
     received: Instant,
@@ -207,7 +221,6 @@ fn stop(published: &watch::Sender<Feed>, why: String, now: Instant) {
             is_new
         }
         Feed::Waiting | Feed::Template { .. } => {
-            error!(reason = why, "no work: no daemon is fit");
             *feed = Feed::Stopped {
                 reason: why,
                 since: now,

@@ -7,96 +7,28 @@
 use std::{
     future::{Future, pending},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
-use mining::{Coin, Template, coin::NetworkRules};
+use mining::Template;
 use pow::Hash;
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc},
     time::Instant,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::{
-    bitcoind::{Bitcoind, NoTemplate, Received},
-    breaker::Breaker,
-    check::{Expected, Facts, is_behind_headers},
-    config::{Config, Pace},
+    bitcoind::{NoTemplate, Received},
+    check::{Facts, is_behind_headers},
+    node::{Node, Notice, Source, Status, UNKNOWN},
     pause::Pause,
     reply::{ChainInfo, Header, NetworkInfo},
     rpc::CallError,
     subsidy_only::{difference, subsidy_only},
     unix_now,
 };
-
-/// One daemon, shared by its tasks.
-#[derive(Debug)]
-pub(super) struct Daemon {
-    /// Its place in the configuration.
-    pub(super) index: usize,
-    /// Its address without secrets.
-    pub(super) name: String,
-    pub(super) node: Bitcoind,
-    pub(super) coin: &'static Coin,
-    pub(super) rules: &'static NetworkRules,
-    pub(super) expected: Expected,
-    pub(super) pace: Pace,
-    pub(super) subsidy_only: bool,
-    pub(super) zmq: Option<String>,
-    pub(super) breaker: Mutex<Breaker>,
-    pub(super) status: watch::Sender<Status>,
-    /// The newest template, to wait for the next one with.
-    pub(super) newest: watch::Sender<Option<Received>>,
-    pub(super) notices: mpsc::Sender<Notice>,
-    /// What the choice among the daemons made of its status.
-    fit: Mutex<Result<(), String>>,
-}
-
-/// What is known of a daemon.
-#[derive(Clone, Debug)]
-pub(super) struct Status {
-    /// Whether to mine with it, or why not.
-    pub(super) fit: Result<(), String>,
-    /// False as long as the first answers are awaited.
-    pub(super) settled: bool,
-    /// What it wants mined and when it said so.
-    pub(super) current: Option<(Arc<Template>, Instant)>,
-    pub(super) height: Option<u32>,
-    pub(super) peers: Option<u32>,
-    pub(super) version: Option<u64>,
-    pub(super) notified_by: Option<Source>,
-}
-
-/// What told of a new tip first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// `hashblock` over ZMQ.
-    Zmq,
-    /// A `getblocktemplate` that waited.
-    LongPoll,
-    /// `waitfornewblock`.
-    WaitForNewBlock,
-    /// Somebody outside (`blocknotify`).
-    Poke,
-    /// The look each second.
-    Poll,
-}
-
-/// Something may have changed.
-#[derive(Debug)]
-pub(super) enum Notice {
-    /// This is said to be the tip.
-    Tip(Source, Hash),
-    /// A template that came by itself.
-    Template(Received),
-    /// Look now.
-    Look,
-}
-
-/// Notices that may wait. More can only say what these already say, and are dropped.
-const NOTICES: usize = 32;
 
 /// Between two looks, however many pokes come.
 const LOOK_GAP: Duration = Duration::from_millis(20);
@@ -106,12 +38,6 @@ const FALSE_TIP_GAP: Duration = Duration::from_millis(100);
 
 /// Between templates that fail: the first again soon, the later ones not in the daemon's way.
 const FETCH_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// How long templates may fail, or be missing for the tip, before mining goes on elsewhere.
-const WITHOUT_TEMPLATE: Duration = Duration::from_secs(15);
-
-/// Why a daemon that has not answered yet is not mined with.
-const UNKNOWN: &str = "its answers are awaited";
 
 type Call<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
@@ -135,7 +61,7 @@ struct Tip {
 }
 
 struct Follower {
-    daemon: Arc<Daemon>,
+    daemon: Arc<Node>,
     // Calls under way, at most one of a kind.
     look: Call<Result<ChainInfo, CallError>>,
     header: Call<(Source, Hash, Result<Header, CallError>)>,
@@ -168,74 +94,14 @@ struct Follower {
     subsidy_only: bool,
     notified_by: Option<Source>,
     // What failed.
-    no_look: Option<CallError>,
-    no_background: Option<CallError>,
+    no_look: Option<(Instant, CallError)>,
+    no_background: Option<(Instant, CallError)>,
     no_template: Option<(Instant, NoTemplate)>,
-}
-
-impl Daemon {
-    /// A daemon and the end at which its notices arrive.
-    pub(super) fn new(
-        index: usize,
-        config: &Config,
-        coin: &'static Coin,
-        rules: &'static NetworkRules,
-    ) -> anyhow::Result<(Self, mpsc::Receiver<Notice>)> {
-        let (notices, received) = mpsc::channel(NOTICES);
-        let unknown = || Err(UNKNOWN.to_owned());
-        let daemon = Self {
-            index,
-            name: config.name(),
-            node: Bitcoind::new(config, coin, rules.network)?,
-            coin,
-            rules,
-            expected: Expected::new(coin, rules, config.min_peers),
-            pace: config.pace()?,
-            subsidy_only: config.subsidy_only,
-            zmq: config.zmq.clone(),
-            breaker: Mutex::default(),
-            status: watch::Sender::new(Status {
-                fit: unknown(),
-                settled: false,
-                current: None,
-                height: None,
-                peers: None,
-                version: None,
-                notified_by: None,
-            }),
-            newest: watch::Sender::new(None),
-            notices,
-            fit: Mutex::new(unknown()),
-        };
-        Ok((daemon, received))
-    }
-
-    /// Whether to mine with it, all daemons considered.
-    pub(super) fn fit(&self) -> Result<(), String> {
-        self.fit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Sets what [`fit`](Self::fit) tells.
-    pub(super) fn say_fit(&self, fit: Result<(), String>) {
-        *self.fit.lock().unwrap_or_else(PoisonError::into_inner) = fit;
-    }
-
-    pub(super) fn breaker<T>(&self, with: impl FnOnce(&mut Breaker) -> T) -> T {
-        with(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Passes a notice on. If many wait already, one more says nothing new.
-    pub(super) fn notice(&self, notice: Notice) {
-        let _ = self.notices.try_send(notice);
-    }
 }
 
 /// Follows `daemon` for ever and wakes `changed` whenever its status was renewed.
 pub(super) async fn follow(
-    daemon: Arc<Daemon>,
+    daemon: Arc<Node>,
     mut notices: mpsc::Receiver<Notice>,
     changed: Arc<Notify>,
 ) -> anyhow::Result<()> {
@@ -268,7 +134,7 @@ async fn answer<T>(call: &mut Call<T>) -> T {
 }
 
 impl Follower {
-    fn new(daemon: Arc<Daemon>) -> Self {
+    fn new(daemon: Arc<Node>) -> Self {
         let now = Instant::now();
         Self {
             look: None,
@@ -310,7 +176,7 @@ impl Follower {
                 self.last_look = now;
                 self.next_look = now + self.daemon.pace.poll;
                 let daemon = Arc::clone(&self.daemon);
-                self.look = Some(Box::pin(async move { daemon.node.chain_info().await }));
+                self.look = Some(Box::pin(async move { daemon.bitcoind.chain_info().await }));
             }
         }
         // A daemon that does not answer is asked nothing but the one probe above.
@@ -323,7 +189,7 @@ impl Follower {
             } else if let Some((by, hash)) = self.announced.take() {
                 let daemon = Arc::clone(&self.daemon);
                 self.header = Some(Box::pin(async move {
-                    (by, hash, daemon.node.header(hash).await)
+                    (by, hash, daemon.bitcoind.header(hash).await)
                 }));
             }
         }
@@ -333,7 +199,7 @@ impl Follower {
             } else {
                 self.outrun = false;
                 let daemon = Arc::clone(&self.daemon);
-                self.fetch = Some(Box::pin(async move { daemon.node.template().await }));
+                self.fetch = Some(Box::pin(async move { daemon.bitcoind.template().await }));
             }
         }
         if self.background.is_none() {
@@ -344,8 +210,8 @@ impl Follower {
                 let daemon = Arc::clone(&self.daemon);
                 self.background = Some(Box::pin(async move {
                     Ok((
-                        daemon.node.network_info().await?,
-                        daemon.node.block_hash(0).await?,
+                        daemon.bitcoind.network_info().await?,
+                        daemon.bitcoind.block_hash(0).await?,
                     ))
                 }));
             }
@@ -390,9 +256,8 @@ impl Follower {
             }
             Event::Background(Err(failure)) => {
                 self.failed(&failure, now);
-                if failure.is_answer() {
-                    self.no_background = Some(failure);
-                }
+                let since = self.no_background.as_ref().map_or(now, |(since, _)| *since);
+                self.no_background = Some((since, failure));
                 self.next_background = now + self.daemon.pace.poll;
             }
         }
@@ -404,7 +269,8 @@ impl Follower {
             Ok(chain) => chain,
             Err(failure) => {
                 self.failed(&failure, now);
-                self.no_look = Some(failure);
+                let since = self.no_look.as_ref().map_or(now, |(since, _)| *since);
+                self.no_look = Some((since, failure));
                 return;
             }
         };
@@ -538,7 +404,6 @@ impl Follower {
             was_closed
         });
         if !was_closed {
-            info!(daemon = self.daemon.name, "daemon answers again");
             let now = Instant::now();
             self.fetch_again.reset();
             self.next_fetch = now;
@@ -556,12 +421,12 @@ impl Follower {
             was_closed && !breaker.is_closed()
         });
         if opened {
-            warn!(daemon = self.daemon.name, %failure, "daemon does not answer");
+            self.daemon.bitcoind.hang_up();
             // Whatever it wanted mined is out of date by the time it is back.
             self.current = None;
             self.made = None;
             self.no_template = None;
-            self.no_look.get_or_insert_with(|| failure.clone());
+            self.no_look.get_or_insert_with(|| (now, failure.clone()));
         }
     }
 
@@ -583,17 +448,12 @@ impl Follower {
     /// Whether to mine with it. An error without a reason: nothing is known yet.
     fn fit(&self, now: Instant) -> Result<(), Option<String>> {
         let because = |reason: &dyn std::fmt::Display| Err(Some(reason.to_string()));
-        match &self.no_look {
-            // One call without an answer can be an accident; the breaker counts them.
-            Some(failure)
-                if failure.is_answer() || !self.daemon.breaker(|breaker| breaker.is_closed()) =>
-            {
+        let closed = self.daemon.breaker(|breaker| breaker.is_closed());
+        for (since, failure) in self.no_look.iter().chain(&self.no_background) {
+            // One call without an answer can be an accident.
+            if failure.is_answer() || !closed || now - *since >= self.daemon.without {
                 return because(failure);
             }
-            _ => {}
-        }
-        if let Some(failure) = &self.no_background {
-            return because(failure);
         }
         let (Some(chain), Some((network, genesis))) = (&self.chain, &self.background_known) else {
             return Err(None);
@@ -621,7 +481,7 @@ impl Follower {
                         | CallError::InitialDownload(_)
                 )
             );
-            if says_no || self.current.is_none() || now - *since >= WITHOUT_TEMPLATE {
+            if says_no || self.current.is_none() || now - *since >= self.daemon.without {
                 return Err(Some(format!("no template: {failure}")));
             }
         }
@@ -629,7 +489,7 @@ impl Follower {
             return Err(None);
         };
         match &self.tip {
-            Some(tip) if tip.hash != current.previous && now - tip.since >= WITHOUT_TEMPLATE => {
+            Some(tip) if tip.hash != current.previous && now - tip.since >= self.daemon.without => {
                 Err(Some(format!("no template for its tip {}", tip.hash)))
             }
             _ => Ok(()),

@@ -13,7 +13,7 @@ use zeromq::{Socket, SocketRecv, SubSocket, ZmqMessage};
 
 use super::{
     bitcoind::NoTemplate,
-    follow::{Daemon, Notice, Source},
+    node::{Node, Notice, Source},
     pause::Pause,
     reply::ZmqNotification,
     rpc::CallError,
@@ -38,7 +38,7 @@ const ZMQ_CONNECT: Duration = Duration::from_secs(5);
 const METHOD_NOT_FOUND: i64 = -32601;
 
 /// Waits for templates.
-pub(super) async fn long_poll(daemon: Arc<Daemon>) -> anyhow::Result<()> {
+pub(super) async fn long_poll(daemon: Arc<Node>) -> anyhow::Result<()> {
     let mut newest = daemon.newest.subscribe();
     let mut pause = Pause::new(AGAIN.0, AGAIN.1);
     let mut given_up: Option<Arc<str>> = None;
@@ -56,7 +56,7 @@ pub(super) async fn long_poll(daemon: Arc<Daemon>) -> anyhow::Result<()> {
             continue;
         }
         let begun = Instant::now();
-        match daemon.node.next_template(&id).await {
+        match daemon.bitcoind.next_template(&id).await {
             Ok(received) => {
                 let same = received.template.previous == before.template.previous;
                 // Told here already, so that the next wait is for what comes after it.
@@ -77,7 +77,7 @@ pub(super) async fn long_poll(daemon: Arc<Daemon>) -> anyhow::Result<()> {
 }
 
 /// Waits for tips.
-pub(super) async fn wait_for_new_block(daemon: Arc<Daemon>) -> anyhow::Result<()> {
+pub(super) async fn wait_for_new_block(daemon: Arc<Node>) -> anyhow::Result<()> {
     let mut pause = Pause::new(AGAIN.0, AGAIN.1);
     let mut before = None;
     loop {
@@ -85,7 +85,7 @@ pub(super) async fn wait_for_new_block(daemon: Arc<Daemon>) -> anyhow::Result<()
             continue;
         }
         let begun = Instant::now();
-        match daemon.node.wait_for_new_block().await {
+        match daemon.bitcoind.wait_for_new_block().await {
             Ok(block) => {
                 let same = before.replace(block.hash) == Some(block.hash);
                 daemon.notice(Notice::Tip(Source::WaitForNewBlock, block.hash));
@@ -105,7 +105,7 @@ pub(super) async fn wait_for_new_block(daemon: Arc<Daemon>) -> anyhow::Result<()
 }
 
 /// Listens to `hashblock`.
-pub(super) async fn zmq(daemon: Arc<Daemon>) -> anyhow::Result<()> {
+pub(super) async fn zmq(daemon: Arc<Node>) -> anyhow::Result<()> {
     let mut pause = Pause::new(AGAIN.0, AGAIN.1);
     loop {
         if !answers(&daemon).await {
@@ -146,7 +146,7 @@ pub(super) async fn zmq(daemon: Arc<Daemon>) -> anyhow::Result<()> {
 }
 
 /// Whether the daemon can be asked; waits a little if not.
-async fn answers(daemon: &Daemon) -> bool {
+async fn answers(daemon: &Node) -> bool {
     let answers = daemon.breaker(|breaker| breaker.is_closed());
     if !answers {
         sleep(AGAIN.0).await;
@@ -172,11 +172,11 @@ fn hash_of(message: &ZmqMessage) -> Option<Hash> {
 }
 
 /// The configured one, or the daemon's own if both are on this machine.
-async fn zmq_endpoint(daemon: &Daemon) -> Result<Option<String>, CallError> {
-    if daemon.zmq.is_some() || !daemon.node.is_on_loopback() {
+async fn zmq_endpoint(daemon: &Node) -> Result<Option<String>, CallError> {
+    if daemon.zmq.is_some() || !daemon.bitcoind.is_on_loopback() {
         return Ok(daemon.zmq.clone());
     }
-    let offered = daemon.node.zmq_notifications().await?;
+    let offered = daemon.bitcoind.zmq_notifications().await?;
     Ok(offered.iter().find_map(endpoint_on_loopback))
 }
 

@@ -29,10 +29,16 @@ pub(super) struct Rpc {
     login: Login,
     /// What was last read from the cookie file.
     cookie: Mutex<Option<Arc<Credentials>>>,
-    quick: Client,
-    bulk: Client,
+    clients: Mutex<Clients>,
     ids: AtomicU64,
     patience: Patience,
+}
+
+/// The connections kept open, by what goes over them.
+#[derive(Clone, Debug)]
+struct Clients {
+    quick: Client,
+    bulk: Client,
 }
 
 /// Which connections a call goes over and what it may take.
@@ -188,24 +194,22 @@ impl Lane {
 impl Rpc {
     /// A client; connects with the first call.
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
-        let client = || {
-            Client::builder()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_LIMIT)
-                .pool_idle_timeout(IDLE_LIMIT)
-                .pool_max_idle_per_host(IDLE_CONNECTIONS)
-                .build()
-        };
         Ok(Self {
             url: config.endpoint()?,
             login: config.login()?,
             cookie: Mutex::new(None),
-            quick: client()?,
-            bulk: client()?,
+            clients: Mutex::new(Clients::new()?),
             ids: AtomicU64::new(1),
             patience: config.patience,
         })
+    }
+
+    /// Closes the connections that are idle. An old Core that is told to stop does not end before
+    /// they are closed, or half a minute has gone by.
+    pub(super) fn hang_up(&self) {
+        if let Ok(new) = Clients::new() {
+            *self.clients.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        }
     }
 
     /// The daemon's address.
@@ -240,7 +244,8 @@ impl Rpc {
         T: Send + 'static,
         E: From<CallError> + Send + 'static,
     {
-        let request = self.request(method, params);
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let request = request(id, method, params);
         let body = self.post(lane, request).await?;
         if body.len() < LARGE {
             return read(&body);
@@ -250,19 +255,6 @@ impl Rpc {
             Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
             Err(_) => Err(CallError::Unreachable("shutting down".to_owned()).into()),
         }
-    }
-
-    /// The body of a request, for calls that are repeated.
-    pub(super) fn request(&self, method: &str, params: impl Serialize) -> Bytes {
-        let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        serde_json::to_vec(&Request {
-            jsonrpc: "1.0",
-            id,
-            method,
-            params,
-        })
-        .expect("requests have string keys and no failing fields")
-        .into()
     }
 
     /// Sends a request made before.
@@ -329,10 +321,11 @@ impl Rpc {
         lane: Lane,
         request: Bytes,
     ) -> Result<(StatusCode, Vec<u8>), CallError> {
-        let client = match lane {
-            Lane::Quick | Lane::Block => &self.quick,
-            Lane::Template | Lane::LongPoll | Lane::Wait => &self.bulk,
-        };
+        let client = self
+            .clients
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .of(lane);
         let limit = self.patience.with(lane);
         let failed = |failure| failure_of(failure, limit);
         let mut post = client
@@ -398,6 +391,31 @@ impl Rpc {
     }
 }
 
+impl Clients {
+    fn new() -> reqwest::Result<Self> {
+        let client = || {
+            Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_LIMIT)
+                .pool_idle_timeout(IDLE_LIMIT)
+                .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                .build()
+        };
+        Ok(Self {
+            quick: client()?,
+            bulk: client()?,
+        })
+    }
+
+    fn of(&self, lane: Lane) -> Client {
+        match lane {
+            Lane::Quick | Lane::Block => self.quick.clone(),
+            Lane::Template | Lane::LongPoll | Lane::Wait => self.bulk.clone(),
+        }
+    }
+}
+
 impl CallError {
     /// Whether the daemon answered at all, be it with an error.
     pub fn is_answer(&self) -> bool {
@@ -422,6 +440,19 @@ impl From<ErrorObject> for CallError {
             code => Self::Rpc { code, message },
         }
     }
+}
+
+/// The body of a request.
+pub(super) fn request(id: u64, method: &str, params: impl Serialize) -> Bytes {
+    let request = Request {
+        jsonrpc: "1.0",
+        id,
+        method,
+        params,
+    };
+    serde_json::to_vec(&request)
+        .expect("requests have string keys and no failing fields")
+        .into()
 }
 
 /// The result in a reply.

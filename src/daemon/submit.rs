@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::{
     bitcoind::Submitted,
-    follow::{Daemon, Notice},
+    node::{Node, Notice},
     pause::Pause,
     rpc::CallError,
 };
@@ -31,6 +31,8 @@ pub enum Verdict {
     Rejected(String),
     /// No answer before the chain had grown past it by six blocks.
     Buried,
+    /// No answer before the process ended. The block is on disk and goes out at the next start.
+    Unanswered,
 }
 
 /// The verdicts on one block, as they come.
@@ -59,8 +61,7 @@ impl Submission {
         Self { verdicts }
     }
 
-    /// The next verdict, with the daemon's place in the configuration; nothing after the last, or
-    /// when the process ends.
+    /// The next verdict, with the daemon's place in the configuration; nothing after the last.
     pub async fn next(&mut self) -> Option<(usize, Verdict)> {
         self.verdicts.recv().await
     }
@@ -80,8 +81,8 @@ impl Submission {
 
 /// One block on its way to one daemon.
 pub(super) struct Sending {
-    pub(super) daemon: Arc<Daemon>,
-    pub(super) all: Arc<[Arc<Daemon>]>,
+    pub(super) daemon: Arc<Node>,
+    pub(super) all: Arc<[Arc<Node>]>,
     pub(super) hash: Hash,
     /// The block before, if the header could be read.
     pub(super) parent: Option<Hash>,
@@ -96,8 +97,8 @@ pub(super) fn parent_of(block: &str) -> Option<Hash> {
 }
 
 impl Sending {
-    /// Until there is a verdict. Nothing if the process ends before.
-    pub(super) async fn run(self, ending: CancellationToken) -> Option<Verdict> {
+    /// Until there is a verdict.
+    pub(super) async fn run(self, ending: CancellationToken) -> Verdict {
         let attempts = self.attempts(&ending);
         let last_words = async {
             ending.cancelled().await;
@@ -105,38 +106,40 @@ impl Sending {
         };
         let verdict = tokio::select! {
             verdict = attempts => verdict,
-            () = last_words => None,
+            () = last_words => Verdict::Unanswered,
         };
         let (daemon, hash) = (&self.daemon.name, self.hash);
         match &verdict {
-            Some(Verdict::Accepted) => {
+            Verdict::Accepted => {
                 info!(daemon, %hash, "block accepted");
                 // Its tip is another one now.
                 self.daemon.notice(Notice::Look);
             }
-            Some(Verdict::SideBranch) => warn!(daemon, %hash, "block is on a side branch"),
-            Some(Verdict::Rejected(reason)) => error!(daemon, %hash, reason, "block rejected"),
-            Some(Verdict::Buried) => error!(daemon, %hash, "block was never answered"),
-            None => warn!(daemon, %hash, "block not answered before shutdown; it is kept"),
+            Verdict::SideBranch => warn!(daemon, %hash, "block is on a side branch"),
+            Verdict::Rejected(reason) => error!(daemon, %hash, reason, "block rejected"),
+            Verdict::Buried => error!(daemon, %hash, "block was never answered"),
+            Verdict::Unanswered => {
+                warn!(daemon, %hash, "block not answered before shutdown; it is kept")
+            }
         }
         verdict
     }
 
-    async fn attempts(&self, ending: &CancellationToken) -> Option<Verdict> {
+    async fn attempts(&self, ending: &CancellationToken) -> Verdict {
         let begun = Instant::now();
         let mut pause = Pause::new(AGAIN.0, AGAIN.1);
         let mut first = true;
         loop {
-            match self.daemon.node.submit(self.request.clone()).await {
-                Ok(Submitted::Accepted) => return Some(Verdict::Accepted),
-                Ok(Submitted::Rejected(reason)) => return Some(Verdict::Rejected(reason)),
+            match self.daemon.bitcoind.submit(self.request.clone()).await {
+                Ok(Submitted::Accepted) => return Verdict::Accepted,
+                Ok(Submitted::Rejected(reason)) => return Verdict::Rejected(reason),
                 Ok(Submitted::NoParent) if begun.elapsed() >= NO_PARENT => {
-                    return Some(Verdict::Rejected("prev-blk-not-found".to_owned()));
+                    return Verdict::Rejected("prev-blk-not-found".to_owned());
                 }
                 Ok(Submitted::NoParent) => {}
                 Ok(Submitted::Unclear(reason)) => {
                     if let Some(verdict) = self.ask(&reason).await {
-                        return Some(verdict);
+                        return verdict;
                     }
                 }
                 Err(failure) => {
@@ -153,11 +156,11 @@ impl Sending {
             }
             first = false;
             if self.is_buried().await {
-                return Some(Verdict::Buried);
+                return Verdict::Buried;
             }
             tokio::select! {
                 () = sleep(pause.next()) => {}
-                () = ending.cancelled() => return None,
+                () = ending.cancelled() => return Verdict::Unanswered,
             }
         }
     }
@@ -165,9 +168,9 @@ impl Sending {
     /// What the daemon makes of a block that it did not judge at once. Nothing as long as it has
     /// not judged.
     async fn ask(&self, reason: &str) -> Option<Verdict> {
-        match self.daemon.node.status(self.hash).await {
+        match self.daemon.bitcoind.status(self.hash).await {
             Ok(Some(status)) if status.confirmations >= 0 => Some(Verdict::Accepted),
-            Ok(Some(_)) => match self.daemon.node.is_invalid_tip(self.hash).await {
+            Ok(Some(_)) => match self.daemon.bitcoind.is_invalid_tip(self.hash).await {
                 Ok(true) => Some(Verdict::Rejected(reason.to_owned())),
                 Ok(false) => Some(Verdict::SideBranch),
                 Err(_) => None,
@@ -183,7 +186,7 @@ impl Sending {
         };
         for daemon in self.all.iter() {
             // The parent itself has one confirmation more than what is on top of it.
-            if let Ok(Some(status)) = daemon.node.status(parent).await
+            if let Ok(Some(status)) = daemon.bitcoind.status(parent).await
                 && status.confirmations > BURIED + 1
             {
                 return true;

@@ -203,3 +203,299 @@ fn bytes(text: &str, field: &'static str, limit: usize) -> Result<Vec<u8>, Refus
 fn is_hex(text: &str) -> bool {
     !text.is_empty() && text.len().is_multiple_of(2) && text.bytes().all(|c| c.is_ascii_hexdigit())
 }
+
+#[cfg(test)]
+mod tests {
+    use pow::Hash;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::daemon::rpc::parse;
+
+    fn coin(name: &str) -> &'static Coin {
+        name.parse().unwrap()
+    }
+
+    fn made(reply: &Value, coin_name: &str) -> Result<Template, String> {
+        made_on(reply, coin_name, Network::Main)
+    }
+
+    fn made_on(reply: &Value, name: &str, network: Network) -> Result<Template, String> {
+        made_from(
+            &json!({ "result": reply, "error": null }).to_string(),
+            name,
+            network,
+        )
+    }
+
+    fn made_from(body: &str, name: &str, network: Network) -> Result<Template, String> {
+        let reply = parse::<BlockTemplate<'_>>(body.as_bytes()).map_err(|f| f.to_string())?;
+        template(&reply, coin(name), network).map_err(|f| f.to_string())
+    }
+
+    fn bitcoin() -> Value {
+        json!({
+            "version": 536_870_912, "rules": ["csv", "!segwit", "taproot"], "height": 900_001,
+            "previousblockhash": Hash([1; 32]), "bits": "17023456", "curtime": 1_800_000_000,
+            "target": format!("{:0>64}", "23456".to_owned() + &"0".repeat(40)),
+            "mintime": 1_799_999_000, "coinbasevalue": 312_500_300,
+            "transactions": [
+                { "data": "0a0b", "txid": Hash([3; 32]), "hash": Hash([4; 32]), "fee": 100 },
+                { "data": "0c", "txid": Hash([5; 32]), "hash": Hash([6; 32]), "fee": 200 },
+            ],
+            "default_witness_commitment": "6a24aa21a9ed", "coinbaseaux": {},
+            "longpollid": "x", "mutable": ["time"], "noncerange": "00000000ffffffff",
+        })
+    }
+
+    #[test]
+    fn bitcoins_template_is_taken_over() {
+        let template = made(&bitcoin(), "bitcoin").unwrap();
+        assert_eq!((template.height, template.version), (900_001, 0x2000_0000));
+        assert_eq!(
+            (template.bits, template.previous),
+            (0x1702_3456, Hash([1; 32]))
+        );
+        assert_eq!(
+            (template.value.units(), template.fees.units()),
+            (312_500_300, 300)
+        );
+        assert_eq!(
+            template.witness_commitment,
+            Some(hex::decode("6a24aa21a9ed").unwrap())
+        );
+        assert_eq!(
+            (template.transactions.hex(), template.transactions.count()),
+            ("0a0b0c", 2)
+        );
+        let expected = Transactions::new("0a0b0c".into(), &[Hash([3; 32]), Hash([5; 32])]);
+        assert_eq!(template.transactions.branch(), expected.branch());
+        assert_eq!(
+            (template.time, template.min_time),
+            (1_800_000_000, 1_799_999_000)
+        );
+        assert_eq!(
+            (template.tail.as_str(), template.coinbase_flags.len()),
+            ("", 0)
+        );
+        assert_eq!(template.kind, TemplateKind::Full);
+    }
+
+    #[test]
+    fn the_harder_of_bits_and_target_counts() {
+        let of_bits = Target::from_compact(0x1702_3456).unwrap();
+        let mut reply = bitcoin();
+        reply["target"] = json!("f".repeat(64));
+        assert_eq!(made(&reply, "bitcoin").unwrap().target, of_bits);
+        reply["target"] = json!(format!("{:0>64}", "1".to_owned() + &"0".repeat(40)));
+        let target = made(&reply, "bitcoin").unwrap().target;
+        assert!(target < of_bits && target.to_string().trim_start_matches('0').len() == 41);
+    }
+
+    #[test]
+    fn litecoins_extension_block_goes_behind_the_transactions() {
+        let mut reply = bitcoin();
+        reply["mweb"] = json!("abcd");
+        reply["rules"] = json!(["csv", "!segwit", "!mweb"]);
+        // The HogEx, which not everybody can decode.
+        let hogex =
+            json!({ "data": "0800", "txid": Hash([7; 32]), "hash": Hash([7; 32]), "fee": 0 });
+        reply["transactions"].as_array_mut().unwrap().push(hogex);
+        let template = made(&reply, "litecoin").unwrap();
+        assert_eq!(template.tail, "01abcd");
+        assert_eq!(template.transactions.hex(), "0a0b0c0800");
+        for wrong in ["", "a", "xy"] {
+            reply["mweb"] = json!(wrong);
+            assert_eq!(
+                made(&reply, "litecoin").unwrap_err(),
+                "mweb of the template is not hexadecimal"
+            );
+        }
+    }
+
+    #[test]
+    fn dogecoins_transactions_may_have_their_id_in_hash_alone() {
+        let mut reply = bitcoin();
+        reply["version"] = json!(6_422_788);
+        reply["rules"] = json!([]);
+        reply["transactions"] = json!([{ "data": "00", "hash": Hash([3; 32]), "fee": 5 }]);
+        reply["coinbaseaux"] = json!({ "flags": "062f503253482f" });
+        let template = made(&reply, "dogecoin").unwrap();
+        assert_eq!(template.version, 0x0062_0104);
+        assert_eq!(template.transactions.branch().hashes(), [[3; 32]]);
+        assert_eq!(template.coinbase_flags, b"\x06/P2SH/");
+        assert_eq!(template.witness_commitment, None);
+        assert!(made(&reply, "bitcoin").unwrap_err().contains("no txid"));
+    }
+
+    #[test]
+    fn a_signet_is_mined_on_only_where_anybody_may() {
+        let mut reply = bitcoin();
+        reply["rules"] = json!(["!segwit", "!signet"]);
+        assert!(
+            made(&reply, "bitcoin")
+                .unwrap_err()
+                .contains("rule \"signet\"")
+        );
+        reply["signet_challenge"] = json!("51");
+        assert!(made_on(&reply, "bitcoin", Network::Signet).is_ok());
+        reply["signet_challenge"] = json!("512103ad");
+        assert!(
+            made_on(&reply, "bitcoin", Network::Signet)
+                .unwrap_err()
+                .contains("signed")
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        #[track_caller]
+        fn case(pointer: &str, value: Value, expected: &str) {
+            let mut reply = bitcoin();
+            *reply.pointer_mut(pointer).unwrap() = value;
+            let refused = made(&reply, "bitcoin").unwrap_err();
+            assert!(refused.contains(expected), "{pointer}: {refused}");
+        }
+        case("/height", json!(0), "height");
+        case("/height", json!(-1), "malformed");
+        case(
+            "/height",
+            json!(1u64 << 31),
+            "height of the template is out of range",
+        );
+        case("/height", json!(1u64 << 32), "malformed");
+        case("/height", json!(900_001.5), "malformed");
+        case("/version", json!(1i64 << 31), "version");
+        case("/version", json!("1"), "malformed");
+        case("/coinbasevalue", json!(-1), "malformed");
+        case("/coinbasevalue", json!(1u64 << 63), "coinbasevalue");
+        case("/coinbasevalue", json!(5e9), "malformed");
+        case("/coinbasevalue", json!(299), "fees are more");
+        case("/bits", json!("1702345"), "bits");
+        case("/bits", json!("+1702345"), "bits");
+        case("/bits", json!("00000000"), "target is zero");
+        case("/bits", json!("1780ffff"), "negative");
+        case("/bits", json!("ff123456"), "overflows");
+        case("/target", json!("00"), "64 hexadecimal digits");
+        case("/target", json!("0".repeat(64)), "target is zero");
+        case("/curtime", json!(1u64 << 32), "malformed");
+        case("/previousblockhash", json!("00"), "malformed");
+        case(
+            "/transactions/1/fee",
+            json!(-1),
+            "transaction 1 of the template has a negative fee",
+        );
+        case("/transactions/1/fee", json!(null), "no fee");
+        case("/transactions/1/fee", json!(i64::MAX), "fees are more");
+        case("/transactions/1/data", json!("0"), "not hexadecimal");
+        case("/transactions/1/data", json!(""), "not hexadecimal");
+        case("/transactions/1/data", json!("0g"), "not hexadecimal");
+        case("/transactions/1/data", json!("\n0"), "malformed");
+        case("/transactions/1/txid", json!("00"), "malformed");
+        case("/transactions/1/txid", json!(null), "no txid");
+        case("/transactions", json!({}), "malformed");
+        case(
+            "/default_witness_commitment",
+            json!("6a2"),
+            "default_witness_commitment",
+        );
+        case(
+            "/default_witness_commitment",
+            json!("00".repeat(257)),
+            "out of range",
+        );
+        case(
+            "/coinbaseaux",
+            json!({ "flags": "00".repeat(33) }),
+            "coinbaseaux.flags",
+        );
+        case("/rules", json!(["!new"]), "needs the rule \"new\"");
+    }
+
+    #[test]
+    fn fees_beyond_all_money_are_refused() {
+        let mut reply = bitcoin();
+        let one = json!({ "data": "00", "txid": Hash([3; 32]), "fee": i64::MAX });
+        reply["transactions"] = json!([one, one, one]);
+        assert!(
+            made(&reply, "bitcoin")
+                .unwrap_err()
+                .contains("beyond all money")
+        );
+    }
+
+    #[test]
+    fn numbers_that_only_text_can_have_are_refused() {
+        let body = json!({ "result": bitcoin() }).to_string();
+        for number in [
+            "1e400",
+            "-1e400",
+            "9223372036854775808000",
+            "00",
+            "NaN",
+            "1.0",
+            "9e8",
+        ] {
+            let body = body.replace("900001", number);
+            assert!(
+                made_from(&body, "bitcoin", Network::Main).is_err(),
+                "{number}"
+            );
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(|b| json!(b)),
+            any::<i64>().prop_map(|n| json!(n)),
+            any::<u64>().prop_map(|n| json!(n)),
+            any::<f64>().prop_map(|n| json!(n)),
+            "[0-9a-f]{0,70}".prop_map(|t| json!(t)),
+            ".{0,20}".prop_map(|t| json!(t)),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(|l| json!(l)),
+                prop::collection::hash_map("[a-z]{1,8}", inner, 0..4).prop_map(|m| json!(m)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_makes_it_panic(body: Vec<u8>, name in 0usize..3) {
+            let name = ["bitcoin", "litecoin", "dogecoin"][name];
+            let _ = made_from(&String::from_utf8_lossy(&body), name, Network::Main);
+        }
+
+        #[test]
+        fn no_value_at_any_key_makes_it_panic(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any_json()), 1..4),
+            in_transaction: bool,
+            name in 0usize..3,
+        ) {
+            let mut reply = bitcoin();
+            reply["mweb"] = json!("00");
+            reply["signet_challenge"] = json!("51");
+            for (key, value) in changes {
+                let object = if in_transaction {
+                    reply.pointer_mut("/transactions/0")
+                } else {
+                    Some(&mut reply)
+                };
+                let Some(Value::Object(object)) = object else { continue };
+                let key = key.get(&object.keys().cloned().collect::<Vec<_>>()).clone();
+                object.insert(key, value);
+            }
+            let name = ["bitcoin", "litecoin", "dogecoin"][name];
+            if let Ok(template) = made(&reply, name) {
+                prop_assert!(template.fees <= template.value);
+                prop_assert!(template.height > 0);
+                prop_assert!(template.time >= template.min_time);
+                prop_assert!(template.transactions.hex().len().is_multiple_of(2));
+            }
+        }
+    }
+}
