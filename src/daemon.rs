@@ -4,12 +4,7 @@
 //! `template_feed`, and [`Daemons`], for `block` and the pages that show health. What a daemon does
 //! wrong never ends the process: it makes that daemon unfit, with a reason a person can act on.
 
-use std::{
-    fmt,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use mining::{Coin, Network};
@@ -305,12 +300,4 @@ impl fmt::Debug for Inner {
             .entries(self.daemons.iter().map(|daemon| &daemon.name))
             .finish()
     }
-}
-
-/// Seconds since 1970 by our clock.
-fn unix_now() -> u32 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }

@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
@@ -321,13 +321,6 @@ impl Writer {
     }
 }
 
-fn now_ms() -> i64 {
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -337,6 +330,7 @@ mod tests {
     use store::{Durability, Minute, Settings};
 
     use super::*;
+    use crate::clock;
 
     struct Log {
         dir: tempfile::TempDir,
@@ -401,7 +395,7 @@ mod tests {
         hash[..8].copy_from_slice(&number.to_le_bytes());
         let work = Work::from_hashes(9);
         Entry {
-            share: ShareRecord::new(pow::Hash(hash), work, 1, now_ms()).unwrap(),
+            share: ShareRecord::new(pow::Hash(hash), work, 1, clock::now_ms()).unwrap(),
             worker: Arc::new(WorkerName::new("bcrt1qminer", "rig").unwrap()),
             tag: number,
             reply: reply.clone(),
@@ -591,13 +585,13 @@ mod tests {
         log.log.append(entry(0, &reply)).await;
         replies.recv().await.unwrap();
         let day = 86_400_000;
-        let later = now_ms() + 100 * day;
+        let later = clock::now_ms() + 100 * day;
         let ending = CancellationToken::new();
         bookkeeping::keep_books_at(&log.store, log.pool, Config::default(), later, &ending)
             .await
             .unwrap();
         assert_eq!(log.stored().await, 1);
-        let since = Minute::of_ms(now_ms()).back(10);
+        let since = Minute::of_ms(clock::now_ms()).back(10);
         assert_eq!(
             log.store.pool_sums(log.pool, since).await.unwrap().shares,
             0

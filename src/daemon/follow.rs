@@ -27,8 +27,8 @@ use super::{
     reply::{ChainInfo, Header, NetworkInfo},
     rpc::CallError,
     subsidy_only::{difference, subsidy_only},
-    unix_now,
 };
+use crate::clock;
 
 /// Between two looks, however many pokes come.
 const LOOK_GAP: Duration = Duration::from_millis(20);
@@ -503,7 +503,7 @@ impl Follower {
                 let elapsed = u32::try_from((now - full.at).as_secs()).unwrap_or(u32::MAX);
                 full.template.time.saturating_add(elapsed)
             }
-            _ => unix_now(),
+            _ => clock::now_s(),
         }
     }
 }

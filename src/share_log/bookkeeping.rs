@@ -7,7 +7,8 @@ use store::{Minute, PoolId, Store, WriteError};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::{Config, now_ms};
+use super::Config;
+use crate::clock;
 
 /// How often minutes are rolled up and old shares removed.
 const BOOKKEEPING: Duration = Duration::from_secs(60);
@@ -31,7 +32,7 @@ pub(super) async fn keep_books(
             _ = tick.tick() => {}
             () = ending.cancelled() => return Ok(()),
         }
-        match keep_books_at(&store, pool, config, now_ms(), &ending).await {
+        match keep_books_at(&store, pool, config, clock::now_ms(), &ending).await {
             Ok(()) => outage = false,
             // It is all there still, and done the next time.
             Err(cause) if !outage => {

@@ -19,7 +19,7 @@ use report::Report;
 
 /// Join a pool and mine on this machine's CPU
 #[derive(clap::Args)]
-pub struct Mine {
+pub(crate) struct Mine {
     /// Pool to join: stratum+tcp://host:port
     #[arg(short = 'o', long, value_name = "URL")]
     url: String,
@@ -64,7 +64,7 @@ const EVENTS_MAX: usize = 64;
 
 impl Mine {
     /// Mines until it is interrupted, has its shares, or fails for good.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         self.run_to(std::io::stdout()).await
     }
 
