@@ -32,6 +32,9 @@ const LEASE: u32 = 1 << 20;
 const LEASE_CHECK: Duration = Duration::from_secs(1);
 /// A reply must not wait longer for company.
 const LINGER_MAX_MS: u64 = 1_000;
+/// How long the ports for miners stay closed for want of a template; then miners are let in and
+/// told that there is no work, so that they go to another pool.
+const FIRST_TEMPLATE: Duration = Duration::from_secs(5);
 /// How long a daemon may take to show that it can be mined with.
 const TRY_DAEMON: Duration = Duration::from_secs(15);
 /// The longest tag that leaves room in every coinbase.
@@ -219,6 +222,13 @@ pub async fn start(
     let prefixes = lease_extranonces(store.clone(), id, tasks).await?;
     let sessions = Sessions::default();
 
+    // Miners that come before the first template would only be sent away again.
+    let mut first = newest.clone();
+    tokio::select! {
+        // An error means that the process is stopping.
+        _ = first.changed() => {}
+        () = tokio::time::sleep(FIRST_TEMPLATE) => {}
+    }
     let mut listening = Vec::new();
     for listener in &settings.listener {
         let context = Arc::new(Context {

@@ -1,1 +1,171 @@
-//! litecoind
+//! Real litecoind, the one daemon of the family that Debian has: it accepts blocks that the pool
+//! built, with the extension block of MWEB behind the transactions.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{
+    Miner, Pool, PoolSettings, Process, adit, free_port, node::Rpc, wait_for,
+};
+
+/// The binary itself; Debian's `litecoind` is a shell script around it.
+const LITECOIND: &str = "/usr/lib/litecoin/litecoind";
+/// The height at which MWEB becomes active on regtest.
+const MWEB_HEIGHT: u64 = 432;
+
+/// Two nodes that are each other's peer: one alone gives no templates.
+struct Litecoin {
+    rpc: Rpc,
+    _nodes: [Process; 2],
+}
+
+fn start_node(folder: &Path, name: &str, rpc_port: u16, flags: &[String]) -> Process {
+    let data = folder.join(name);
+    std::fs::create_dir_all(&data).unwrap();
+    let mut command = Command::new(LITECOIND);
+    command
+        .args(["-regtest", "-server", "-dnsseed=0", "-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1"])
+        .args(["-rpcuser=u", "-rpcpassword=p", "-fallbackfee=0.0002", "-printtoconsole=0"])
+        .arg(format!("-datadir={}", data.display()))
+        .arg(format!("-rpcport={rpc_port}"))
+        .args(flags)
+        .stdin(Stdio::null());
+    Process::start(command, folder.join(format!("{name}.log")))
+}
+
+impl Litecoin {
+    fn start(folder: &TempDir) -> Self {
+        assert!(Path::new(LITECOIND).exists(), "litecoind is missing: run `make packages`");
+        let (first, second, peer) = (free_port(), free_port(), free_port());
+        let listen = ["-listen=1".to_owned(), format!("-bind=127.0.0.1:{peer}")];
+        let nodes = [
+            start_node(folder.path(), "litecoind-2", second, &listen),
+            start_node(folder.path(), "litecoind-1", first, &["-listen=0".to_owned()]),
+        ];
+        let rpc = Rpc { port: first, user: "u", password: "p" };
+        for port in [first, second] {
+            Rpc { port, ..rpc.clone() }.wait();
+        }
+        rpc.call("addnode", json!([format!("127.0.0.1:{peer}"), "add"]));
+        wait_for("the peer", || {
+            (rpc.call("getconnectioncount", json!([])) != 0).then_some(())
+        });
+        Self { rpc, _nodes: nodes }
+    }
+
+    /// Brings the chain to the block before MWEB's first, with a peg-in waiting: without one, there
+    /// would be no first HogEx.
+    fn up_to_mweb(&self) {
+        let rpc = &self.rpc;
+        rpc.call("createwallet", json!(["w"]));
+        let address = rpc.call("getnewaddress", json!([]));
+        rpc.call("generatetoaddress", json!([MWEB_HEIGHT - 1, address]));
+        let mweb = rpc.call("getnewaddress", json!(["", "mweb"]));
+        rpc.call("sendtoaddress", json!([mweb, 1.5]));
+    }
+
+    fn block(&self, height: u64) -> Value {
+        let hash = self.rpc.call("getblockhash", json!([height]));
+        self.rpc.call("getblock", json!([hash, 2]))
+    }
+}
+
+#[test]
+fn litecoind_accepts_blocks_of_every_class_with_rolled_versions_and_mweb() {
+    let folder = TempDir::new().unwrap();
+    let litecoin = Litecoin::start(&folder);
+    let rpc = &litecoin.rpc;
+    litecoin.up_to_mweb();
+    let address = rpc.call("getnewaddress", json!(["", "bech32"])).as_str().unwrap().to_owned();
+    let pool = Pool::start(
+        &folder,
+        &PoolSettings {
+            coin: "litecoin",
+            address: &address,
+            daemons: rpc.daemon(),
+            ..PoolSettings::default()
+        },
+    );
+    let url = format!("stratum+tcp://127.0.0.1:{}", pool.miners);
+
+    // The worker of our own, as each kind of device.
+    let agents = [
+        "NiceHash/1.0.0",
+        "NerdMinerV2/1.8.3",
+        "cgminer/4.12",
+        "Antminer S21/1",
+        "bitaxe/BM1370",
+        "xminer-1.2",
+    ];
+    for (number, agent) in agents.into_iter().enumerate() {
+        let before = rpc.height();
+        let user = format!("{address}.rig{number}");
+        // Half of all shares are blocks here.
+        wait_for("a block by this device", || {
+            let mined = adit(&[
+                "mine", "--url", &url, "--user", &user, "--algorithm", "scrypt", "--threads", "1",
+                "--agent", agent, "--shares", "2", "--fail-fast", "--json",
+            ])
+            .output()
+            .unwrap();
+            assert!(mined.status.success(), "{}", String::from_utf8_lossy(&mined.stderr));
+            (rpc.height() > before).then_some(())
+        });
+    }
+
+    // A miner that rolls the version, and transactions in the block.
+    for _ in 0..3 {
+        let to = rpc.call("getnewaddress", json!([]));
+        rpc.call("sendtoaddress", json!([to, 0.5]));
+    }
+    let mut miner = Miner::connect(pool.miners);
+    miner.algorithm = pow::Algorithm::Scrypt;
+    miner.configure();
+    miner.log_in(&format!("{address}.roller"));
+    let rolled = wait_for("a block with a rolled version", || {
+        let before = rpc.height();
+        let notify = miner.job.clone().unwrap();
+        let target = mining::Target::from_compact(notify.work.bits).unwrap();
+        let bits = 0x0155_4000;
+        let solution = miner.solve(before, Some(bits), |hash| target.is_met_by(hash));
+        let id = miner.send("mining.submit", Miner::params(&format!("{address}.roller"), &solution));
+        let reply = miner.answer_to(id);
+        if reply["result"] != true {
+            // The tip moved in between; the next job is on its way.
+            miner.hear();
+            return None;
+        }
+        wait_for("litecoind to have it", || (rpc.height() > before).then_some(()));
+        let block = litecoin.block(before + 1);
+        (block["version"].as_u64().unwrap() & 0x1fff_e000 == u64::from(bits)).then_some(block)
+    });
+    assert_eq!(rolled["confirmations"], 1);
+
+    let height = rpc.height();
+    let ours: Vec<Value> = (MWEB_HEIGHT..=height).map(|height| litecoin.block(height)).collect();
+    assert!(ours.len() >= 7, "{} blocks", ours.len());
+    for block in &ours {
+        let transactions = block["tx"].as_array().unwrap();
+        let paid = &transactions[0]["vout"][0]["scriptPubKey"]["addresses"];
+        assert_eq!(paid[0], address.as_str(), "{block}");
+        assert!(block["mweb"].is_object(), "MWEB is active: {block}");
+        assert!(transactions.len() >= 2, "the HogEx is the last transaction");
+    }
+    assert!(
+        ours.iter().any(|block| block["tx"].as_array().unwrap().len() > 2),
+        "some block has transactions of others"
+    );
+    // On regtest many proofs find siblings of a block: those are orphans, but none was invalid.
+    let status = wait_for("the fate of all blocks", || {
+        let status = pool.status();
+        (status["blocks"]["submitted"] == 0).then_some(status)
+    });
+    assert!(status["blocks"]["immature"].as_u64() >= Some(7), "{status}");
+    let last = status["blocks"]["last"].as_array().unwrap();
+    assert!(last.iter().all(|block| block["reason"].is_null()), "{status}");
+}

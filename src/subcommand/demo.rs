@@ -132,10 +132,13 @@ impl Demo {
             .map(|name| start_worker(name, *miners, &node.new_address(), coin, tasks));
 
         let mut first_block = None;
+        // One listener for all turns: a signal between two of them must not be missed.
+        let stop = stop_signal();
+        tokio::pin!(stop);
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = stop_signal() => break,
+                () = &mut stop => break,
                 failure = failures.first() => anyhow::bail!(failure),
             }
             let status = api::Status::of(std::slice::from_ref(&pool)).await?;

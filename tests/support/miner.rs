@@ -233,6 +233,15 @@ impl Miner {
         )
     }
 
+    /// Sends a share if the pool still listens; gives the id of its answer.
+    pub(crate) fn try_send_share(&mut self, solution: &Solution) -> Option<u64> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let params = Self::params(&format!("{ADDRESS}.test"), solution);
+        let line = json!({"id": id, "method": "mining.submit", "params": params}).to_string();
+        self.try_say(&line).ok().map(|()| id)
+    }
+
     pub(crate) fn params(user: &str, solution: &Solution) -> Value {
         let mut params = vec![
             json!(user),
