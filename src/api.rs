@@ -1,5 +1,5 @@
-//! HTTP: the routes, one list. Everything is read-only but the daemon's poke, which is taken from
-//! loopback alone and tells the pool nothing but to look.
+//! HTTP: the routes, one list. Everything is read-only but two calls that are taken from loopback
+//! alone and change no setting: the daemon's poke, and the reset of a breaker.
 
 mod health;
 mod status;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, State},
+    extract::{ConnectInfo, Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -72,6 +72,10 @@ fn routes(pools: Vec<Pool>) -> Router {
         .route("/favicon.ico", get(dashboard::icon))
         .route("/api/v1/status", get(status))
         .route("/api/v1/blocknotify", post(block_notify))
+        .route(
+            "/api/v1/pools/{pool}/daemons/{index}/reset",
+            post(reset_breaker),
+        )
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/metrics", get(metrics))
@@ -104,14 +108,39 @@ async fn block_notify(
     State(pools): State<Vec<Pool>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
 ) -> Response {
-    if !peer.ip().to_canonical().is_loopback() {
-        let message = "only the daemon beside the pool may call this";
-        return problem(StatusCode::FORBIDDEN, "forbidden", message);
+    if let Some(refusal) = refuse_strangers(peer) {
+        return refusal;
     }
     for pool in &pools {
         pool.daemons.poke();
     }
     StatusCode::NO_CONTENT.into_response()
+}
+
+/// Asks a daemon again at once that was left alone after failures.
+async fn reset_breaker(
+    State(pools): State<Vec<Pool>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path((name, index)): Path<(String, usize)>,
+) -> Response {
+    if let Some(refusal) = refuse_strangers(peer) {
+        return refusal;
+    }
+    let reset = pools
+        .iter()
+        .any(|pool| pool.name == name && pool.daemons.reset_breaker(index));
+    if reset {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        not_found().await
+    }
+}
+
+/// The answer to whoever is not on this machine.
+fn refuse_strangers(peer: SocketAddr) -> Option<Response> {
+    let message = "only this machine may call this";
+    let is_stranger = !peer.ip().to_canonical().is_loopback();
+    is_stranger.then(|| problem(StatusCode::FORBIDDEN, "forbidden", message))
 }
 
 async fn metrics(State(pools): State<Vec<Pool>>) -> Response {

@@ -10,6 +10,9 @@
 //! The rules stand in the crate `mining`, the rows in `store`, and here are the tasks: sockets,
 //! daemons, subcommands. Modules come in the order of the flow.
 
+// A test may spawn what it waits for itself.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+
 pub mod daemon;
 pub mod template_feed;
 

@@ -22,8 +22,10 @@ fn stored(pool: &Pool) -> HashMap<Hash, u32> {
     runtime().block_on(async {
         let url = format!("sqlite:{}?mode=ro", pool.database().display());
         let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        let rows: Vec<(Vec<u8>,)> =
-            sqlx::query_as("SELECT hash FROM shares").fetch_all(&mut database).await.unwrap();
+        let rows: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT hash FROM shares")
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
         let mut hashes = HashMap::new();
         for (mut bytes,) in rows {
             bytes.reverse();
@@ -37,7 +39,10 @@ fn stored(pool: &Pool) -> HashMap<Hash, u32> {
 fn every_share_answered_true_is_in_the_store_once_through_200_kills() {
     let folder = TempDir::new().unwrap();
     let node = Node::simnet(&folder);
-    let settings = PoolSettings { daemons: node.rpc.daemon(), ..PoolSettings::default() };
+    let settings = PoolSettings {
+        daemons: node.rpc.daemon(),
+        ..PoolSettings::default()
+    };
     let mut pool = Pool::start(&folder, &settings);
     let mut acknowledged: HashSet<Hash> = HashSet::new();
     let mut sent = 0u64;
@@ -50,18 +55,24 @@ fn every_share_answered_true_is_in_the_store_once_through_200_kills() {
             let pid = pool.process.id();
             std::thread::spawn(move || {
                 std::thread::sleep(life);
-                let killed = std::process::Command::new("kill").args(["-KILL", &pid]).status();
+                let killed = std::process::Command::new("kill")
+                    .args(["-KILL", &pid])
+                    .status();
                 assert!(killed.unwrap().success());
             })
         };
         let mut waiting: HashMap<u64, Hash> = HashMap::new();
         'connection: for extranonce2 in 0.. {
             let share = miner.share(extranonce2);
-            let Some(id) = miner.try_send_share(&share) else { break };
+            let Some(id) = miner.try_send_share(&share) else {
+                break;
+            };
             waiting.insert(id, share.hash);
             sent += 1;
             while waiting.len() >= PIPELINE {
-                let Some(message) = miner.try_hear() else { break 'connection };
+                let Some(message) = miner.try_hear() else {
+                    break 'connection;
+                };
                 take(&message, &mut waiting, &mut acknowledged);
             }
         }
@@ -81,7 +92,11 @@ fn every_share_answered_true_is_in_the_store_once_through_200_kills() {
         acknowledged.len(),
         stored.len()
     );
-    assert!(acknowledged.len() > 200, "too few shares to mean anything: {}", acknowledged.len());
+    assert!(
+        acknowledged.len() > 200,
+        "too few shares to mean anything: {}",
+        acknowledged.len()
+    );
     for hash in &acknowledged {
         assert_eq!(stored.get(hash), Some(&1), "{hash}");
     }
@@ -93,7 +108,9 @@ fn take(
     waiting: &mut HashMap<u64, Hash>,
     acknowledged: &mut HashSet<Hash>,
 ) {
-    let Some(hash) = message["id"].as_u64().and_then(|id| waiting.remove(&id)) else { return };
+    let Some(hash) = message["id"].as_u64().and_then(|id| waiting.remove(&id)) else {
+        return;
+    };
     assert_eq!(message["result"], true, "{message}");
     assert!(acknowledged.insert(hash), "{hash} was answered twice");
 }

@@ -13,14 +13,26 @@ fn the_demo_finds_its_first_block_within_30_seconds_and_ends_by_itself() {
         let (miners, http) = (free_port().to_string(), free_port().to_string());
         let started = Instant::now();
         let output = adit(&[
-            "demo", "--coin", coin, "--blocks", "1", "--json", "--miner-port", &miners,
-            "--http-port", &http,
+            "demo",
+            "--coin",
+            coin,
+            "--blocks",
+            "1",
+            "--json",
+            "--miner-port",
+            &miners,
+            "--http-port",
+            &http,
         ])
         .output()
         .unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{text}");
-        assert!(started.elapsed() < Duration::from_secs(30), "{:?}\n{text}", started.elapsed());
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "{:?}\n{text}",
+            started.elapsed()
+        );
         let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(summary["blocks_accepted"].as_u64() >= Some(1), "{summary}");
         assert!(summary["shares_accepted"].as_u64() >= Some(1), "{summary}");
@@ -35,12 +47,22 @@ fn ctrl_c_ends_the_demo_cleanly_and_kept_data_is_taken_up_again() {
     for round in 0..2 {
         let (miners, http) = (free_port().to_string(), free_port());
         let arguments = [
-            "demo", "--json", "--data", data.to_str().unwrap(), "--miner-port", &miners,
-            "--http-port", &http.to_string(),
+            "demo",
+            "--json",
+            "--data",
+            data.to_str().unwrap(),
+            "--miner-port",
+            &miners,
+            "--http-port",
+            &http.to_string(),
         ];
         let log = folder.path().join(format!("demo-{round}.log"));
         let mut demo = Process::start(adit(&arguments), log);
-        wait_for("a block", || demo.log_text().contains("verdict=\"accepted\"").then_some(()));
+        wait_for("a block", || {
+            demo.log_text()
+                .contains("verdict=\"accepted\"")
+                .then_some(())
+        });
         demo.signal("INT");
         assert!(demo.wait().success());
         let log = demo.log_text();

@@ -9,9 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{
-    Miner, Pool, PoolSettings, Process, adit, free_port, node::Rpc, wait_for,
-};
+use crate::support::{Miner, Pool, PoolSettings, Process, adit, free_port, node::Rpc, wait_for};
 
 /// The binary itself; Debian's `litecoind` is a shell script around it.
 const LITECOIND: &str = "/usr/lib/litecoin/litecoind";
@@ -29,8 +27,19 @@ fn start_node(folder: &Path, name: &str, rpc_port: u16, flags: &[String]) -> Pro
     std::fs::create_dir_all(&data).unwrap();
     let mut command = Command::new(LITECOIND);
     command
-        .args(["-regtest", "-server", "-dnsseed=0", "-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1"])
-        .args(["-rpcuser=u", "-rpcpassword=p", "-fallbackfee=0.0002", "-printtoconsole=0"])
+        .args([
+            "-regtest",
+            "-server",
+            "-dnsseed=0",
+            "-rpcbind=127.0.0.1",
+            "-rpcallowip=127.0.0.1",
+        ])
+        .args([
+            "-rpcuser=u",
+            "-rpcpassword=p",
+            "-fallbackfee=0.0002",
+            "-printtoconsole=0",
+        ])
         .arg(format!("-datadir={}", data.display()))
         .arg(format!("-rpcport={rpc_port}"))
         .args(flags)
@@ -40,16 +49,32 @@ fn start_node(folder: &Path, name: &str, rpc_port: u16, flags: &[String]) -> Pro
 
 impl Litecoin {
     fn start(folder: &TempDir) -> Self {
-        assert!(Path::new(LITECOIND).exists(), "litecoind is missing: run `make packages`");
+        assert!(
+            Path::new(LITECOIND).exists(),
+            "litecoind is missing: run `make packages`"
+        );
         let (first, second, peer) = (free_port(), free_port(), free_port());
         let listen = ["-listen=1".to_owned(), format!("-bind=127.0.0.1:{peer}")];
         let nodes = [
             start_node(folder.path(), "litecoind-2", second, &listen),
-            start_node(folder.path(), "litecoind-1", first, &["-listen=0".to_owned()]),
+            start_node(
+                folder.path(),
+                "litecoind-1",
+                first,
+                &["-listen=0".to_owned()],
+            ),
         ];
-        let rpc = Rpc { port: first, user: "u", password: "p" };
+        let rpc = Rpc {
+            port: first,
+            user: "u",
+            password: "p",
+        };
         for port in [first, second] {
-            Rpc { port, ..rpc.clone() }.wait();
+            Rpc {
+                port,
+                ..rpc.clone()
+            }
+            .wait();
         }
         rpc.call("addnode", json!([format!("127.0.0.1:{peer}"), "add"]));
         wait_for("the peer", || {
@@ -81,7 +106,11 @@ fn litecoind_accepts_blocks_of_every_class_with_rolled_versions_and_mweb() {
     let litecoin = Litecoin::start(&folder);
     let rpc = &litecoin.rpc;
     litecoin.up_to_mweb();
-    let address = rpc.call("getnewaddress", json!(["", "bech32"])).as_str().unwrap().to_owned();
+    let address = rpc
+        .call("getnewaddress", json!(["", "bech32"]))
+        .as_str()
+        .unwrap()
+        .to_owned();
     let pool = Pool::start(
         &folder,
         &PoolSettings {
@@ -108,12 +137,29 @@ fn litecoind_accepts_blocks_of_every_class_with_rolled_versions_and_mweb() {
         // Half of all shares are blocks here.
         wait_for("a block by this device", || {
             let mined = adit(&[
-                "mine", "--url", &url, "--user", &user, "--algorithm", "scrypt", "--threads", "1",
-                "--agent", agent, "--shares", "2", "--fail-fast", "--json",
+                "mine",
+                "--url",
+                &url,
+                "--user",
+                &user,
+                "--algorithm",
+                "scrypt",
+                "--threads",
+                "1",
+                "--agent",
+                agent,
+                "--shares",
+                "2",
+                "--fail-fast",
+                "--json",
             ])
             .output()
             .unwrap();
-            assert!(mined.status.success(), "{}", String::from_utf8_lossy(&mined.stderr));
+            assert!(
+                mined.status.success(),
+                "{}",
+                String::from_utf8_lossy(&mined.stderr)
+            );
             (rpc.height() > before).then_some(())
         });
     }
@@ -133,21 +179,28 @@ fn litecoind_accepts_blocks_of_every_class_with_rolled_versions_and_mweb() {
         let target = mining::Target::from_compact(notify.work.bits).unwrap();
         let bits = 0x0155_4000;
         let solution = miner.solve(before, Some(bits), |hash| target.is_met_by(hash));
-        let id = miner.send("mining.submit", Miner::params(&format!("{address}.roller"), &solution));
+        let id = miner.send(
+            "mining.submit",
+            Miner::params(&format!("{address}.roller"), &solution),
+        );
         let reply = miner.answer_to(id);
         if reply["result"] != true {
             // The tip moved in between; the next job is on its way.
             miner.hear();
             return None;
         }
-        wait_for("litecoind to have it", || (rpc.height() > before).then_some(()));
+        wait_for("litecoind to have it", || {
+            (rpc.height() > before).then_some(())
+        });
         let block = litecoin.block(before + 1);
         (block["version"].as_u64().unwrap() & 0x1fff_e000 == u64::from(bits)).then_some(block)
     });
     assert_eq!(rolled["confirmations"], 1);
 
     let height = rpc.height();
-    let ours: Vec<Value> = (MWEB_HEIGHT..=height).map(|height| litecoin.block(height)).collect();
+    let ours: Vec<Value> = (MWEB_HEIGHT..=height)
+        .map(|height| litecoin.block(height))
+        .collect();
     assert!(ours.len() >= 7, "{} blocks", ours.len());
     for block in &ours {
         let transactions = block["tx"].as_array().unwrap();
@@ -157,7 +210,8 @@ fn litecoind_accepts_blocks_of_every_class_with_rolled_versions_and_mweb() {
         assert!(transactions.len() >= 2, "the HogEx is the last transaction");
     }
     assert!(
-        ours.iter().any(|block| block["tx"].as_array().unwrap().len() > 2),
+        ours.iter()
+            .any(|block| block["tx"].as_array().unwrap().len() > 2),
         "some block has transactions of others"
     );
     // On regtest many proofs find siblings of a block: those are orphans, but none was invalid.
@@ -167,5 +221,8 @@ fn litecoind_accepts_blocks_of_every_class_with_rolled_versions_and_mweb() {
     });
     assert!(status["blocks"]["immature"].as_u64() >= Some(7), "{status}");
     let last = status["blocks"]["last"].as_array().unwrap();
-    assert!(last.iter().all(|block| block["reason"].is_null()), "{status}");
+    assert!(
+        last.iter().all(|block| block["reason"].is_null()),
+        "{status}"
+    );
 }

@@ -114,10 +114,6 @@ impl Process {
         self.child.id().to_string()
     }
 
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
     pub(crate) fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -234,6 +230,20 @@ impl Pool {
     /// A page's status and text; nothing if it does not answer.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
         http_get(self.http, path)
+    }
+
+    /// The status of an answer to an empty POST.
+    pub(crate) fn post(&self, path: &str) -> u16 {
+        let url = format!("http://127.0.0.1:{}{path}", self.http);
+        runtime().block_on(async {
+            reqwest::Client::new()
+                .post(url)
+                .send()
+                .await
+                .unwrap()
+                .status()
+                .as_u16()
+        })
     }
 
     /// `/api/v1/status` of the only pool.

@@ -7,8 +7,9 @@ use super::{Process, adit, free_port, runtime, wait_for};
 
 /// A node with its JSON-RPC.
 pub(crate) struct Node {
-    pub(crate) process: Process,
     pub(crate) rpc: Rpc,
+    /// Ends with the node.
+    _process: Process,
 }
 
 /// A JSON-RPC port with its login.
@@ -33,7 +34,10 @@ impl Node {
             adit(&[&["simnet", "--listen", listen.as_str()], flags].concat()),
             folder.path().join(format!("{name}.log")),
         );
-        let node = Self { process, rpc };
+        let node = Self {
+            rpc,
+            _process: process,
+        };
         node.rpc.wait();
         node
     }
