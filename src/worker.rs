@@ -25,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use endpoint::{Endpoint, NoEndpoint};
-pub use rate::hashrate_text;
 pub use status::{Event, Snapshot};
 
 use backoff::Backoff;

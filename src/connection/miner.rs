@@ -22,7 +22,7 @@ use wire::sv1::{
 
 use super::{
     Context,
-    session::{Handled, Subscription},
+    session::{Handled, Subscription, UNAUTHORIZED},
 };
 use crate::{
     block::Found,
@@ -38,10 +38,6 @@ const WORKERS_MAX: usize = 128;
 const NOT_STORED: ErrorReply<'_> = ErrorReply {
     code: 20,
     text: "Share not stored, try again",
-};
-const UNAUTHORIZED: ErrorReply<'_> = ErrorReply {
-    code: 24,
-    text: "Unauthorized worker",
 };
 
 pub(super) struct Miner {

@@ -72,7 +72,7 @@ const NOT_SUBSCRIBED: ErrorReply<'_> = ErrorReply {
     code: 25,
     text: "Not subscribed",
 };
-const UNAUTHORIZED: ErrorReply<'_> = ErrorReply {
+pub(super) const UNAUTHORIZED: ErrorReply<'_> = ErrorReply {
     code: 24,
     text: "Unauthorized worker",
 };

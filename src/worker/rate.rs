@@ -34,26 +34,6 @@ impl Rate {
     }
 }
 
-/// What a person reads: `9.55 MH/s`.
-pub fn hashrate_text(hashrate: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [
-        (1_000_000_000_000, "TH/s"),
-        (1_000_000_000, "GH/s"),
-        (1_000_000, "MH/s"),
-        (1_000, "kH/s"),
-    ];
-    match UNITS.iter().find(|(size, _)| hashrate >= *size) {
-        None => format!("{hashrate} H/s"),
-        Some((size, unit)) => {
-            format!(
-                "{}.{:02} {unit}",
-                hashrate / size,
-                hashrate % size / (size / 100)
-            )
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,13 +50,5 @@ mod tests {
             rate.sample(at(second), 2500);
         }
         assert_eq!(rate.sample(at(40), 2500), 0);
-    }
-
-    #[test]
-    fn rates_read_well() {
-        assert_eq!(hashrate_text(0), "0 H/s");
-        assert_eq!(hashrate_text(999), "999 H/s");
-        assert_eq!(hashrate_text(9_554_292), "9.55 MH/s");
-        assert_eq!(hashrate_text(1_009_999), "1.00 MH/s");
     }
 }

@@ -82,10 +82,13 @@ impl Screen {
 
     /// Takes the living lines away.
     pub(super) fn clear(&self) {
-        if let Some(lines) = &self.lines
-            && let Err(error) = lines.all.clear()
+        if let Some(Lines {
+            pool,
+            workers: [first, second],
+            ..
+        }) = &self.lines
         {
-            tracing::debug!(%error, "the terminal could not be cleared");
+            [pool, first, second].map(ProgressBar::finish_and_clear);
         }
     }
 

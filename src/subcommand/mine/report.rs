@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Mine;
-use crate::worker::{Event, Snapshot, hashrate_text};
+use crate::{
+    display,
+    worker::{Event, Snapshot},
+};
 
 /// Between two log lines where there is no terminal.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -142,7 +145,7 @@ impl<W: Write> Report<W> {
                 line.tick();
             }
             None => info!(
-                hashrate = hashrate_text(figures.hashrate),
+                hashrate = display::hashrate(display::to_f64(figures.hashrate.into())),
                 accepted = figures.accepted,
                 rejected = figures.rejected_total(),
                 difficulty = figures.difficulty,
@@ -217,7 +220,7 @@ fn line_text(figures: &Snapshot) -> String {
         });
     format!(
         "{}  {} accepted  {} rejected  {difficulty}  {}",
-        hashrate_text(figures.hashrate),
+        display::hashrate(display::to_f64(figures.hashrate.into())),
         figures.accepted,
         figures.rejected_total(),
         figures.pool
