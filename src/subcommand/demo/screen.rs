@@ -88,7 +88,9 @@ impl Screen {
             ..
         }) = &self.lines
         {
-            [pool, first, second].map(ProgressBar::finish_and_clear);
+            for line in [pool, first, second] {
+                line.finish_and_clear();
+            }
         }
     }
 
