@@ -180,11 +180,15 @@ impl Chain {
     /// `submitblock` adds the coinbase's witness when a commitment asks for it and it is missing
     /// (`UpdateUncommittedBlockStructures`); only when the parent is known.
     pub(crate) fn complete(&self, block: &mut Block) {
-        if !self.ids.contains_key(&block.header.prev_blockhash) || commitment_output(block).is_none()
+        if !self.ids.contains_key(&block.header.prev_blockhash)
+            || commitment_output(block).is_none()
         {
             return;
         }
-        if let Some(input) = block.txdata.first_mut().and_then(|coinbase| coinbase.input.first_mut())
+        if let Some(input) = block
+            .txdata
+            .first_mut()
+            .and_then(|coinbase| coinbase.input.first_mut())
             && input.witness.is_empty()
         {
             input.witness = Witness::from_slice(&[[0; 32]]);
@@ -281,7 +285,10 @@ impl Chain {
     }
 
     pub(crate) fn tip(&self) -> Id {
-        *self.active.last().expect("the genesis block is never disconnected")
+        *self
+            .active
+            .last()
+            .expect("the genesis block is never disconnected")
     }
 
     pub(crate) fn at(&self, height: u32) -> Option<Id> {
@@ -332,7 +339,10 @@ impl Chain {
 
     pub(crate) fn transaction(&self, txid: &Txid) -> Option<&Transaction> {
         let block = self.block_of(self.confirmed_in(txid)?)?;
-        block.txdata.iter().find(|transaction| transaction.compute_txid() == *txid)
+        block
+            .txdata
+            .iter()
+            .find(|transaction| transaction.compute_txid() == *txid)
     }
 
     pub(crate) fn utxo(&self) -> &Utxo {
@@ -352,8 +362,7 @@ impl Chain {
     /// Where a block after the tip would be connected.
     pub(crate) fn with_place<T>(&self, then: impl FnOnce(&Place<'_>) -> T) -> T {
         let tip = self.tip();
-        let median_time_at =
-            |height: u32| self.at(height).map_or(0, |id| self.get(id).median_time);
+        let median_time_at = |height: u32| self.at(height).map_or(0, |id| self.get(id).median_time);
         then(&Place {
             params: &self.params,
             height: self.get(tip).height.saturating_add(1),
@@ -366,7 +375,9 @@ impl Chain {
     pub(crate) fn leaves(&self) -> Vec<(Id, u32, Standing)> {
         let parents: HashSet<Id> = self.known.iter().filter_map(|known| known.parent).collect();
         let tip = self.tip();
-        let ends = (0..self.known.len()).map(Id).filter(|id| !parents.contains(id) || *id == tip);
+        let ends = (0..self.known.len())
+            .map(Id)
+            .filter(|id| !parents.contains(id) || *id == tip);
         ends.map(|id| {
             let known = self.get(id);
             let standing = match (&known.block, known.completed) {
@@ -457,7 +468,10 @@ impl Chain {
         // A child always comes after its parent in `known`.
         let mut family = HashSet::from([id]);
         for later in id.0 + 1..self.known.len() {
-            if self.known[later].parent.is_some_and(|parent| family.contains(&parent)) {
+            if self.known[later]
+                .parent
+                .is_some_and(|parent| family.contains(&parent))
+            {
                 family.insert(Id(later));
             }
         }
@@ -481,7 +495,9 @@ impl Chain {
         let first = self.completed;
         for later in id.0 + 1..self.known.len() {
             let known = &self.known[later];
-            let ready = known.parent.is_some_and(|parent| self.get(parent).completed.is_some());
+            let ready = known
+                .parent
+                .is_some_and(|parent| self.get(parent).completed.is_some());
             if ready && known.block.is_some() && known.completed.is_none() {
                 self.completed += 1;
                 self.known[later].completed = Some(self.completed);
@@ -493,11 +509,15 @@ impl Chain {
 
     /// The tip that the rules ask for.
     fn best(&self) -> Id {
-        let ready = (0..self.known.len()).map(Id).filter(|id| !self.get(*id).failed);
+        let ready = (0..self.known.len())
+            .map(Id)
+            .filter(|id| !self.get(*id).failed);
         ready
             .filter_map(|id| {
                 let known = self.get(id);
-                known.completed.map(|completed| (known.work, std::cmp::Reverse(completed), id.0))
+                known
+                    .completed
+                    .map(|completed| (known.work, std::cmp::Reverse(completed), id.0))
             })
             .max()
             .map_or(self.active[0], |(.., index)| Id(index))
@@ -531,7 +551,9 @@ impl Chain {
 
     /// The last block the branch of `id` has in common with the active chain.
     fn fork(&self, id: Id) -> Id {
-        self.ancestors(id).find(|id| self.is_active(*id)).unwrap_or(self.active[0])
+        self.ancestors(id)
+            .find(|id| self.is_active(*id))
+            .unwrap_or(self.active[0])
     }
 
     fn connect_on_tip(&self, block: &Block) -> Result<crate::utxo::Delta, Reject> {
@@ -539,7 +561,11 @@ impl Chain {
     }
 
     fn connect_tip(&mut self, id: Id, changes: &mut Vec<Change>) -> Result<(), Reject> {
-        let block = self.get(id).block.clone().expect("a complete block is here");
+        let block = self
+            .get(id)
+            .block
+            .clone()
+            .expect("a complete block is here");
         let delta = self.connect_on_tip(&block)?;
         self.known[id.0].undo = self.utxo.apply(delta);
         self.known[id.0].verified = true;
@@ -553,9 +579,16 @@ impl Chain {
 
     fn disconnect_tip(&mut self, changes: &mut Vec<Change>) {
         let id = self.tip();
-        let block = self.get(id).block.clone().expect("a connected block is here");
-        let txids: Vec<(Txid, usize)> =
-            block.txdata.iter().map(|tx| (tx.compute_txid(), tx.output.len())).collect();
+        let block = self
+            .get(id)
+            .block
+            .clone()
+            .expect("a connected block is here");
+        let txids: Vec<(Txid, usize)> = block
+            .txdata
+            .iter()
+            .map(|tx| (tx.compute_txid(), tx.output.len()))
+            .collect();
         for (txid, _) in &txids {
             self.confirmed.remove(txid);
         }

@@ -41,11 +41,18 @@ pub struct Reject {
 
 impl Reject {
     pub(crate) fn new(reason: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self { reason: reason.into(), detail: detail.into(), mutated: false }
+        Self {
+            reason: reason.into(),
+            detail: detail.into(),
+            mutated: false,
+        }
     }
 
     fn mutated(reason: &'static str, detail: &str) -> Self {
-        Self { mutated: true, ..Self::new(reason, detail) }
+        Self {
+            mutated: true,
+            ..Self::new(reason, detail)
+        }
     }
 }
 
@@ -97,7 +104,11 @@ pub(crate) fn check_proof(params: &Params, header: &Header) -> Result<(), Reject
     let met = target::from_compact(header.bits)
         .filter(|target| *target <= params.pow_limit)
         .is_some_and(|target| target::proof(params.algorithm, header) <= target);
-    if met { Ok(()) } else { Err(Reject::new("high-hash", "proof of work failed")) }
+    if met {
+        Ok(())
+    } else {
+        Err(Reject::new("high-hash", "proof of work failed"))
+    }
 }
 
 /// The header against its parent and the clock (`ContextualCheckBlockHeader`).
@@ -106,10 +117,16 @@ pub(crate) fn check_header(header: &Header, parent: &Parent, now: u32) -> Result
         return Err(Reject::new("bad-diffbits", "incorrect proof of work"));
     }
     if header.time <= parent.median_time {
-        return Err(Reject::new("time-too-old", "block's timestamp is too early"));
+        return Err(Reject::new(
+            "time-too-old",
+            "block's timestamp is too early",
+        ));
     }
     if header.time > now.saturating_add(MAX_FUTURE_SECONDS) {
-        return Err(Reject::new("time-too-new", "block timestamp too far in the future"));
+        return Err(Reject::new(
+            "time-too-new",
+            "block timestamp too far in the future",
+        ));
     }
     let version = header.version.to_consensus();
     if version < 4 {
@@ -123,13 +140,24 @@ pub(crate) fn check_header(header: &Header, parent: &Parent, now: u32) -> Result
 /// The transactions against the parent (`ContextualCheckBlock`): finality, BIP 34, BIP 141, weight.
 pub(crate) fn check_contents(block: &Block, parent: &Parent) -> Result<(), Reject> {
     let height = parent.height.saturating_add(1);
-    if !block.txdata.iter().all(|tx| is_final(tx, height, parent.median_time)) {
+    if !block
+        .txdata
+        .iter()
+        .all(|tx| is_final(tx, height, parent.median_time))
+    {
         return Err(Reject::new("bad-txns-nonfinal", "non-final transaction"));
     }
     let coinbase = &block.txdata[0];
     let expected = height_script(height);
-    if !coinbase.input[0].script_sig.as_bytes().starts_with(&expected) {
-        return Err(Reject::new("bad-cb-height", "block height mismatch in coinbase"));
+    if !coinbase.input[0]
+        .script_sig
+        .as_bytes()
+        .starts_with(&expected)
+    {
+        return Err(Reject::new(
+            "bad-cb-height",
+            "block height mismatch in coinbase",
+        ));
     }
     check_witness(block)?;
     if block.weight().to_wu() > MAX_BLOCK_WEIGHT {
@@ -166,14 +194,22 @@ pub(crate) fn check_transaction(transaction: &Transaction) -> Result<(), Reject>
         }
     }
     let mut seen = HashSet::with_capacity(transaction.input.len());
-    if !transaction.input.iter().all(|input| seen.insert(input.previous_output)) {
+    if !transaction
+        .input
+        .iter()
+        .all(|input| seen.insert(input.previous_output))
+    {
         return reject("bad-txns-inputs-duplicate");
     }
     if transaction.is_coinbase() {
         if !(2..=100).contains(&transaction.input[0].script_sig.len()) {
             return reject("bad-cb-length");
         }
-    } else if transaction.input.iter().any(|input| input.previous_output == OutPoint::null()) {
+    } else if transaction
+        .input
+        .iter()
+        .any(|input| input.previous_output == OutPoint::null())
+    {
         return reject("bad-txns-prevout-null");
     }
     Ok(())
@@ -182,29 +218,45 @@ pub(crate) fn check_transaction(transaction: &Transaction) -> Result<(), Reject>
 /// Whether a transaction may be in the block at `height` after `median_time` (BIP 113).
 pub(crate) fn is_final(transaction: &Transaction, height: u32, median_time: u32) -> bool {
     let lock = transaction.lock_time.to_consensus_u32();
-    let limit = if lock < LOCK_TIME_THRESHOLD { height } else { median_time };
+    let limit = if lock < LOCK_TIME_THRESHOLD {
+        height
+    } else {
+        median_time
+    };
     transaction.lock_time == LockTime::ZERO
         || lock < limit
-        || transaction.input.iter().all(|input| input.sequence.is_final())
+        || transaction
+            .input
+            .iter()
+            .all(|input| input.sequence.is_final())
 }
 
 /// The height as the coinbase's script must start with it: `CScript() << height` (BIP 34).
 pub(crate) fn height_script(height: u32) -> Vec<u8> {
-    bitcoin::script::Builder::new().push_int(i64::from(height)).into_bytes()
+    bitcoin::script::Builder::new()
+        .push_int(i64::from(height))
+        .into_bytes()
 }
 
 /// The witness commitment's output: the last that bears the prefix (BIP 141).
 pub(crate) fn commitment_output(block: &Block) -> Option<&TxOut> {
     block.txdata.first()?.output.iter().rev().find(|output| {
         output.script_pubkey.len() >= COMMITMENT_SCRIPT_BYTES
-            && output.script_pubkey.as_bytes().starts_with(&COMMITMENT_PREFIX)
+            && output
+                .script_pubkey
+                .as_bytes()
+                .starts_with(&COMMITMENT_PREFIX)
     })
 }
 
 /// The commitment over a block's witnesses: sha256d(witness root, reserved value).
 pub(crate) fn witness_commitment(transactions: &[Transaction], reserved: [u8; 32]) -> [u8; 32] {
-    let leaves = std::iter::once([0; 32])
-        .chain(transactions.iter().skip(1).map(|tx| tx.compute_wtxid().to_byte_array()));
+    let leaves = std::iter::once([0; 32]).chain(
+        transactions
+            .iter()
+            .skip(1)
+            .map(|tx| tx.compute_wtxid().to_byte_array()),
+    );
     let (root, _) = merkle_root(leaves.collect());
     sha256d_pair(&root, &reserved).to_bytes()
 }
@@ -224,25 +276,45 @@ pub(crate) fn merkle_root(mut leaves: Vec<[u8; 32]>) -> ([u8; 32], bool) {
 
 /// Signature operations in the scripts themselves, without those of spent scripts.
 fn legacy_sigops(transaction: &Transaction) -> usize {
-    let inputs = transaction.input.iter().map(|input| input.script_sig.count_sigops_legacy());
-    let outputs = transaction.output.iter().map(|output| output.script_pubkey.count_sigops_legacy());
+    let inputs = transaction
+        .input
+        .iter()
+        .map(|input| input.script_sig.count_sigops_legacy());
+    let outputs = transaction
+        .output
+        .iter()
+        .map(|output| output.script_pubkey.count_sigops_legacy());
     inputs.chain(outputs).sum()
 }
 
 fn base_size(block: &Block) -> usize {
     Header::SIZE
         + VarInt::from(block.txdata.len()).size()
-        + block.txdata.iter().map(Transaction::base_size).sum::<usize>()
+        + block
+            .txdata
+            .iter()
+            .map(Transaction::base_size)
+            .sum::<usize>()
 }
 
 fn check_merkle_root(block: &Block) -> Result<(), Reject> {
-    let leaves = block.txdata.iter().map(|tx| tx.compute_txid().to_byte_array()).collect();
+    let leaves = block
+        .txdata
+        .iter()
+        .map(|tx| tx.compute_txid().to_byte_array())
+        .collect();
     let (root, mutated) = merkle_root(leaves);
     if block.header.merkle_root.to_raw_hash() != sha256d::Hash::from_byte_array(root) {
-        return Err(Reject::mutated("bad-txnmrklroot", "hashMerkleRoot mismatch"));
+        return Err(Reject::mutated(
+            "bad-txnmrklroot",
+            "hashMerkleRoot mismatch",
+        ));
     }
     if mutated {
-        return Err(Reject::mutated("bad-txns-duplicate", "duplicate transaction"));
+        return Err(Reject::mutated(
+            "bad-txns-duplicate",
+            "duplicate transaction",
+        ));
     }
     Ok(())
 }
@@ -251,7 +323,9 @@ fn check_merkle_root(block: &Block) -> Result<(), Reject> {
 fn check_witness(block: &Block) -> Result<(), Reject> {
     if let Some(output) = commitment_output(block) {
         let witness = &block.txdata[0].input[0].witness;
-        let reserved = witness.nth(0).and_then(|value| <[u8; 32]>::try_from(value).ok());
+        let reserved = witness
+            .nth(0)
+            .and_then(|value| <[u8; 32]>::try_from(value).ok());
         let Some(reserved) = reserved.filter(|_| witness.len() == 1) else {
             return Err(Reject::mutated(
                 "bad-witness-nonce-size",
@@ -269,8 +343,16 @@ fn check_witness(block: &Block) -> Result<(), Reject> {
         }
         return Ok(());
     }
-    if block.txdata.iter().flat_map(|tx| &tx.input).any(|input| !input.witness.is_empty()) {
-        return Err(Reject::mutated("unexpected-witness", "unexpected witness data found"));
+    if block
+        .txdata
+        .iter()
+        .flat_map(|tx| &tx.input)
+        .any(|input| !input.witness.is_empty())
+    {
+        return Err(Reject::mutated(
+            "unexpected-witness",
+            "unexpected witness data found",
+        ));
     }
     Ok(())
 }

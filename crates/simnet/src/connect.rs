@@ -27,10 +27,14 @@ pub(crate) struct Place<'a> {
 pub(crate) fn connect(place: &Place<'_>, block: &Block, utxo: &Utxo) -> Result<Delta, Reject> {
     let txids: Vec<_> = block.txdata.iter().map(Transaction::compute_txid).collect();
     for (&txid, transaction) in txids.iter().zip(&block.txdata) {
-        let mut outpoints =
-            (0_u32..).zip(&transaction.output).map(|(vout, _)| OutPoint { txid, vout });
+        let mut outpoints = (0_u32..)
+            .zip(&transaction.output)
+            .map(|(vout, _)| OutPoint { txid, vout });
         if outpoints.any(|outpoint| utxo.get(&outpoint).is_some()) {
-            return Err(Reject::new("bad-txns-BIP30", "tried to overwrite transaction"));
+            return Err(Reject::new(
+                "bad-txns-BIP30",
+                "tried to overwrite transaction",
+            ));
         }
     }
     let mut view = View::new(utxo);
@@ -64,15 +68,26 @@ pub(crate) fn connect(place: &Place<'_>, block: &Block, utxo: &Utxo) -> Result<D
         view.apply(transaction, txid, place.height);
         spent_outputs.push(prevouts);
     }
-    let limit = place.params.subsidy(place.height).to_sat().saturating_add(fees);
-    let paid: u64 = block.txdata[0].output.iter().map(|output| output.value.to_sat()).sum();
+    let limit = place
+        .params
+        .subsidy(place.height)
+        .to_sat()
+        .saturating_add(fees);
+    let paid: u64 = block.txdata[0]
+        .output
+        .iter()
+        .map(|output| output.value.to_sat())
+        .sum();
     if paid > limit {
         let detail = format!("coinbase pays too much (actual={paid} vs limit={limit})");
         return Err(Reject::new("bad-cb-amount", detail));
     }
     for (transaction, prevouts) in block.txdata.iter().zip(&spent_outputs).skip(1) {
         check_scripts(transaction, prevouts, Rules::Consensus).map_err(|(error, detail)| {
-            Reject::new(format!("block-script-verify-flag-failed ({})", error.text()), detail)
+            Reject::new(
+                format!("block-script-verify-flag-failed ({})", error.text()),
+                detail,
+            )
         })?;
     }
     Ok(view.finish())
@@ -83,7 +98,11 @@ pub(crate) fn input_coins(
     transaction: &Transaction,
     get: impl Fn(&OutPoint) -> Option<Coin>,
 ) -> Option<Vec<Coin>> {
-    transaction.input.iter().map(|input| get(&input.previous_output)).collect()
+    transaction
+        .input
+        .iter()
+        .map(|input| get(&input.previous_output))
+        .collect()
 }
 
 pub(crate) fn missing_inputs(place: &str) -> Reject {
@@ -110,11 +129,18 @@ pub(crate) fn check_inputs(
         }
     }
     // Every output is within MAX_MONEY once `check_transaction` has passed.
-    let value_out: u64 = transaction.output.iter().map(|output| output.value.to_sat()).sum();
+    let value_out: u64 = transaction
+        .output
+        .iter()
+        .map(|output| output.value.to_sat())
+        .sum();
     value_in.checked_sub(value_out).ok_or_else(|| {
         let (value_in, value_out) = (Amount::from_sat(value_in), Amount::from_sat(value_out));
-        let detail =
-            format!("value in ({:.8}) < value out ({:.8})", value_in.display_in(bitcoin::Denomination::Bitcoin), value_out.display_in(bitcoin::Denomination::Bitcoin));
+        let detail = format!(
+            "value in ({:.8}) < value out ({:.8})",
+            value_in.display_in(bitcoin::Denomination::Bitcoin),
+            value_out.display_in(bitcoin::Denomination::Bitcoin)
+        );
         Reject::new("bad-txns-in-belowout", detail)
     })
 }
@@ -129,16 +155,20 @@ pub(crate) fn sequence_locks_met(
     if (0..2).contains(&transaction.version.0) {
         return true;
     }
-    transaction.input.iter().zip(coins).all(|(input, coin)| match lock(input.sequence) {
-        Lock::None => true,
-        Lock::Blocks(blocks) => {
-            u64::from(coin.height) + u64::from(blocks) <= u64::from(place.height)
-        }
-        Lock::Seconds(seconds) => {
-            let since = (place.median_time_at)(coin.height.saturating_sub(1));
-            u64::from(since) + u64::from(seconds) <= u64::from(place.median_time)
-        }
-    })
+    transaction
+        .input
+        .iter()
+        .zip(coins)
+        .all(|(input, coin)| match lock(input.sequence) {
+            Lock::None => true,
+            Lock::Blocks(blocks) => {
+                u64::from(coin.height) + u64::from(blocks) <= u64::from(place.height)
+            }
+            Lock::Seconds(seconds) => {
+                let since = (place.median_time_at)(coin.height.saturating_sub(1));
+                u64::from(since) + u64::from(seconds) <= u64::from(place.median_time)
+            }
+        })
 }
 
 /// Runs all input scripts; an error comes with its place for people.

@@ -53,7 +53,12 @@ fn next_transaction(bytes: &mut &[u8]) -> Option<Transaction> {
         return None;
     }
     let lock_time = LockTime::consensus_decode(bytes).ok()?;
-    Some(Transaction { version, lock_time, input, output })
+    Some(Transaction {
+        version,
+        lock_time,
+        input,
+        output,
+    })
 }
 
 #[cfg(test)]
@@ -65,7 +70,8 @@ mod tests {
         let nothing = hex::decode("02000000000000000000").unwrap();
         assert_eq!(transaction(&nothing).unwrap().input.len(), 0);
         // The marker and flag of BIP 144, then no inputs, one output, no witness.
-        let superfluous = hex::decode("0200000000010001010000000000000001510000 0000".replace(' ', ""));
+        let superfluous =
+            hex::decode("0200000000010001010000000000000001510000 0000".replace(' ', ""));
         assert_eq!(transaction(&superfluous.unwrap()), None);
         let unknown_flag = hex::decode("02000000000200010100000000000000015100000000").unwrap();
         assert_eq!(transaction(&unknown_flag), None);

@@ -13,8 +13,7 @@ use bitcoin::{
     constants::genesis_block,
     hashes::Hash as _,
     opcodes::all::OP_PUSHNUM_1,
-    script,
-    transaction,
+    script, transaction,
 };
 use pow::Algorithm;
 use ruint::aliases::U256;
@@ -97,20 +96,30 @@ impl Params {
     #[must_use]
     pub fn with_first_work(self, work: u32) -> Self {
         let easy = Self::with_genesis(self.algorithm, work.max(2), 0);
-        Self { pow_limit: easy.pow_limit, genesis: easy.genesis, ..self }
+        Self {
+            pow_limit: easy.pow_limit,
+            genesis: easy.genesis,
+            ..self
+        }
     }
 
     /// Blocks about every `spacing` (whole seconds, at least 1). No effect on regtest.
     #[must_use]
     pub fn with_spacing(self, spacing: Duration) -> Self {
         let seconds = u32::try_from(spacing.as_secs()).unwrap_or(u32::MAX).max(1);
-        Self { spacing: self.spacing.map(|_| seconds), ..self }
+        Self {
+            spacing: self.spacing.map(|_| seconds),
+            ..self
+        }
     }
 
     /// Coinbase outputs may be spent after `blocks` confirmations.
     #[must_use]
     pub fn with_maturity(self, blocks: u32) -> Self {
-        Self { maturity: blocks.max(1), ..self }
+        Self {
+            maturity: blocks.max(1),
+            ..self
+        }
     }
 
     fn with_genesis(algorithm: Algorithm, first_work: u32, nonce: u32) -> Self {
@@ -125,7 +134,9 @@ impl Params {
             maturity: 10,
             halving: 210_000,
             script_hash_version,
-            pow_limit: first.saturating_mul(U256::from(EASIEST)).min(U256::MAX >> 1),
+            pow_limit: first
+                .saturating_mul(U256::from(EASIEST))
+                .min(U256::MAX >> 1),
             spacing: Some(5),
             genesis: solve_genesis(algorithm, target::to_compact(first), nonce),
         }
@@ -144,7 +155,11 @@ impl Params {
     /// What the coinbase at `height` may pay beside fees.
     pub fn subsidy(&self, height: u32) -> Amount {
         let halvings = height / self.halving;
-        Amount::from_sat(if halvings < 64 { (50 * 100_000_000) >> halvings } else { 0 })
+        Amount::from_sat(if halvings < 64 {
+            (50 * 100_000_000) >> halvings
+        } else {
+            0
+        })
     }
 
     /// The bits of the block after `last`, the newest headers, oldest first, without the genesis
@@ -206,13 +221,17 @@ fn solve_genesis(algorithm: Algorithm, bits: CompactTarget, nonce: u32) -> Block
         bits,
         nonce,
     };
-    let target = target::from_compact(bits).expect("the first target is neither zero nor too large");
+    let target =
+        target::from_compact(bits).expect("the first target is neither zero nor too large");
     while target::proof(algorithm, &header) > target {
         let (nonce, wrapped) = header.nonce.overflowing_add(1);
         header.nonce = nonce;
         header.time += u32::from(wrapped);
     }
-    Block { header, txdata: vec![coinbase] }
+    Block {
+        header,
+        txdata: vec![coinbase],
+    }
 }
 
 #[cfg(test)]
@@ -260,7 +279,10 @@ mod tests {
             let work: u64 = target::work(target).try_into().unwrap();
             taken = work * 1000 / rate;
             millis += taken;
-            solved.push(Solved { time: u32::try_from(millis / 1000).unwrap(), target });
+            solved.push(Solved {
+                time: u32::try_from(millis / 1000).unwrap(),
+                target,
+            });
         }
         taken
     }
@@ -270,7 +292,10 @@ mod tests {
         let params = Params::simnet(Algorithm::Sha256d);
         for rate in [200_000, 1_000_000, 3_000_000, 40_000_000, 2_000_000_000] {
             let millis = settle(&params, rate, 40);
-            assert!((3_500..=7_000).contains(&millis), "{rate} H/s: a block in {millis} ms");
+            assert!(
+                (3_500..=7_000).contains(&millis),
+                "{rate} H/s: a block in {millis} ms"
+            );
         }
     }
 

@@ -11,13 +11,11 @@ use bitcoin::{
     EcdsaSighashType, Script, TapSighashType, Transaction, TxOut, WitnessVersion,
     hashes::{Hash as _, hash160, sha256, sha256d},
     opcodes::all::{
-        OP_CHECKSIG, OP_CHECKSIGVERIFY, OP_DROP, OP_DUP, OP_EQUAL, OP_EQUALVERIFY, OP_HASH160, OP_NOP,
-        OP_PUSHNUM_1, OP_PUSHNUM_16, OP_PUSHNUM_NEG1, OP_RETURN, OP_VERIFY,
+        OP_CHECKSIG, OP_CHECKSIGVERIFY, OP_DROP, OP_DUP, OP_EQUAL, OP_EQUALVERIFY, OP_HASH160,
+        OP_NOP, OP_PUSHNUM_1, OP_PUSHNUM_16, OP_PUSHNUM_NEG1, OP_RETURN, OP_VERIFY,
     },
     script::{Instruction, PushBytes},
-    secp256k1::{
-        All, Message, PublicKey, Secp256k1, XOnlyPublicKey, ecdsa, schnorr,
-    },
+    secp256k1::{All, Message, PublicKey, Secp256k1, XOnlyPublicKey, ecdsa, schnorr},
     sighash::{Annex, Prevouts, SighashCache},
     taproot::TAPROOT_ANNEX_PREFIX,
 };
@@ -119,7 +117,12 @@ pub(crate) fn verify(
     let script_sig = input.script_sig.clone();
     let witness = input.witness.to_vec();
     let script = prevouts[index].script_pubkey.clone();
-    let mut spend = Spend { cache, index, prevouts, rules };
+    let mut spend = Spend {
+        cache,
+        index,
+        prevouts,
+        rules,
+    };
 
     let mut stack = Vec::new();
     spend.run(&script_sig, &mut stack, Version::Base)?;
@@ -145,7 +148,9 @@ pub(crate) fn verify(
         if let Some((version, program)) = witness_program(redeem) {
             let push = <&PushBytes>::try_from(redeem_bytes.as_slice())
                 .map_err(|_| ScriptError::PushSize)?;
-            let only_redeem = bitcoin::script::Builder::new().push_slice(push).into_script();
+            let only_redeem = bitcoin::script::Builder::new()
+                .push_slice(push)
+                .into_script();
             if script_sig != only_redeem {
                 return Err(ScriptError::WitnessMalleatedP2sh);
             }
@@ -155,7 +160,11 @@ pub(crate) fn verify(
     if rules == Rules::Policy && stack.len() != 1 {
         return Err(ScriptError::CleanStack);
     }
-    if witness.is_empty() { Ok(()) } else { Err(ScriptError::WitnessUnexpected) }
+    if witness.is_empty() {
+        Ok(())
+    } else {
+        Err(ScriptError::WitnessUnexpected)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -206,7 +215,10 @@ impl Spend<'_, '_> {
         if stack.len() > MAX_STACK {
             return Err(ScriptError::StackSize);
         }
-        if stack.iter().any(|element| element.len() > MAX_ELEMENT_BYTES) {
+        if stack
+            .iter()
+            .any(|element| element.len() > MAX_ELEMENT_BYTES)
+        {
             return Err(ScriptError::PushSize);
         }
         self.run(script, &mut stack, Version::Witness0)?;
@@ -222,7 +234,11 @@ impl Spend<'_, '_> {
             return Err(ScriptError::WitnessProgramEmpty);
         }
         let mut annex = None;
-        if stack.len() >= 2 && stack.last().is_some_and(|e| e.first() == Some(&TAPROOT_ANNEX_PREFIX)) {
+        if stack.len() >= 2
+            && stack
+                .last()
+                .is_some_and(|e| e.first() == Some(&TAPROOT_ANNEX_PREFIX))
+        {
             annex = stack.pop();
         }
         let [signature] = stack.as_slice() else {
@@ -238,15 +254,21 @@ impl Spend<'_, '_> {
             }
             _ => return Err(ScriptError::SchnorrSize),
         };
-        let annex = annex.as_deref().map(Annex::new).transpose().map_err(|_| ScriptError::Schnorr)?;
+        let annex = annex
+            .as_deref()
+            .map(Annex::new)
+            .transpose()
+            .map_err(|_| ScriptError::Schnorr)?;
         let hash = self
             .cache
             .taproot_signature_hash(self.index, &Prevouts::All(self.prevouts), annex, None, kind)
             .map_err(|_| ScriptError::SchnorrHashType)?;
         let message = Message::from_digest(hash.to_byte_array());
         let key = XOnlyPublicKey::from_slice(program).map_err(|_| ScriptError::Schnorr)?;
-        let signature = schnorr::Signature::from_slice(signature).map_err(|_| ScriptError::Schnorr)?;
-        SECP.verify_schnorr(&signature, &message, &key).map_err(|_| ScriptError::Schnorr)
+        let signature =
+            schnorr::Signature::from_slice(signature).map_err(|_| ScriptError::Schnorr)?;
+        SECP.verify_schnorr(&signature, &message, &key)
+            .map_err(|_| ScriptError::Schnorr)
     }
 
     /// `EvalScript`, for the opcodes this node knows.
@@ -299,7 +321,10 @@ impl Spend<'_, '_> {
             OP_RETURN => return Err(ScriptError::Return),
             OP_DROP => drop(pop(stack)?),
             OP_DUP => {
-                let top = stack.last().cloned().ok_or(ScriptError::InvalidStackOperation)?;
+                let top = stack
+                    .last()
+                    .cloned()
+                    .ok_or(ScriptError::InvalidStackOperation)?;
                 stack.push(top);
             }
             OP_HASH160 => {
@@ -362,7 +387,8 @@ impl Spend<'_, '_> {
         let valid = match (normal, PublicKey::from_slice(key)) {
             (Some(signature), Ok(key)) => {
                 let digest = self.ecdsa_digest(script, kind, version)?;
-                SECP.verify_ecdsa(&Message::from_digest(digest), &signature, &key).is_ok()
+                SECP.verify_ecdsa(&Message::from_digest(digest), &signature, &key)
+                    .is_ok()
             }
             _ => false,
         };
@@ -413,11 +439,19 @@ fn pop(stack: &mut Vec<Vec<u8>>) -> Result<Vec<u8>, ScriptError> {
 }
 
 fn expect_operands(stack: &[Vec<u8>], count: usize) -> Result<(), ScriptError> {
-    if stack.len() < count { Err(ScriptError::InvalidStackOperation) } else { Ok(()) }
+    if stack.len() < count {
+        Err(ScriptError::InvalidStackOperation)
+    } else {
+        Ok(())
+    }
 }
 
 fn expect_true(stack: &[Vec<u8>]) -> Result<(), ScriptError> {
-    if stack.last().is_some_and(|top| is_true(top)) { Ok(()) } else { Err(ScriptError::EvalFalse) }
+    if stack.last().is_some_and(|top| is_true(top)) {
+        Ok(())
+    } else {
+        Err(ScriptError::EvalFalse)
+    }
 }
 
 fn push_bool(stack: &mut Vec<Vec<u8>>, value: bool) {

@@ -40,9 +40,16 @@ pub(crate) fn work(target: U256) -> U256 {
     }
 }
 
+/// A small number as a large one.
+pub(crate) fn number(small: u32) -> U256 {
+    U256::from(small)
+}
+
 /// The 80 bytes that are hashed.
 pub(crate) fn header_bytes(header: &Header) -> [u8; 80] {
-    consensus::serialize(header).try_into().expect("a header is 80 bytes long")
+    consensus::serialize(header)
+        .try_into()
+        .expect("a header is 80 bytes long")
 }
 
 /// The proof-of-work hash of a header as a number.
@@ -56,9 +63,20 @@ mod tests {
 
     #[test]
     fn compact_forms_without_a_target_have_none() {
-        for bits in [0, 0x0080_0000, 0x2080_ffff, 0x2300_0001, 0x2200_0100, 0x0100_7fff, 0xff7f_ffff]
-        {
-            assert_eq!(from_compact(CompactTarget::from_consensus(bits)), None, "{bits:08x}");
+        for bits in [
+            0,
+            0x0080_0000,
+            0x2080_ffff,
+            0x2300_0001,
+            0x2200_0100,
+            0x0100_7fff,
+            0xff7f_ffff,
+        ] {
+            assert_eq!(
+                from_compact(CompactTarget::from_consensus(bits)),
+                None,
+                "{bits:08x}"
+            );
         }
         let regtest = from_compact(CompactTarget::from_consensus(0x207f_ffff)).unwrap();
         assert_eq!(regtest, U256::from(0x7f_ffff) << 232);
@@ -70,6 +88,9 @@ mod tests {
         assert_eq!(work(U256::from(0x7f_ffff) << 232), U256::from(2));
         assert_eq!(work(U256::MAX), U256::ONE);
         // Difficulty 1 is 2^32 + 2^16 + 1 hashes.
-        assert_eq!(work(U256::from(0xffff) << 208), U256::from(0x1_0001_0001_u64));
+        assert_eq!(
+            work(U256::from(0xffff) << 208),
+            U256::from(0x1_0001_0001_u64)
+        );
     }
 }

@@ -76,14 +76,21 @@ impl Utxo {
 
 impl<'a> View<'a> {
     pub(crate) fn new(base: &'a Utxo) -> Self {
-        Self { base, created: HashMap::new(), spent: HashSet::new(), undo: Undo::new() }
+        Self {
+            base,
+            created: HashMap::new(),
+            spent: HashSet::new(),
+            undo: Undo::new(),
+        }
     }
 
     pub(crate) fn get(&self, outpoint: &OutPoint) -> Option<&Coin> {
         if self.spent.contains(outpoint) {
             return None;
         }
-        self.created.get(outpoint).or_else(|| self.base.get(outpoint))
+        self.created
+            .get(outpoint)
+            .or_else(|| self.base.get(outpoint))
     }
 
     /// Spends the transaction's inputs, which must all be there, and adds its outputs.
@@ -99,14 +106,21 @@ impl<'a> View<'a> {
         }
         for (vout, output) in (0_u32..).zip(&transaction.output) {
             if !is_unspendable(&output.script_pubkey) {
-                let coin = Coin { output: output.clone(), height, coinbase };
+                let coin = Coin {
+                    output: output.clone(),
+                    height,
+                    coinbase,
+                };
                 self.created.insert(OutPoint { txid, vout }, coin);
             }
         }
     }
 
     pub(crate) fn finish(self) -> Delta {
-        Delta { created: self.created, undo: self.undo }
+        Delta {
+            created: self.created,
+            undo: self.undo,
+        }
     }
 }
 
