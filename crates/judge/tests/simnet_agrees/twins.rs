@@ -2,35 +2,22 @@
 //! written down, and a test that ends with anything written down fails.
 
 use std::{
-    cell::Cell,
     collections::{HashMap, VecDeque},
     time::SystemTime,
 };
 
-use bitcoin::{
-    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn,
-    TxMerkleNode, TxOut, Witness,
-    absolute::LockTime,
-    block::{Header, Version},
-    consensus,
-    hashes::Hash as _,
-    script::Builder,
-    transaction,
-};
+use bitcoin::{Block, BlockHash, block::Header, consensus};
 use bitcoinkernel::ChainType;
 use simnet::{Chain, Params, Verdict};
 
 use crate::{
+    block::block_on,
     kernel::{Judge, Opinion},
-    purse::{Coin, Kind, coins, push},
+    purse::{Coin, Kind, coins},
 };
 
-/// The bits of regtest, for ever.
-pub(crate) const BITS: u32 = 0x207f_ffff;
 /// Blocks before a coinbase may be spent.
 pub(crate) const MATURITY: u32 = 100;
-/// `OP_RETURN`, a push of 36 bytes, and the four bytes of BIP 141.
-const COMMITMENT_PREFIX: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
 /// Blocks that every pair of chains starts with: coinbases of the first 31 are mature.
 const START: u32 = 130;
 
@@ -268,121 +255,4 @@ fn shown(opinion: &Opinion) -> String {
 fn shortened(bytes: &[u8]) -> String {
     let shown = hex::encode(&bytes[..bytes.len().min(1_000)]);
     format!("{} bytes {shown}", bytes.len())
-}
-
-/// A good block after `spot`; its coinbase takes the subsidy and `fees`, paid to every kind.
-pub(crate) fn block_on(spot: &Spot, transactions: &[Transaction], fees: u64) -> Block {
-    let height = spot.height + 1;
-    let mut left = subsidy(height) + fees;
-    let part = left / Kind::ALL.len() as u64;
-    let mut output: Vec<TxOut> = Kind::ALL
-        .iter()
-        .rev()
-        .map(|kind| {
-            let value = if *kind == Kind::True { left } else { part };
-            left -= value;
-            TxOut {
-                value: Amount::from_sat(value),
-                script_pubkey: kind.script(),
-            }
-        })
-        .collect();
-    output.push(TxOut {
-        value: Amount::ZERO,
-        script_pubkey: ScriptBuf::from_bytes([&COMMITMENT_PREFIX[..], &[0; 32]].concat()),
-    });
-    let coinbase = Transaction {
-        version: transaction::Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: vec![TxIn {
-            previous_output: OutPoint::null(),
-            script_sig: coinbase_script(height),
-            sequence: Sequence::MAX,
-            witness: Witness::from_slice(&[[0; 32]]),
-        }],
-        output,
-    };
-    let mut block = Block {
-        header: Header {
-            version: Version::from_consensus(0x2000_0000),
-            prev_blockhash: spot.hash,
-            merkle_root: TxMerkleNode::all_zeros(),
-            time: spot.time() + 60,
-            bits: CompactTarget::from_consensus(BITS),
-            nonce: 0,
-        },
-        txdata: [&[coinbase], transactions].concat(),
-    };
-    seal(&mut block);
-    block
-}
-
-/// The height and a number that no other block of the test has.
-pub(crate) fn coinbase_script(height: u32) -> ScriptBuf {
-    thread_local! {
-        static MADE: Cell<u64> = const { Cell::new(0) };
-    }
-    let number = MADE.get();
-    MADE.set(number + 1);
-    Builder::new()
-        .push_int(i64::from(height))
-        .push_slice(push(&number.to_le_bytes()))
-        .into_script()
-}
-
-/// What a coinbase may take beside fees.
-pub(crate) fn subsidy(height: u32) -> u64 {
-    5_000_000_000 >> (height / 150)
-}
-
-/// Makes commitment, merkle root and proof of work right again.
-pub(crate) fn seal(block: &mut Block) {
-    commit(block);
-    root(block);
-    grind(&mut block.header);
-}
-
-/// Commits to the witnesses in the last output that is for it.
-pub(crate) fn commit(block: &mut Block) {
-    let Some(witness_root) = block.witness_root() else {
-        return;
-    };
-    let Some(coinbase) = block.txdata.first_mut() else {
-        return;
-    };
-    let reserved = coinbase
-        .input
-        .first()
-        .and_then(|input| input.witness.nth(0));
-    let Some(reserved) = reserved.and_then(|value| <[u8; 32]>::try_from(value).ok()) else {
-        return;
-    };
-    let commitment = Block::compute_witness_commitment(&witness_root, &reserved);
-    let place = coinbase.output.iter_mut().rev().find(|output| {
-        output.script_pubkey.len() >= 38
-            && output
-                .script_pubkey
-                .as_bytes()
-                .starts_with(&COMMITMENT_PREFIX)
-    });
-    if let Some(output) = place {
-        let mut script = output.script_pubkey.to_bytes();
-        script[6..38].copy_from_slice(commitment.as_byte_array());
-        output.script_pubkey = ScriptBuf::from_bytes(script);
-    }
-}
-
-/// Puts the root of the transactions into the header.
-pub(crate) fn root(block: &mut Block) {
-    block.header.merkle_root = block
-        .compute_merkle_root()
-        .unwrap_or(TxMerkleNode::all_zeros());
-}
-
-/// Looks for a nonce that regtest is content with.
-pub(crate) fn grind(header: &mut Header) {
-    let limit = bitcoin::Target::from_compact(CompactTarget::from_consensus(BITS));
-    while !limit.is_met_by(header.block_hash()) {
-        header.nonce = header.nonce.wrapping_add(1);
-    }
 }
