@@ -161,7 +161,10 @@ pub(crate) fn check_contents(block: &Block, parent: &Parent) -> Result<(), Rejec
     }
     check_witness(block)?;
     if block.weight().to_wu() > MAX_BLOCK_WEIGHT {
-        return Err(Reject::new("bad-blk-weight", "weight limit failed"));
+        return Err(Reject::new(
+            "bad-blk-weight",
+            "ContextualCheckBlock : weight limit failed",
+        ));
     }
     Ok(())
 }
@@ -329,7 +332,7 @@ fn check_witness(block: &Block) -> Result<(), Reject> {
         let Some(reserved) = reserved.filter(|_| witness.len() == 1) else {
             return Err(Reject::mutated(
                 "bad-witness-nonce-size",
-                "invalid witness reserved value size",
+                "CheckWitnessMalleation : invalid witness reserved value size",
             ));
         };
         let commitment = witness_commitment(&block.txdata, reserved);
@@ -338,7 +341,7 @@ fn check_witness(block: &Block) -> Result<(), Reject> {
         {
             return Err(Reject::mutated(
                 "bad-witness-merkle-match",
-                "witness merkle commitment mismatch",
+                "CheckWitnessMalleation : witness merkle commitment mismatch",
             ));
         }
         return Ok(());
@@ -351,7 +354,7 @@ fn check_witness(block: &Block) -> Result<(), Reject> {
     {
         return Err(Reject::mutated(
             "unexpected-witness",
-            "unexpected witness data found",
+            "CheckWitnessMalleation : unexpected witness data found",
         ));
     }
     Ok(())

@@ -44,9 +44,14 @@ pub(crate) fn connect(place: &Place<'_>, block: &Block, utxo: &Utxo) -> Result<D
     for (&txid, transaction) in txids.iter().zip(&block.txdata) {
         let mut prevouts: Vec<TxOut> = Vec::new();
         if !transaction.is_coinbase() {
+            let in_transaction = |reject: Reject| Reject {
+                detail: format!("{} in transaction {txid}", reject.detail),
+                ..reject
+            };
             let coins = input_coins(transaction, |outpoint| view.get(outpoint).cloned())
-                .ok_or_else(|| missing_inputs(&format!(" in transaction {txid}")))?;
-            let fee = check_inputs(place, transaction, &coins)?;
+                .ok_or_else(missing_inputs)
+                .map_err(in_transaction)?;
+            let fee = check_inputs(place, transaction, &coins).map_err(in_transaction)?;
             fees = fees.saturating_add(fee);
             if fees > MAX_MONEY {
                 let detail = "accumulated fee in the block out of range";
@@ -105,9 +110,11 @@ pub(crate) fn input_coins(
         .collect()
 }
 
-pub(crate) fn missing_inputs(place: &str) -> Reject {
-    let detail = format!("CheckTxInputs: inputs missing/spent{place}");
-    Reject::new("bad-txns-inputs-missingorspent", detail)
+pub(crate) fn missing_inputs() -> Reject {
+    Reject::new(
+        "bad-txns-inputs-missingorspent",
+        "CheckTxInputs: inputs missing/spent",
+    )
 }
 
 /// Maturity and amounts (`CheckTxInputs`); gives the fee in the smallest unit.

@@ -4,8 +4,11 @@
 //! a block must not hang on that. Called by `chain` for submitted blocks and by `rpc` for hex.
 
 use bitcoin::{
-    Block, Transaction, TxIn, TxOut, VarInt, Witness, absolute::LockTime, block::Header,
-    consensus::Decodable, transaction::Version,
+    Block, Transaction, TxIn, TxOut, VarInt, Witness,
+    absolute::LockTime,
+    block::Header,
+    consensus::{self, Decodable},
+    transaction::Version,
 };
 
 /// A block at the start of `bytes`. What follows it is ignored, as `submitblock` does.
@@ -23,6 +26,36 @@ pub(crate) fn block(mut bytes: &[u8]) -> Option<Block> {
 pub(crate) fn transaction(mut bytes: &[u8]) -> Option<Transaction> {
     let transaction = next_transaction(&mut bytes)?;
     bytes.is_empty().then_some(transaction)
+}
+
+/// A transaction that is all of `bytes` and may lack inputs, before it is funded: what `draft_bytes`
+/// and Bitcoin Core's `createrawtransaction` write.
+pub(crate) fn draft(bytes: &[u8]) -> Option<Transaction> {
+    transaction(bytes).or_else(|| {
+        let mut rest = bytes;
+        let version = Version(i32::consensus_decode(&mut rest).ok()?);
+        let input = Vec::consensus_decode(&mut rest).ok()?;
+        let output = Vec::consensus_decode(&mut rest).ok()?;
+        let lock_time = LockTime::consensus_decode(&mut rest).ok()?;
+        rest.is_empty().then_some(Transaction {
+            version,
+            lock_time,
+            input,
+            output,
+        })
+    })
+}
+
+/// A transaction's bytes, without the marker of BIP 144 when it has no inputs yet.
+pub(crate) fn draft_bytes(transaction: &Transaction) -> Vec<u8> {
+    if !transaction.input.is_empty() {
+        return consensus::serialize(transaction);
+    }
+    let mut bytes = consensus::serialize(&transaction.version);
+    bytes.extend(consensus::serialize(&transaction.input));
+    bytes.extend(consensus::serialize(&transaction.output));
+    bytes.extend(consensus::serialize(&transaction.lock_time));
+    bytes
 }
 
 /// BIP 144, with the corners of `UnserializeTransaction` in Bitcoin Core's primitives/transaction.h.
@@ -71,7 +104,7 @@ mod tests {
         assert_eq!(transaction(&nothing).unwrap().input.len(), 0);
         // The marker and flag of BIP 144, then no inputs, one output, no witness.
         let superfluous =
-            hex::decode("0200000000010001010000000000000001510000 0000".replace(' ', ""));
+            hex::decode("020000000001000101000000000000000151000000 00".replace(' ', ""));
         assert_eq!(transaction(&superfluous.unwrap()), None);
         let unknown_flag = hex::decode("02000000000200010100000000000000015100000000").unwrap();
         assert_eq!(transaction(&unknown_flag), None);

@@ -135,6 +135,8 @@ pub struct Simnet {
 /// A port that is in use, a folder that cannot be read or written, a block file that is damaged
 /// before its end or of another chain.
 pub async fn start(config: Config, cancel: CancellationToken) -> anyhow::Result<Simnet> {
+    // The RPC method `stop` ends this node, not the program around it.
+    let cancel = cancel.child_token();
     let tasks = TaskTracker::new();
     let folder = config.data.clone();
     let (params, text) = (config.params.clone(), config.wallet_seed.clone());
@@ -298,7 +300,18 @@ impl Simnet {
         self.node.state().faults = fault::Faults::default();
     }
 
-    /// Waits until everything has ended after the token was cancelled.
+    /// Ends this node alone, as cancelling the token or the RPC method `stop` does.
+    pub fn stop(&self) {
+        self.node.cancel.cancel();
+    }
+
+    /// Whether the node was told to end.
+    pub fn is_stopping(&self) -> bool {
+        self.node.cancel.is_cancelled()
+    }
+
+    /// Waits until everything has ended, within seconds of the node being told to. A `generate`
+    /// under way ends with it.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
     }

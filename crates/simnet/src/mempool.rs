@@ -302,7 +302,7 @@ impl Mempool {
             });
             waiting.or_else(|| chain.coin(outpoint).cloned())
         })
-        .ok_or_else(|| missing_inputs(""))?;
+        .ok_or_else(missing_inputs)?;
         let fee = chain.with_place(|place| {
             if !sequence_locks_met(place, transaction, &coins) {
                 return Err(Reject::new("non-BIP68-final", ""));

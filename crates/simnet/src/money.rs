@@ -74,7 +74,7 @@ fn from_text(text: &str, decimals: i64) -> Option<u64> {
     let power = 10_u128.checked_pow(u32::try_from(shift.unsigned_abs()).ok()?)?;
     let value = if shift >= 0 {
         value.checked_mul(power)?
-    } else if value % power == 0 {
+    } else if value.is_multiple_of(power) {
         value / power
     } else {
         return None;

@@ -322,7 +322,8 @@ impl Node {
                 };
                 Template::new(&state.chain, id, &Mempool::default(), now())
             };
-            let Some(block) = self.solve(&template, script, &mut u64::MAX.clone(), false)? else {
+            let mut tries = u64::MAX;
+            let Some(block) = self.solve(&template, script, &mut tries, false)? else {
                 continue;
             };
             parent = block.block_hash();

@@ -23,6 +23,9 @@ use crate::target;
 /// Blocks whose time and work estimate the hash rate: few enough to follow a CPU that comes or goes,
 /// enough that chance alone moves the target by about a third at most.
 pub(crate) const RETARGET_WINDOW: usize = 12;
+/// Blocks at the newest target, each of one spacing, that are added to the estimate: they keep one
+/// lucky block of a young chain from being taken for a fast machine.
+const RETARGET_INERTIA: u32 = 2;
 /// A target moves by at most this factor between two blocks.
 pub(crate) const RETARGET_FACTOR: u32 = 4;
 /// A block counts at most this many spacings, so that a night switched off is not slow mining.
@@ -178,8 +181,10 @@ impl Params {
         }
         // The hash rate is work done over time taken; each header ends the time of its own work.
         let longest = i64::try_from(LONGEST_BLOCK.saturating_mul(spacing)).unwrap_or(i64::MAX);
-        let mut seconds = 0_i64;
-        let mut work = U256::ZERO;
+        let inertia = U256::from(RETARGET_INERTIA);
+        let mut work = target::work(newest.target).saturating_mul(inertia);
+        let inertia = spacing.saturating_mul(u64::from(RETARGET_INERTIA));
+        let mut seconds = i64::try_from(inertia).unwrap_or(i64::MAX);
         for pair in last.windows(2) {
             let taken = i64::from(pair[1].time) - i64::from(pair[0].time);
             seconds = seconds.saturating_add(taken.clamp(-longest, longest));
@@ -297,6 +302,38 @@ mod tests {
                 "{rate} H/s: a block in {millis} ms"
             );
         }
+    }
+
+    #[test]
+    fn luck_alone_does_not_move_the_average() {
+        // Sixteen equally likely times of an exponential distribution, in thousandths of its mean.
+        let luck = [
+            3466, 2367, 1856, 1520, 1269, 1068, 901, 758, 633, 521, 421, 330, 247, 170, 98, 32,
+        ];
+        let params = Params::simnet(Algorithm::Sha256d);
+        let rate = 3_000_000;
+        let mut solved: Vec<Solved> = Vec::new();
+        let (mut millis, mut random, mut longest) = (1_000_000_u64, 1_u32, 0);
+        for _ in 0..1_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let target = target::from_compact(params.next_bits(&solved)).unwrap();
+            let work: u64 = target::work(target).try_into().unwrap();
+            longest = longest.max(work / rate);
+            millis += work * luck[usize::try_from(random >> 28).unwrap()] / rate;
+            solved.push(Solved {
+                time: u32::try_from(millis / 1000).unwrap(),
+                target,
+            });
+        }
+        let average = (millis - 1_000_000) / 1_000;
+        assert!(
+            (4_000..=6_500).contains(&average),
+            "a block in {average} ms"
+        );
+        assert!(
+            longest <= 20,
+            "at worst a block was expected to take {longest} s"
+        );
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 mod arguments;
 mod blockchain;
 mod error;
+mod listener;
 mod methods;
 mod mining;
 mod network;
@@ -20,9 +21,9 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, Bytes},
-    extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bitcoin::base64::{Engine, engine::general_purpose::STANDARD};
@@ -33,7 +34,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{arguments::Arguments, error::RpcError, methods::METHODS};
+use self::{arguments::Arguments, error::RpcError, listener::Limited, methods::METHODS};
 use crate::{fault::Mishap, node::SharedNode};
 
 /// The largest request, Bitcoin Core's MAX_SIZE: a block of 4 MB in hex fits several times.
@@ -42,6 +43,10 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 const MAX_CALLS: usize = 256;
 /// Calls in one batch.
 const MAX_BATCH: usize = 1_000;
+/// How long a caller may take to send a request's body.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// After the node is told to stop, calls under way have this long.
+const GRACE: Duration = Duration::from_secs(2);
 /// A call that was accepted and is never answered is let go after this long.
 const SILENCE: Duration = Duration::from_secs(3600);
 
@@ -74,48 +79,51 @@ pub(crate) fn serve(
         authorization,
         calls: Arc::new(Semaphore::new(MAX_CALLS)),
     };
-    let router = Router::new()
-        .fallback(answer)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Arc::new(door));
+    let router = Router::new().fallback(answer).with_state(Arc::new(door));
     async move {
-        let serving =
-            axum::serve(listener, router).with_graceful_shutdown(cancel.cancelled_owned());
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the RPC server stopped");
+        let stopping = cancel.clone();
+        let serving = axum::serve(Limited::new(listener), router)
+            .with_graceful_shutdown(stopping.cancelled_owned());
+        let overdue = async {
+            cancel.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving => if let Err(error) = served {
+                tracing::error!(%error, "the RPC server stopped");
+            },
+            () = overdue => tracing::debug!("RPC calls were cut off"),
         }
     }
 }
 
-async fn answer(
-    State(door): State<Arc<Door>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> Response {
-    let given = headers
+async fn answer(State(door): State<Arc<Door>>, request: Request) -> Response {
+    // Strangers are turned away before a byte of their body is read.
+    let (head, body) = request.into_parts();
+    let given = head
+        .headers
         .get(header::AUTHORIZATION)
         .map(HeaderValue::as_bytes);
     if given != Some(door.authorization.as_bytes()) {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"jsonrpc\"")];
         return (StatusCode::UNAUTHORIZED, challenge).into_response();
     }
-    if method != Method::POST {
+    if head.method != Method::POST {
         let text = "JSONRPC server handles only POST requests";
         return (StatusCode::METHOD_NOT_ALLOWED, text).into_response();
     }
-    let wallet = match uri.path().strip_prefix("/wallet/") {
+    let wallet = match head.uri.path().strip_prefix("/wallet/") {
         Some(name) => Some(name.to_owned()),
-        None if uri.path() == "/" => None,
+        None if head.uri.path() == "/" => None,
         None => return StatusCode::NOT_FOUND.into_response(),
-    };
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return rejection.into_response(),
     };
     let Ok(permit) = door.calls.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "Work queue depth exceeded").into_response();
+    };
+    let body = match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
     let response = answer_body(&door.node, &body, wallet.as_deref(), permit).await;
     response.unwrap_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())

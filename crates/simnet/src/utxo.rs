@@ -49,8 +49,15 @@ impl Utxo {
         self.coins.get(outpoint)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.coins.len()
+    /// How many coins there are, and what they are worth together.
+    pub(crate) fn total(&self) -> (usize, u64) {
+        (
+            self.coins.len(),
+            self.coins
+                .values()
+                .map(|coin| coin.output.value.to_sat())
+                .sum(),
+        )
     }
 
     /// Applies a block's changes and gives what undoes them.

@@ -35,7 +35,6 @@ pub(crate) struct Seen {
 pub(crate) struct Unspent {
     pub(crate) outpoint: OutPoint,
     pub(crate) output: TxOut,
-    pub(crate) key: Key,
     /// 0 while it waits in the pool.
     pub(crate) confirmations: u32,
     pub(crate) mature: bool,
@@ -172,7 +171,7 @@ impl Wallet {
             .outputs
             .iter()
             .filter(|(out, _)| mempool.spender(out).is_none());
-        free.filter_map(|(&outpoint, (output, key))| {
+        free.filter_map(|(&outpoint, (output, _))| {
             let coin = chain.coin(&outpoint);
             if coin.is_none() && mempool.output(&outpoint).is_none() {
                 return None;
@@ -185,7 +184,6 @@ impl Wallet {
             Some(Unspent {
                 outpoint,
                 output: output.clone(),
-                key: *key,
                 confirmations,
                 mature: coin.is_none_or(|coin| is_mature(chain, coin)),
                 trusted: confirmations > 0 || own(),
@@ -200,7 +198,7 @@ impl Wallet {
     }
 }
 
-/// Whether a coin may be spent in the next block.
+/// Whether the wallet spends a coin: as Bitcoin Core's, a block later than consensus would let it.
 pub(crate) fn is_mature(chain: &Chain, coin: &Coin) -> bool {
-    !coin.coinbase || chain.height() + 1 - coin.height >= chain.params().maturity
+    !coin.coinbase || chain.height() + 1 - coin.height > chain.params().maturity
 }

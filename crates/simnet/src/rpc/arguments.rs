@@ -96,6 +96,15 @@ impl Arguments {
         as_transaction(self.required(self.text(index)?)?)
     }
 
+    /// A transaction that may lack inputs, to be funded or looked at.
+    pub(crate) fn draft(&self, index: usize) -> Result<Transaction, RpcError> {
+        let text = self.required(self.text(index)?)?;
+        let draft = hex::decode(text)
+            .ok()
+            .and_then(|bytes| decode::draft(&bytes));
+        draft.ok_or_else(|| RpcError::undecodable("TX decode failed"))
+    }
+
     pub(crate) fn address(&self, index: usize, params: &Params) -> Result<ScriptBuf, RpcError> {
         as_address(self.required(self.text(index)?)?, params)
     }

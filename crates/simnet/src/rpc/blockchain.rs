@@ -103,15 +103,40 @@ pub(super) fn getblock(node: &Node, arguments: &Arguments) -> Result<Value, RpcE
     json["strippedsize"] = json!((block.weight().to_wu() - size(block.total_size())) / 3);
     json["size"] = json!(block.total_size());
     json["weight"] = json!(block.weight().to_wu());
+    let mut spent = state.chain.undo(id).iter();
     json["tx"] = block
         .txdata
         .iter()
-        .map(|transaction| match verbosity {
-            1 => json!(transaction.compute_txid()),
-            _ => transactions::transaction_json(&state, transaction),
+        .map(|transaction| {
+            if verbosity == 1 {
+                return json!(transaction.compute_txid());
+            }
+            let mut json = transactions::transaction_json(&state, transaction);
+            if !transaction.is_coinbase() && state.chain.is_active(id) {
+                let coins = spent.by_ref().take(transaction.input.len());
+                let value: u64 = coins.map(|(_, coin)| coin.output.value.to_sat()).sum();
+                let paid: u64 = transaction
+                    .output
+                    .iter()
+                    .map(|out| out.value.to_sat())
+                    .sum();
+                json["fee"] = money::coins(value.saturating_sub(paid));
+            }
+            json
         })
         .collect();
     Ok(json)
+}
+
+pub(super) fn gettxoutsetinfo(node: &Node, _: &Arguments) -> Result<Value, RpcError> {
+    let state = node.state();
+    let (count, amount) = state.chain.utxo().total();
+    Ok(json!({
+        "height": state.chain.height(),
+        "bestblock": state.chain.tip_hash(),
+        "txouts": count,
+        "total_amount": money::coins(amount),
+    }))
 }
 
 pub(super) fn getchaintips(node: &Node, _: &Arguments) -> Result<Value, RpcError> {

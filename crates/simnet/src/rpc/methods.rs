@@ -51,6 +51,7 @@ pub(crate) static METHODS: &[Method] = methods! {
     blockchain::getchaintips(;)
     blockchain::getdifficulty(;)
     blockchain::gettxout(txid, n; include_mempool)
+    blockchain::gettxoutsetinfo(;)
     blockchain::invalidateblock(blockhash;)
     blockchain::reconsiderblock(blockhash;)
     blockchain::waitfornewblock(; timeout, current_tip)

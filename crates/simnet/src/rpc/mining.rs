@@ -120,6 +120,11 @@ pub(super) async fn wait_for_template(
     };
     let changes = changes.parse::<u64>().unwrap_or(0);
     if node.state().faults.lagging > 0 {
+        // A node that lags has no news to wake anybody with.
+        tokio::select! {
+            () = node.cancel.cancelled() => {}
+            () = tokio::time::sleep(node.long_poll_refresh) => {}
+        }
         return Ok(());
     }
     let mut tips = node.tip.subscribe();

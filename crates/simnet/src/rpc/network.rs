@@ -70,7 +70,7 @@ pub(super) fn help(_: &Node, arguments: &Arguments) -> Result<Value, RpcError> {
     }
 }
 
-/// Cancels the node's token: everything that shares it ends.
+/// Ends this node.
 pub(super) fn stop(node: &Node, _: &Arguments) -> Result<Value, RpcError> {
     node.cancel.cancel();
     Ok(json!("adit simnet stopping"))

@@ -18,7 +18,7 @@ use super::{
     transactions::not_taken,
 };
 use crate::{
-    money,
+    decode, money,
     node::{Node, State},
     params::Params,
     script::Rules,
@@ -91,11 +91,11 @@ pub(super) fn sendmany(node: &Node, arguments: &Arguments) -> Result<Value, RpcE
 pub(super) fn createrawtransaction(node: &Node, arguments: &Arguments) -> Result<Value, RpcError> {
     let state = node.state();
     let transaction = construct(&state, arguments)?;
-    Ok(json!(consensus::encode::serialize_hex(&transaction)))
+    Ok(json!(hex::encode(decode::draft_bytes(&transaction))))
 }
 
 pub(super) fn fundrawtransaction(node: &Node, arguments: &Arguments) -> Result<Value, RpcError> {
-    let transaction = arguments.transaction(0)?;
+    let transaction = arguments.draft(0)?;
     if transaction.output.is_empty() {
         return Err(RpcError::invalid("TX must have at least one output"));
     }

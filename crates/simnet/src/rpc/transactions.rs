@@ -179,7 +179,7 @@ pub(super) fn getrawtransaction(node: &Node, arguments: &Arguments) -> Result<Va
 }
 
 pub(super) fn decoderawtransaction(node: &Node, arguments: &Arguments) -> Result<Value, RpcError> {
-    let mut json = transaction_json(&node.state(), &arguments.transaction(0)?);
+    let mut json = transaction_json(&node.state(), &arguments.draft(0)?);
     if let Some(json) = json.as_object_mut() {
         json.remove("hex");
     }

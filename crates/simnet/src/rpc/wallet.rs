@@ -454,7 +454,7 @@ fn receipt(state: &State, txid: &Txid, seen: &Seen) -> &'static str {
     }
     match state.wallet.state(&state.chain, &state.mempool, txid) {
         TxState::Confirmed { confirmations, .. }
-            if confirmations >= state.chain.params().maturity =>
+            if confirmations > state.chain.params().maturity =>
         {
             "generate"
         }

@@ -153,7 +153,7 @@ pub(crate) fn script(keypair: &Keypair, kind: Kind) -> ScriptBuf {
         Kind::Taproot => {
             let tweaked = keypair
                 .tap_tweak(&SECP, None)
-                .to_inner()
+                .to_keypair()
                 .x_only_public_key()
                 .0;
             let tweaked = bitcoin::key::TweakedPublicKey::dangerous_assume_tweaked(tweaked);

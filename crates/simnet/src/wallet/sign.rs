@@ -166,7 +166,7 @@ fn signature(
                 .taproot_key_spend_signature_hash(index, &Prevouts::All(prevouts), kind)
                 .ok()?;
             let message = Message::from_digest(hash.to_byte_array());
-            let tweaked = keypair.tap_tweak(&SECP, None).to_inner();
+            let tweaked = keypair.tap_tweak(&SECP, None).to_keypair();
             let signature = SECP.sign_schnorr_no_aux_rand(&message, &tweaked);
             let signature = taproot::Signature {
                 signature,
