@@ -169,7 +169,7 @@ impl Log for Clerk {
         };
         let (hash, state) = said.split_once(" state=").unwrap();
         if let Some(logged) = lock(&LOGGED).as_mut() {
-            logged.insert(hash.to_owned(), state.trim_end().to_owned());
+            logged.insert(hash.to_owned(), state.trim_end_matches('\n').to_owned());
         }
     }
 }

@@ -83,7 +83,7 @@ fn blocks_far_beyond_every_limit_are_refused_for_the_same_reason() {
         );
     }
     let mut heavy = spend;
-    heavy.input[0].witness = Witness::from_slice(&vec![[0u8; 0]; 4_100_000]);
+    heavy.input[0].witness = Witness::from_slice(&[[0u8; 0]; 4_100_000]);
     let block = good(&twins, &[heavy]);
     twins.case(
         "a witness of very many items",

@@ -223,22 +223,24 @@ fn genesis() -> (Judge, Chain, Spot) {
     (judge, simnet, spot)
 }
 
-/// Whether both say the same. Of scripts there are two exceptions. One that the simulated node does
-/// not run, and says so, may be refused by the judge for whatever is wrong with it. And where several
-/// inputs are wrong, the judge names any of them, since it checks them on several threads.
+/// Whether both say the same, to the word. Of scripts there are two exceptions. One that the simulated
+/// node does not run, and says so, may be refused by the judge for whatever is wrong with it. And
+/// where several inputs are wrong, the judge names any of them, since it checks them on several
+/// threads.
 fn agree(opinion: &Opinion, verdict: &Verdict) -> bool {
     const SCRIPT: &str = "block-script-verify-flag-failed (";
     const NOT_RUN: &str = "block-script-verify-flag-failed (this node does not run such a script)";
     let judge = opinion.reason.as_deref();
     match verdict {
         Verdict::Undecodable => judge == Some("undecodable"),
-        Verdict::Rejected(reject)
-            if reject.reason.starts_with(SCRIPT)
-                && judge.is_some_and(|reason| reason.starts_with(SCRIPT)) =>
-        {
-            judge == Some(&reject.reason)
-                || reject.reason == NOT_RUN
-                || opinion.detail != reject.detail
+        Verdict::Rejected(reject) => {
+            let both_scripts = judge.is_some_and(|reason| reason.starts_with(SCRIPT))
+                && reject.reason.starts_with(SCRIPT);
+            let same_detail = opinion.detail == reject.detail;
+            if both_scripts && (reject.reason == NOT_RUN || !same_detail) {
+                return true;
+            }
+            judge == Some(&reject.reason) && same_detail
         }
         verdict => judge == verdict.reason(),
     }
@@ -253,6 +255,6 @@ fn shown(opinion: &Opinion) -> String {
 }
 
 fn shortened(bytes: &[u8]) -> String {
-    let shown = hex::encode(&bytes[..bytes.len().min(1_000)]);
+    let shown = hex::encode(&bytes[..bytes.len().min(300)]);
     format!("{} bytes {shown}", bytes.len())
 }
