@@ -20,6 +20,7 @@ use tracing::info;
 
 use crate::{
     dashboard,
+    metrics::Metrics,
     pool::Pool,
     tasks::{Stage, Tasks},
 };
@@ -144,14 +145,12 @@ fn refuse_strangers(peer: SocketAddr) -> Option<Response> {
 }
 
 async fn metrics(State(pools): State<Vec<Pool>>) -> Response {
-    let mut text = String::new();
     for pool in &pools {
         if let Err(error) = status::refresh_gauges(pool).await {
             return unavailable(&error);
         }
-        // Each pool's text ends with the marker that only the last one may have.
-        text = text.trim_end_matches("# EOF\n").to_owned() + &pool.metrics.text();
     }
+    let text = Metrics::text_of(pools.iter().map(|pool| &*pool.metrics));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -6,7 +6,7 @@ use crate::subcommand::Subcommand;
 
 /// A mining pool in one program.
 #[derive(Parser)]
-#[command(name = "adit", version, about, max_term_width = 100)]
+#[command(name = "adit", bin_name = "adit", version, about, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) subcommand: Subcommand,

@@ -37,8 +37,16 @@ pub fn with_prefix(number: f64, unit: &str) -> String {
 pub fn difficulty(difficulty: f64) -> String {
     if difficulty >= 1000.0 {
         with_prefix(difficulty, "")
-    } else if difficulty >= 0.01 {
-        let text = format!("{difficulty:.3}");
+    } else if difficulty >= 1e-5 {
+        // Three significant digits, without zeros behind them.
+        let digits = if difficulty >= 0.01 {
+            3
+        } else if difficulty >= 0.001 {
+            5
+        } else {
+            7
+        };
+        let text = format!("{difficulty:.digits$}");
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
         format!("{difficulty:.2e}")
@@ -92,7 +100,9 @@ mod tests {
         assert_eq!(hashrate(12_345_678.0), "12.3 MH/s");
         assert_eq!(hashrate(999_600.0), "1.00 MH/s");
         assert_eq!(hashrate(1e30), "1000000000 ZH/s");
-        assert_eq!(difficulty(0.000_15), "1.50e-4");
+        assert_eq!(difficulty(0.000_15), "0.00015");
+        assert_eq!(difficulty(0.001), "0.001");
+        assert_eq!(difficulty(1.5e-9), "1.50e-9");
         assert_eq!(difficulty(0.25), "0.25");
         assert_eq!(difficulty(1024.0), "1.02 k");
         assert_eq!(coins("5000000000", 8), "50.00000000");

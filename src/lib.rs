@@ -80,6 +80,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         eprintln!("because: {cause}");
     }
-    let is_config = error.chain().any(|cause| cause.is::<BadConfig>());
+    let is_config = error
+        .chain()
+        .any(|cause| cause.is::<BadConfig>() || cause.is::<worker::NoEndpoint>());
     ExitCode::from(if is_config { EX_USAGE } else { 1 })
 }

@@ -18,10 +18,15 @@ use tracing::{info, warn};
 use crate::{
     connection::{self, Context},
     tasks::{Stage, Tasks},
+    template_feed::Newest,
 };
 
 /// How long to wait after the system refused to accept, most likely for want of file descriptors.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+
+/// How long miners are kept waiting for the first template; then they are let in and told that
+/// there is no work, so that they go to another pool.
+const FIRST_TEMPLATE: Duration = Duration::from_secs(5);
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +74,14 @@ struct Door {
 impl Door {
     async fn run(self) -> anyhow::Result<()> {
         let stopping = self.tasks.ending(Stage::Doors);
+        // Miners that came before the first template would only be sent away again.
+        let mut newest = self.context.newest.clone();
+        tokio::select! {
+            () = stopping.cancelled() => return Ok(()),
+            // An error means that the process is stopping.
+            _ = newest.wait_for(|newest| matches!(newest, Newest::Offer(_))) => {}
+            () = tokio::time::sleep(FIRST_TEMPLATE) => {}
+        }
         loop {
             let accepted = tokio::select! {
                 () = stopping.cancelled() => return Ok(()),

@@ -100,10 +100,32 @@ impl Metrics {
         &self.rejected[index.expect("ALL holds every reason")]
     }
 
-    /// All of it in Prometheus' text form.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        encode(&mut text, &self.registry).expect("writing to a string cannot fail");
+    /// All of it in OpenMetrics' text form. What several pools count stands together under one
+    /// description, as the form demands.
+    pub fn text_of<'a>(pools: impl Iterator<Item = &'a Self>) -> String {
+        let mut families: Vec<(String, String)> = Vec::new();
+        for pool in pools {
+            let mut text = String::new();
+            encode(&mut text, &pool.registry).expect("writing to a string cannot fail");
+            let mut place = 0;
+            for line in text.lines().filter(|line| *line != "# EOF") {
+                let is_description = line.starts_with('#');
+                if is_description && line.starts_with("# HELP ") {
+                    let known = families.iter().position(|(help, _)| help == line);
+                    place = known.unwrap_or_else(|| {
+                        families.push((line.to_owned(), String::new()));
+                        families.len() - 1
+                    });
+                }
+                let family = &mut families[place].1;
+                if !(is_description && family.contains(line)) {
+                    family.push_str(line);
+                    family.push('\n');
+                }
+            }
+        }
+        let mut text: String = families.into_iter().map(|(_, family)| family).collect();
+        text.push_str("# EOF\n");
         text
     }
 }
@@ -115,4 +137,28 @@ where
     let metric = M::default();
     registry.register(name, help, metric.clone());
     metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_stand_together_under_one_description() {
+        let (one, two) = (
+            Metrics::new("one", "bitcoin"),
+            Metrics::new("two", "litecoin"),
+        );
+        one.accepted.inc_by(7);
+        two.rejected(Reject::Stale).inc();
+        let text = Metrics::text_of([&one, &two].into_iter());
+        assert_eq!(
+            text.matches("# TYPE adit_shares_accepted counter").count(),
+            1
+        );
+        assert!(text.contains("adit_shares_accepted_total{pool=\"one\",coin=\"bitcoin\"} 7\n"));
+        assert!(text.contains("adit_shares_accepted_total{pool=\"two\",coin=\"litecoin\"} 0\n"));
+        assert!(text.contains("pool=\"two\",coin=\"litecoin\",reason=\"stale\"} 1\n"));
+        assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1);
+    }
 }

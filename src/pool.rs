@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     block::Blocks,
+    clock,
     config::{self, BadConfig},
     connection::{Context, Rules},
     daemon::{self, Daemons, Feed},
@@ -20,7 +21,6 @@ use crate::{
     metrics::Metrics,
     sessions::Sessions,
     share_log::{self, ShareLog},
-    subcommand::config::Check,
     tasks::{Stage, Tasks},
     template_feed::{self, JobIds, Newest, Recipe},
 };
@@ -32,9 +32,6 @@ const LEASE: u32 = 1 << 20;
 const LEASE_CHECK: Duration = Duration::from_secs(1);
 /// A reply must not wait longer for company.
 const LINGER_MAX_MS: u64 = 1_000;
-/// How long the ports for miners stay closed for want of a template; then miners are let in and
-/// told that there is no work, so that they go to another pool.
-const FIRST_TEMPLATE: Duration = Duration::from_secs(5);
 /// How long a daemon may take to show that it can be mined with.
 const TRY_DAEMON: Duration = Duration::from_secs(15);
 /// The longest tag that leaves room in every coinbase.
@@ -65,6 +62,8 @@ pub struct Pool {
     pub share_log: ShareLog,
     /// Where miners connect.
     pub listening: Vec<SocketAddr>,
+    /// When it was started, in milliseconds since 1970.
+    pub started_ms: i64,
 }
 
 /// Settings that make sense: parsed and checked before anything is started.
@@ -74,9 +73,13 @@ struct Plan {
     version_mask: u32,
 }
 
+fn bad(settings: &config::Pool, text: &str) -> BadConfig {
+    BadConfig::Value(format!("pool {:?}: {text}", settings.name))
+}
+
 impl Plan {
     fn new(settings: &config::Pool) -> Result<Self, BadConfig> {
-        let bad = |text: String| BadConfig::Value(format!("pool {:?}: {text}", settings.name));
+        let bad = |text: String| bad(settings, &text);
         let coin: &'static Coin = settings
             .coin
             .parse()
@@ -86,6 +89,11 @@ impl Plan {
                 "{} has no network {}",
                 coin.name, settings.network
             )));
+        }
+        if settings.payout_address.is_empty() {
+            return Err(bad(
+                "payout_address is not set: it is where rewards go".into()
+            ));
         }
         let address = Address::parse(coin, settings.network, &settings.payout_address)
             .map_err(|error| bad(format!("payout_address: {error}")))?;
@@ -222,13 +230,6 @@ pub async fn start(
     let prefixes = lease_extranonces(store.clone(), id, tasks).await?;
     let sessions = Sessions::default();
 
-    // Miners that come before the first template would only be sent away again.
-    let mut first = newest.clone();
-    tokio::select! {
-        // An error means that the process is stopping.
-        _ = first.changed() => {}
-        () = tokio::time::sleep(FIRST_TEMPLATE) => {}
-    }
     let mut listening = Vec::new();
     for listener in &settings.listener {
         let context = Arc::new(Context {
@@ -266,6 +267,7 @@ pub async fn start(
         metrics,
         share_log,
         listening,
+        started_ms: clock::now_ms(),
     })
 }
 
@@ -295,6 +297,17 @@ async fn lease_extranonces(store: Store, pool: PoolId, tasks: &Tasks) -> anyhow:
         }
     });
     Ok(allocator)
+}
+
+/// Something that was tried.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Check {
+    /// What.
+    pub(crate) what: String,
+    /// Whether it works.
+    pub(crate) ok: bool,
+    /// What was found.
+    pub(crate) found: String,
 }
 
 /// Tries what a configuration needs: settings, daemons, database, ports.

@@ -364,16 +364,17 @@ fn sessions(pool: &Pool) -> Vec<SessionStatus> {
 }
 
 /// The one definition of hashrate: the sum of work in the window over its seconds. The window
-/// begins with the minute so many before this one.
+/// begins with the minute so many before this one, or with the one in which the pool started.
 async fn hashrate(pool: &Pool, minutes: u32) -> anyhow::Result<f64> {
     let now_ms = clock::now_ms();
-    let since = Minute::of_ms(now_ms).back(minutes);
+    let started = Minute::of_ms(pool.started_ms);
+    let since = Minute::of_ms(now_ms).back(minutes).max(started);
     let sums = pool
         .store
         .pool_sums(pool.id, since)
         .await
         .context("work cannot be summed")?;
-    let millis = u64::try_from(now_ms - since.start_ms()).unwrap_or(1);
+    let millis = u64::try_from(now_ms - since.start_ms().max(pool.started_ms)).unwrap_or(1);
     Ok(display::to_f64(sums.work.per_second(millis)))
 }
 

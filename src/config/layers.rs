@@ -38,20 +38,22 @@ pub struct Layers {
 #[derive(Debug, thiserror::Error)]
 pub enum BadConfig {
     /// The file cannot be read.
-    #[error("cannot read {path}")]
+    #[error("cannot read {path}; adit.example.toml is one to start from")]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// The file is no TOML.
-    #[error("{path} is not valid TOML")]
+    /// The file is no TOML. The line itself is not shown: it may hold a password.
+    #[error("{path} is not valid TOML: line {line}: {message}")]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        source: toml::de::Error,
+        /// The line, from one.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
     },
     /// A key or value is wrong.
     #[error("{0}")]
@@ -65,9 +67,13 @@ impl Layers {
             path: path.into(),
             source,
         })?;
-        let table: Table = text.parse().map_err(|source| BadConfig::Syntax {
-            path: path.into(),
-            source,
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            let at = error.span().map_or(0, |span| span.start.min(text.len()));
+            BadConfig::Syntax {
+                path: path.into(),
+                line: text[..at].matches('\n').count() + 1,
+                message: error.message().to_owned(),
+            }
         })?;
         let mut keys = Vec::new();
         flatten(&Value::Table(table.clone()), String::new(), &mut keys);
@@ -384,6 +390,21 @@ mod tests {
             described
                 .iter()
                 .all(|(_, value, _)| !value.contains("secret"))
+        );
+    }
+
+    #[test]
+    fn a_broken_line_is_told_by_its_number_and_not_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            "data = 1\n[[pool.daemon]]\npassword = \"topsecret\n",
+        )
+        .unwrap();
+        let error = Layers::default().file(file.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("line 3") && !error.contains("topsecret"),
+            "{error}"
         );
     }
 

@@ -288,6 +288,15 @@ impl Session {
             State::Connected => reply::reject(out, id, &NOT_SUBSCRIBED),
             State::Subscribed(subscription) => {
                 if let Newest::Nothing(reason) = &*self.context.newest.borrow() {
+                    let text = format!("No work: {reason}");
+                    reply::reject(
+                        out,
+                        id,
+                        &ErrorReply {
+                            code: 20,
+                            text: &text,
+                        },
+                    );
                     return Err(End::NoWork(Arc::clone(reason)));
                 }
                 let entry = self.context.sessions.enter(

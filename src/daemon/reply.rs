@@ -113,6 +113,15 @@ pub(super) struct BlockTemplate<'a> {
     /// What the coinbase's script should have.
     #[serde(default, borrow)]
     pub(super) coinbaseaux: HashMap<Cow<'a, str>, Cow<'a, str>>,
+    /// The most weight of a block, where there is segwit.
+    #[serde(default, rename = "weightlimit")]
+    pub(super) weight_limit: Option<u64>,
+    /// The most bytes of a block.
+    #[serde(default, rename = "sizelimit")]
+    pub(super) size_limit: Option<u64>,
+    /// The most that signature operations may cost.
+    #[serde(default, rename = "sigoplimit")]
+    pub(super) sigops_limit: Option<u64>,
     /// The rules in force; one with `!` before it must be understood.
     #[serde(default, borrow)]
     pub(super) rules: Vec<Cow<'a, str>>,
@@ -142,4 +151,10 @@ pub(super) struct TemplateTransaction<'a> {
     /// What it pays.
     #[serde(default)]
     pub(super) fee: Option<i64>,
+    /// Its weight, where there is segwit.
+    #[serde(default)]
+    pub(super) weight: Option<u64>,
+    /// What its signature operations cost.
+    #[serde(default)]
+    pub(super) sigops: Option<u64>,
 }

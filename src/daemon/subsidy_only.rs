@@ -8,7 +8,7 @@
 use mining::{
     Network, Target, Template,
     coin::{Coin, NetworkRules, Retarget},
-    template::{TemplateKind, Transactions},
+    template::{Room, TemplateKind, Transactions},
 };
 
 use super::{reply::Header, template::compact};
@@ -60,6 +60,7 @@ pub(super) fn subsidy_only(
         coinbase_flags: before.coinbase_flags.clone(),
         transactions: Transactions::default(),
         tail: String::new(),
+        room: Room::EMPTY_BLOCK,
         kind: TemplateKind::SubsidyOnly,
     })
 }
@@ -105,6 +106,7 @@ mod tests {
             coinbase_flags: Vec::new(),
             transactions: Transactions::new("00".into(), &[Hash([9; 32])]),
             tail: String::new(),
+            room: Room::EMPTY_BLOCK,
             kind: TemplateKind::Full,
         }
     }

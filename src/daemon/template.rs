@@ -7,7 +7,7 @@
 use mining::{
     Amount, Coin, Network, Target, Template,
     target::NotATarget,
-    template::{TemplateKind, Transactions},
+    template::{Room, TemplateKind, Transactions},
 };
 
 use super::reply::{BlockTemplate, TemplateTransaction};
@@ -141,8 +141,32 @@ pub(super) fn template(
         coinbase_flags,
         transactions: transactions(&reply.transactions, coin)?,
         tail,
+        room: room(reply),
         kind: TemplateKind::Full,
     })
+}
+
+/// What the limits leave beside the transactions. A daemon without segwit tells sizes in place of
+/// weights; one that tells no cost of signature operations leaves all of them.
+fn room(reply: &BlockTemplate<'_>) -> Room {
+    let bytes = |transaction: &TemplateTransaction<'_>| {
+        u64::try_from(transaction.data.len() / 2).unwrap_or(u64::MAX)
+    };
+    let (mut weight, mut sigops) = (0u64, 0u64);
+    for transaction in &reply.transactions {
+        let own = transaction
+            .weight
+            .unwrap_or_else(|| bytes(transaction).saturating_mul(4));
+        weight = weight.saturating_add(own);
+        sigops = sigops.saturating_add(transaction.sigops.unwrap_or(0));
+    }
+    let by_size = reply.size_limit.map(|bytes| bytes.saturating_mul(4));
+    let weight_limit = reply
+        .weight_limit
+        .or(by_size)
+        .unwrap_or(Room::EMPTY_BLOCK.weight);
+    let sigops_limit = reply.sigops_limit.unwrap_or(Room::EMPTY_BLOCK.sigops);
+    Room::beside(weight, sigops, weight_limit, sigops_limit)
 }
 
 /// The `bits` of a template or a header: eight digits.

@@ -7,7 +7,7 @@ use clap::Parser;
 use super::pool::default_file;
 use crate::{
     config::{BadConfig, Config as Settings, Layers},
-    pool,
+    pool::{self, Check},
 };
 
 /// Where the settings come from.
@@ -80,17 +80,6 @@ struct Setting {
     key: String,
     value: String,
     source: String,
-}
-
-/// Something that was tried.
-#[derive(Debug, serde::Serialize)]
-pub(crate) struct Check {
-    /// What.
-    pub(crate) what: String,
-    /// Whether it works.
-    pub(crate) ok: bool,
-    /// What was found.
-    pub(crate) found: String,
 }
 
 impl Config {

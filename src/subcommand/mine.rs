@@ -7,14 +7,22 @@
 
 mod report;
 
-use std::{io::Write, path::PathBuf, thread::available_parallelism};
+use std::{
+    io::{IsTerminal as _, Write},
+    path::PathBuf,
+    thread::available_parallelism,
+};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use pow::Algorithm;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::worker::{self, Config, Event, Snapshot};
+use crate::{
+    config::Log,
+    telemetry,
+    worker::{self, Config, Event, Snapshot},
+};
 use report::Report;
 
 /// Join a pool and mine on this machine's CPU
@@ -65,6 +73,12 @@ const EVENTS_MAX: usize = 64;
 impl Mine {
     /// Mines until it is interrupted, has its shares, or fails for good.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        // On a terminal one line shows how it goes, and log lines would break it.
+        let quiet = !self.json && std::io::stderr().is_terminal();
+        telemetry::start(&Log {
+            filter: if quiet { "error" } else { "info" }.into(),
+            ..Log::default()
+        })?;
         self.run_to(std::io::stdout()).await
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use tracing::info;
 
 use super::config::SettingsArguments;
 use crate::{
@@ -44,8 +45,12 @@ async fn serve(
         pools.push(pool::start(settings, &config.data, &store, tasks).await?);
     }
     api::open(config.http.listen, pools, tasks).await?;
+    info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");
     tokio::select! {
-        () = stop_signal() => Ok(()),
+        () = stop_signal() => {
+            info!("stopping");
+            Ok(())
+        }
         failure = failures.first() => Err(anyhow::anyhow!(failure)),
     }
 }

@@ -77,8 +77,8 @@ pub enum CoinbaseError {
 }
 
 impl Coinbase {
-    /// The coinbase for `template`, with at most the bytes that `class` can take. `tag` is what
-    /// block explorers know the pool by.
+    /// The coinbase for `template`, with at most the bytes that `class` can take and the block has
+    /// room for. `tag` is what block explorers know the pool by.
     pub fn new(
         template: &Template,
         tag: &[u8],
@@ -100,18 +100,29 @@ impl Coinbase {
             + output_size(&payees.keeper)
             + commitment.map_or(0, output_size)
             + LOCKTIME_SIZE;
-        let mut left = class
-            .budget()
-            .checked_sub(fixed)
-            .ok_or(CoinbaseError::TooLarge {
-                size: fixed,
-                budget: class.budget(),
-            })?;
+        let budget = class.budget();
+        let too_large = CoinbaseError::TooLarge {
+            size: fixed,
+            budget,
+        };
+        let free_bytes = budget.checked_sub(fixed).ok_or(too_large)?;
+        // What the template leaves; the keeper is paid even where that seems to be nothing.
+        let room = template.room;
+        let witness_weight = if commitment.is_some() {
+            WITNESS_WEIGHT
+        } else {
+            0
+        };
+        let room_bytes = usize::try_from(room.weight.saturating_sub(witness_weight) / 4);
+        let room_bytes = room_bytes.unwrap_or(usize::MAX).saturating_sub(fixed);
+        let mut left = free_bytes.min(room_bytes);
+        let mut sigops_left = room.sigops.saturating_sub(sigops(&payees.keeper));
         let mut paid = Vec::new();
         for output in &payees.outputs {
-            let size = output_size(&output.script);
-            if size <= left {
+            let (size, cost) = (output_size(&output.script), sigops(&output.script));
+            if size <= left && cost <= sigops_left {
                 left -= size;
+                sigops_left -= cost;
                 paid.push(output.clone());
             }
         }
@@ -193,6 +204,9 @@ impl Coinbase {
 /// Not final, so that the locktime counts.
 const SEQUENCE: [u8; 4] = 0xffff_fffe_u32.to_le_bytes();
 const LOCKTIME_SIZE: usize = 4;
+/// Marker, flag, and one witness item of 32 bytes with its two counts.
+const WITNESS_WEIGHT: u64 = 2 + 1 + 1 + 32;
+const OP_CHECKSIG: u8 = 0xac;
 /// The bytes reserved for the number of outputs.
 const LARGEST_COUNT: usize = 3;
 
@@ -247,6 +261,16 @@ fn push_data(script: &mut Vec<u8>, data: &[u8]) {
     script.extend(data);
 }
 
+/// What paying to a script costs of the block's signature operations: an `OP_CHECKSIG` in it counts
+/// four times (BIP141). Of the scripts that addresses stand for, only pay-to-public-key-hash has one.
+fn sigops(script: &[u8]) -> u64 {
+    if script.last() == Some(&OP_CHECKSIG) {
+        4
+    } else {
+        0
+    }
+}
+
 fn output_size(script: &[u8]) -> usize {
     8 + compact_size(script.len()).len() + script.len()
 }
@@ -284,7 +308,7 @@ mod tests {
     use bitcoin::{absolute::LockTime, consensus, hashes::Hash as _};
 
     use super::*;
-    use crate::template::{TemplateKind, Transactions};
+    use crate::template::{Room, TemplateKind, Transactions};
 
     fn template(height: u32, commitment: bool) -> Template {
         Template {
@@ -302,6 +326,7 @@ mod tests {
             coinbase_flags: vec![],
             transactions: Transactions::default(),
             tail: String::new(),
+            room: Room::EMPTY_BLOCK,
             kind: TemplateKind::Full,
         }
     }

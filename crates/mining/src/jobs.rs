@@ -53,7 +53,7 @@ mod tests {
         Amount, Difficulty, Target, Template,
         coinbase::Payees,
         job::JobTemplate,
-        template::{TemplateKind, Transactions},
+        template::{Room, TemplateKind, Transactions},
     };
 
     fn job(id: u32, tip: u64) -> Job {
@@ -71,6 +71,7 @@ mod tests {
             coinbase_flags: vec![],
             transactions: Transactions::default(),
             tail: String::new(),
+            room: Room::EMPTY_BLOCK,
             kind: TemplateKind::Full,
         });
         let algorithm = Algorithm::Sha256d;

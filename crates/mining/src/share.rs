@@ -236,7 +236,7 @@ mod tests {
         coinbase::Payees,
         extranonce::Allocator,
         job::JobTemplate,
-        template::{TemplateKind, Transactions},
+        template::{Room, TemplateKind, Transactions},
     };
 
     const MASK: u32 = 0x1fff_e000;
@@ -265,6 +265,7 @@ mod tests {
                 coinbase_flags: vec![],
                 transactions: Transactions::default(),
                 tail: String::new(),
+                room: Room::EMPTY_BLOCK,
                 kind: TemplateKind::Full,
             });
             let payees = Payees {

@@ -36,8 +36,19 @@ pub struct Template {
     pub transactions: Transactions,
     /// What stands behind the transactions, in hexadecimal: `01` and Litecoin's extension block.
     pub tail: String,
+    /// What the coinbase may take of the block's limits.
+    pub room: Room,
     /// How complete it is.
     pub kind: TemplateKind,
+}
+
+/// What a block's limits leave to its coinbase. One that takes more makes the block invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Weight units (BIP141).
+    pub weight: u64,
+    /// The cost of signature operations.
+    pub sigops: u64,
 }
 
 /// Where a template came from.
@@ -56,6 +67,27 @@ pub struct Transactions {
     count: usize,
     branch: Branch,
 }
+
+impl Room {
+    /// That of a block without other transactions, in every coin of the table.
+    pub const EMPTY_BLOCK: Self = Self {
+        weight: 4_000_000 - HEADER_WEIGHT,
+        sigops: 80_000,
+    };
+
+    /// Beside transactions of this weight and cost, under these limits.
+    pub fn beside(weight: u64, sigops: u64, weight_limit: u64, sigops_limit: u64) -> Self {
+        Self {
+            weight: weight_limit
+                .saturating_sub(weight)
+                .saturating_sub(HEADER_WEIGHT),
+            sigops: sigops_limit.saturating_sub(sigops),
+        }
+    }
+}
+
+/// The header and the longest number of transactions.
+const HEADER_WEIGHT: u64 = 4 * (80 + 9);
 
 impl Transactions {
     /// From their concatenated bytes in hexadecimal and their ids.

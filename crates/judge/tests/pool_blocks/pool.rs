@@ -19,7 +19,7 @@ use mining::{
     job::JobTemplate,
     seen::Seen,
     share::{Reject, Rules, Solved, Submission, validate},
-    template::{TemplateKind, Transactions},
+    template::{Room, TemplateKind, Transactions},
 };
 use pow::{Algorithm, Hash};
 
@@ -115,6 +115,7 @@ impl Pool {
             coinbase_flags: Vec::new(),
             transactions: Transactions::new(hex.collect(), &txids),
             tail: String::new(),
+            room: room(transactions),
             kind: TemplateKind::Full,
         }
     }
@@ -296,4 +297,21 @@ pub(crate) fn output(units: u64, script: ScriptBuf) -> Output {
         amount: mining::Amount::from_units(units),
         script: script.into_bytes(),
     }
+}
+
+/// What the limits of Bitcoin leave beside these transactions, as the daemon's figures say it.
+fn room(transactions: &[Transaction]) -> Room {
+    let weight = transactions
+        .iter()
+        .map(|transaction| transaction.weight().to_wu())
+        .sum();
+    // Scripts that are paid to count four times; those of the spent coins are few and cost less
+    // than the largest coinbase leaves.
+    let scripts = transactions
+        .iter()
+        .flat_map(|transaction| &transaction.output);
+    let sigops = scripts
+        .map(|output| output.script_pubkey.count_sigops_legacy() * 4)
+        .sum::<usize>();
+    Room::beside(weight, sigops.try_into().unwrap(), 4_000_000, 80_000)
 }
