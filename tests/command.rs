@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::support::{ADDRESS, adit, free_port, run};
 
 /// A program that was to refuse its settings and does not is stopped after this time.
-const REFUSES_WITHIN: Duration = Duration::from_secs(30);
+const REFUSES_WITHIN: Duration = Duration::from_secs(15);
 
 #[test]
 fn help_and_version_are_no_errors() {

@@ -100,7 +100,7 @@ fn a_check_says_what_is_wrong_with_the_settings() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let checks = report["checks"].as_array().unwrap();
     let failed: Vec<_> = checks.iter().filter(|check| check["ok"] == false).collect();
-    assert!(!failed.is_empty(), "{report:#}");
+    assert!(!failed.is_empty(), "{:#}", report["checks"]);
     assert!(
         failed
             .iter()
@@ -108,10 +108,11 @@ fn a_check_says_what_is_wrong_with_the_settings() {
     );
     // Without a daemon there is nothing to mine.
     assert!(
-        checks.iter().any(|check| check["ok"] == false
-            && check["found"].as_str().unwrap().contains("daemon")
-            || check["ok"] == false && check["what"].as_str().unwrap().contains("daemon")),
-        "{report:#}"
+        failed
+            .iter()
+            .any(|check| check.to_string().contains("daemon")),
+        "{:#}",
+        report["checks"]
     );
 }
 
