@@ -66,7 +66,7 @@ impl Place {
 fn append(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime starts");
     let mut group = c.benchmark_group("append a batch to the store");
-    for size in [1_usize, 64, 1_000, 4_096] {
+    for size in [1_usize, 256, 1_000, 4_096] {
         let mut place = Place::new(&runtime);
         let (store, pool) = (place.store.clone(), place.pool);
         group.throughput(Throughput::Elements(
