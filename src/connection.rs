@@ -136,7 +136,10 @@ struct Connection {
     newest: watch::Receiver<Newest>,
     committed: mpsc::Receiver<Committed>,
     accepted_at: Instant,
+    /// When the last whole line came.
     heard_at: Instant,
+    /// When vardiff is to see that time went by.
+    next_tick: Instant,
     malformed: u32,
 }
 
@@ -158,6 +161,7 @@ impl Connection {
             committed,
             accepted_at: Instant::now(),
             heard_at: Instant::now(),
+            next_tick: Instant::now(),
             malformed: 0,
             context,
         }
@@ -173,7 +177,12 @@ impl Connection {
 
     /// Waits for one event and does all it asks for.
     async fn turn(&mut self, stopping: &CancellationToken) -> Result<(), End> {
+        // Before any event: a peer that keeps the connection busy does not put off the clock.
         let deadline = self.deadline();
+        if Instant::now() >= deadline {
+            self.tick()?;
+            return self.send().await;
+        }
         tokio::select! {
             // Work first: the sooner a miner has it the less it hashes in vain.
             biased;
@@ -194,7 +203,8 @@ impl Connection {
                 self.read()?;
                 self.take_lines().await?;
             }
-            () = tokio::time::sleep_until(deadline) => self.tick()?,
+            // The next turn begins with it.
+            () = tokio::time::sleep_until(deadline) => {}
         }
         self.send().await
     }
@@ -235,6 +245,7 @@ impl Connection {
             }
             if !was_authorized && self.session.is_authorized() {
                 self.lines.set_limit(LINE_MAX_AFTER);
+                self.next_tick = Instant::now() + self.tick_every();
                 self.offer()?;
             }
         }
@@ -252,27 +263,32 @@ impl Connection {
         }
     }
 
+    /// Does what time asks for.
     fn tick(&mut self) -> Result<(), End> {
+        if !self.session.is_authorized() {
+            return Err(End::Handshake);
+        }
+        let now = Instant::now();
+        if now >= self.heard_at + self.context.rules.idle {
+            return Err(End::Idle);
+        }
+        self.next_tick = now + self.tick_every();
+        self.session.tick(&mut self.unsent);
+        Ok(())
+    }
+
+    /// When time asks for something: the end of the handshake, then vardiff or the idle limit.
+    fn deadline(&self) -> Instant {
+        let rules = &self.context.rules;
         if self.session.is_authorized() {
-            if self.heard_at.elapsed() >= self.context.rules.idle {
-                return Err(End::Idle);
-            }
-            self.session.tick(&mut self.unsent);
-            Ok(())
-        } else if Instant::now() >= self.accepted_at + self.context.rules.handshake {
-            Err(End::Handshake)
+            self.next_tick.min(self.heard_at + rules.idle)
         } else {
-            Ok(())
+            self.accepted_at + rules.handshake
         }
     }
 
-    fn deadline(&self) -> Instant {
-        if self.session.is_authorized() {
-            let share_time = Duration::from_millis(self.context.rules.vardiff.share_time_ms);
-            Instant::now() + share_time.min(self.context.rules.idle)
-        } else {
-            self.accepted_at + self.context.rules.handshake
-        }
+    fn tick_every(&self) -> Duration {
+        Duration::from_millis(self.context.rules.vardiff.share_time_ms)
     }
 
     /// Sends what is unsent; waits for a slow reader, but not for long.

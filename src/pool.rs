@@ -117,6 +117,31 @@ impl Plan {
         if settings.refresh_s == 0 {
             return Err(bad("refresh_s: at least 1".into()));
         }
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        // It is a folder's name too.
+        if !settings.name.chars().all(is_name) || settings.name.trim_matches('.').is_empty() {
+            return Err(bad(
+                "name: letters, digits, '.', '_' and '-', not dots alone".into(),
+            ));
+        }
+        if settings.daemon.is_empty() {
+            return Err(bad("a pool needs a [[pool.daemon]]".into()));
+        }
+        for daemon in &settings.daemon {
+            daemon.check().map_err(|error| bad(format!("{error:#}")))?;
+        }
+        if settings.listener.is_empty() {
+            return Err(bad("a pool needs a [[pool.listener]]".into()));
+        }
+        let shares = &settings.shares;
+        if shares.keep_shares_days == 0 || shares.keep_minutes_days == 0 {
+            return Err(bad(
+                "keep_shares_days and keep_minutes_days: at least 1".into()
+            ));
+        }
+        if shares.linger_ms > LINGER_MAX_MS {
+            return Err(bad(format!("linger_ms: at most {LINGER_MAX_MS}")));
+        }
         for listener in &settings.listener {
             rules(listener, settings, version_mask).map_err(bad)?;
         }
@@ -152,6 +177,17 @@ fn rules(
     let start_difficulty = difficulty("start_difficulty", listener.start_difficulty)?;
     if min > max || start_difficulty < min || start_difficulty > max {
         return Err("min_difficulty <= start_difficulty <= max_difficulty must hold".into());
+    }
+    for (name, value) in [
+        ("connections_max", listener.connections_max),
+        (
+            "connections_per_address_max",
+            listener.connections_per_address_max,
+        ),
+    ] {
+        if value == 0 {
+            return Err(format!("{name}: at least 1"));
+        }
     }
     for (name, value) in [
         ("share_time_s", listener.share_time_s),
@@ -206,15 +242,16 @@ pub async fn start(
         settings.network,
         kept_blocks,
         tasks,
-    )?;
+    )
+    .map_err(|error| bad(settings, &format!("{error:#}")))?;
     let job_ids = JobIds::new();
     let newest = template_feed::follow(templates, plan.recipe, job_ids.clone(), tasks);
 
     // share: connections -> share log -> store; blocks -> daemons
     let seen = Arc::new(Seen::default());
-    let days = |days: u32| Duration::from_secs(u64::from(days.max(1)) * 24 * 60 * 60);
+    let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
     let log = share_log::Config {
-        linger: Duration::from_millis(settings.shares.linger_ms.min(LINGER_MAX_MS)),
+        linger: Duration::from_millis(settings.shares.linger_ms),
         keep_shares: days(settings.shares.keep_shares_days),
         keep_minutes: days(settings.shares.keep_minutes_days),
     };
@@ -251,10 +288,6 @@ pub async fn start(
         };
         listening.push(listener::open(listener.listen, limits, context, tasks).await?);
     }
-    ensure!(
-        !listening.is_empty(),
-        BadConfig::Value("a pool needs a listener".into())
-    );
     Ok(Pool {
         name: settings.name.clone(),
         coin,

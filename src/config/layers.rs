@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use serde::de::Error as _;
 use toml::{Table, Value};
 
 use super::Config;
@@ -10,6 +9,9 @@ use super::Config;
 /// The prefix of environment variables: `ADIT_HTTP__LISTEN`, `ADIT_POOL__0__NAME`. Without a
 /// number the first entry of a list is meant.
 const PREFIX: &str = "ADIT_";
+
+/// These belong to `adit simnet`.
+const SIMNET_PREFIX: &str = "ADIT_SIMNET_";
 
 /// Keys whose values are shown as `***`.
 const SECRETS: [&str; 1] = ["password"];
@@ -91,7 +93,7 @@ impl Layers {
     ) -> Result<(), BadConfig> {
         let mut variables: Vec<_> = variables
             .into_iter()
-            .filter(|(name, _)| name.starts_with(PREFIX))
+            .filter(|(name, _)| name.starts_with(PREFIX) && !name.starts_with(SIMNET_PREFIX))
             .collect();
         // Lists grow by the order of their numbers.
         variables.sort();
@@ -171,8 +173,7 @@ impl Layers {
 
     /// The settings in force.
     pub fn config(&self) -> Result<Config, BadConfig> {
-        Config::deserialize_table(self.table.clone())
-            .map_err(|error| BadConfig::Value(with_nearest(error.message())))
+        Config::deserialize_table(self.table.clone()).map_err(BadConfig::Value)
     }
 
     /// Each setting in force, as `key = value`, with its source.
@@ -206,8 +207,9 @@ enum PlaceOf<'a> {
 }
 
 impl Config {
-    fn deserialize_table(table: Table) -> Result<Self, toml::de::Error> {
-        let mut config: Self = table.try_into()?;
+    fn deserialize_table(table: Table) -> Result<Self, String> {
+        let mut config: Self = serde_path_to_error::deserialize(Value::Table(table))
+            .map_err(|error| with_key(&error))?;
         if config.pool.is_empty() {
             config.pool.push(super::Pool::default());
         }
@@ -215,7 +217,7 @@ impl Config {
         names.sort_unstable();
         names.dedup();
         if names.len() < config.pool.len() {
-            return Err(toml::de::Error::custom("two pools have the same name"));
+            return Err("two pools have the same name".into());
         }
         Ok(config)
     }
@@ -280,6 +282,15 @@ fn parse_like(known: &Value, text: &str) -> Option<Value> {
         Value::Boolean(_) => Value::Boolean(text.parse().ok()?),
         _ => return None,
     })
+}
+
+/// What is wrong, and with which key.
+fn with_key(error: &serde_path_to_error::Error<toml::de::Error>) -> String {
+    let message = error.inner().message();
+    if message.starts_with("unknown field") {
+        return with_nearest(message);
+    }
+    format!("{}: {message}", error.path())
 }
 
 /// serde lists the known keys in backticks; the nearest one to the unknown key is named.

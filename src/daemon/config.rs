@@ -153,6 +153,14 @@ impl Config {
         shown(&self.url)
     }
 
+    /// Whether all of it makes sense.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.endpoint()?;
+        self.login()?;
+        self.pace()?;
+        Ok(())
+    }
+
     /// The URL to post to, checked.
     pub(super) fn endpoint(&self) -> anyhow::Result<Url> {
         let url = Url::parse(&self.url).context("url of a daemon is not http://host:port")?;

@@ -15,7 +15,7 @@ use bitcoin::{
 };
 use pow::sha256::sha256d_pair;
 
-use crate::{params::Params, target};
+use crate::{params::Params, sigops, target};
 
 /// Consensus limits of Bitcoin Core's consensus/consensus.h.
 pub(crate) const MAX_BLOCK_WEIGHT: u64 = Weight::MAX_BLOCK.to_wu();
@@ -92,7 +92,7 @@ pub(crate) fn check_block(params: &Params, block: &Block, proof: bool) -> Result
             ..reject
         })?;
     }
-    let sigops: usize = block.txdata.iter().map(legacy_sigops).sum();
+    let sigops: usize = block.txdata.iter().map(sigops::legacy).sum();
     if sigops.saturating_mul(WITNESS_SCALE) > MAX_BLOCK_SIGOPS {
         return Err(Reject::new("bad-blk-sigops", "out-of-bounds SigOpCount"));
     }
@@ -275,19 +275,6 @@ pub(crate) fn merkle_root(mut leaves: Vec<[u8; 32]>) -> ([u8; 32], bool) {
             .collect();
     }
     (leaves.first().copied().unwrap_or_default(), mutated)
-}
-
-/// Signature operations in the scripts themselves, without those of spent scripts.
-fn legacy_sigops(transaction: &Transaction) -> usize {
-    let inputs = transaction
-        .input
-        .iter()
-        .map(|input| input.script_sig.count_sigops_legacy());
-    let outputs = transaction
-        .output
-        .iter()
-        .map(|output| output.script_pubkey.count_sigops_legacy());
-    inputs.chain(outputs).sum()
 }
 
 fn base_size(block: &Block) -> usize {

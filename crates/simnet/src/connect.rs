@@ -4,12 +4,14 @@
 //! Changes nothing: it gives what connecting would change, and `chain` applies that. Scripts are run
 //! after all other checks, as Bitcoin Core does with its script threads.
 
-use bitcoin::{Amount, Block, OutPoint, Sequence, Transaction, TxOut, sighash::SighashCache};
+use bitcoin::{Block, OutPoint, Sequence, Transaction, TxOut, sighash::SighashCache};
 
 use crate::{
     check::{MAX_BLOCK_SIGOPS, MAX_MONEY, Reject},
+    money,
     params::Params,
     script::{Rules, ScriptError, verify},
+    sigops,
     utxo::{Coin, Delta, Utxo, View},
 };
 
@@ -39,7 +41,7 @@ pub(crate) fn connect(place: &Place<'_>, block: &Block, utxo: &Utxo) -> Result<D
     }
     let mut view = View::new(utxo);
     let mut fees = 0_u64;
-    let mut sigops = 0_usize;
+    let mut operations = 0_usize;
     let mut spent_outputs = Vec::with_capacity(block.txdata.len());
     for (&txid, transaction) in txids.iter().zip(&block.txdata) {
         let mut prevouts: Vec<TxOut> = Vec::new();
@@ -63,11 +65,10 @@ pub(crate) fn connect(place: &Place<'_>, block: &Block, utxo: &Utxo) -> Result<D
             }
             prevouts = coins.into_iter().map(|coin| coin.output).collect();
         }
-        sigops = sigops.saturating_add(
-            transaction
-                .total_sigop_cost(|outpoint| view.get(outpoint).map(|coin| coin.output.clone())),
-        );
-        if sigops > MAX_BLOCK_SIGOPS {
+        operations = operations.saturating_add(sigops::cost(transaction, |outpoint| {
+            view.get(outpoint).map(|coin| coin.output.clone())
+        }));
+        if operations > MAX_BLOCK_SIGOPS {
             return Err(Reject::new("bad-blk-sigops", "too many sigops"));
         }
         view.apply(transaction, txid, place.height);
@@ -142,11 +143,10 @@ pub(crate) fn check_inputs(
         .map(|output| output.value.to_sat())
         .sum();
     value_in.checked_sub(value_out).ok_or_else(|| {
-        let (value_in, value_out) = (Amount::from_sat(value_in), Amount::from_sat(value_out));
         let detail = format!(
-            "value in ({:.8}) < value out ({:.8})",
-            value_in.display_in(bitcoin::Denomination::Bitcoin),
-            value_out.display_in(bitcoin::Denomination::Bitcoin)
+            "value in ({}) < value out ({})",
+            money::text(value_in),
+            money::text(value_out)
         );
         Reject::new("bad-txns-in-belowout", detail)
     })

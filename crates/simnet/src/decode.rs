@@ -4,17 +4,20 @@
 //! a block must not hang on that. Called by `chain` for submitted blocks and by `rpc` for hex.
 
 use bitcoin::{
-    Block, Transaction, TxIn, TxOut, VarInt, Witness,
+    Amount, Block, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, VarInt, Witness,
     absolute::LockTime,
     block::Header,
     consensus::{self, Decodable},
     transaction::Version,
 };
 
+/// Bitcoin Core's MAX_SIZE, for every count it reads.
+const MAX_COUNT: u64 = 0x0200_0000;
+
 /// A block at the start of `bytes`. What follows it is ignored, as `submitblock` does.
 pub(crate) fn block(mut bytes: &[u8]) -> Option<Block> {
     let header = Header::consensus_decode(&mut bytes).ok()?;
-    let count = VarInt::consensus_decode(&mut bytes).ok()?.0;
+    let count = next_count(&mut bytes)?;
     let mut txdata = Vec::new();
     for _ in 0..count {
         txdata.push(next_transaction(&mut bytes)?);
@@ -61,22 +64,22 @@ pub(crate) fn draft_bytes(transaction: &Transaction) -> Vec<u8> {
 /// BIP 144, with the corners of `UnserializeTransaction` in Bitcoin Core's primitives/transaction.h.
 fn next_transaction(bytes: &mut &[u8]) -> Option<Transaction> {
     let version = Version(i32::consensus_decode(bytes).ok()?);
-    let mut input = Vec::<TxIn>::consensus_decode(bytes).ok()?;
+    let mut input = list(bytes, next_input)?;
     let mut output = Vec::new();
     let mut flags = 0;
     if input.is_empty() {
         flags = u8::consensus_decode(bytes).ok()?;
         if flags != 0 {
-            input = Vec::consensus_decode(bytes).ok()?;
-            output = Vec::<TxOut>::consensus_decode(bytes).ok()?;
+            input = list(bytes, next_input)?;
+            output = list(bytes, next_output)?;
         }
     } else {
-        output = Vec::consensus_decode(bytes).ok()?;
+        output = list(bytes, next_output)?;
     }
     if flags & 1 != 0 {
         flags ^= 1;
         for input in &mut input {
-            input.witness = Witness::consensus_decode(bytes).ok()?;
+            input.witness = Witness::from_slice(&list(bytes, next_bytes)?);
         }
         if input.iter().all(|input| input.witness.is_empty()) {
             return None;
@@ -92,6 +95,41 @@ fn next_transaction(bytes: &mut &[u8]) -> Option<Transaction> {
         input,
         output,
     })
+}
+
+fn next_input(bytes: &mut &[u8]) -> Option<TxIn> {
+    Some(TxIn {
+        previous_output: OutPoint::consensus_decode(bytes).ok()?,
+        script_sig: ScriptBuf::from_bytes(next_bytes(bytes)?),
+        sequence: Sequence::consensus_decode(bytes).ok()?,
+        witness: Witness::new(),
+    })
+}
+
+fn next_output(bytes: &mut &[u8]) -> Option<TxOut> {
+    Some(TxOut {
+        value: Amount::consensus_decode(bytes).ok()?,
+        script_pubkey: ScriptBuf::from_bytes(next_bytes(bytes)?),
+    })
+}
+
+/// As many of one kind as a count says. The bitcoin crate stops at four million bytes, Bitcoin Core
+/// only at a count above 32 MiB.
+fn list<T>(bytes: &mut &[u8], next: impl Fn(&mut &[u8]) -> Option<T>) -> Option<Vec<T>> {
+    let count = next_count(bytes)?;
+    (0..count).map(|_| next(bytes)).collect()
+}
+
+fn next_bytes(bytes: &mut &[u8]) -> Option<Vec<u8>> {
+    let count = usize::try_from(next_count(bytes)?).ok()?;
+    let (taken, rest) = bytes.split_at_checked(count)?;
+    *bytes = rest;
+    Some(taken.to_vec())
+}
+
+fn next_count(bytes: &mut &[u8]) -> Option<u64> {
+    let count = VarInt::consensus_decode(bytes).ok()?.0;
+    (count <= MAX_COUNT).then_some(count)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod node;
 mod params;
 mod rpc;
 mod script;
+mod sigops;
 mod target;
 mod template;
 mod traffic;

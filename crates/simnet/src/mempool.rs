@@ -319,7 +319,7 @@ impl Mempool {
             return Err(Reject::new("too-long-mempool-chain", ""));
         }
         let prevouts: Vec<TxOut> = coins.into_iter().map(|coin| coin.output).collect();
-        let sigops = transaction.total_sigop_cost(|outpoint| {
+        let sigops = crate::sigops::cost(transaction, |outpoint| {
             let index = transaction
                 .input
                 .iter()

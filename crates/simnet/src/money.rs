@@ -45,6 +45,14 @@ pub(crate) fn rate_from_json(value: &Value) -> Option<u64> {
     .filter(|rate| *rate <= MAX_MONEY)
 }
 
+/// An amount in coins for people: at least two decimals, and no zeros behind (`FormatMoney`).
+pub(crate) fn text(amount: u64) -> String {
+    let text = format!("{}.{:08}", amount / UNIT, amount % UNIT);
+    let keep = text.len() - 6;
+    let (start, end) = text.split_at(keep);
+    format!("{start}{}", end.trim_end_matches('0'))
+}
+
 fn decimal(text: &str) -> Value {
     let number = text.parse().ok().and_then(Number::from_f64);
     Value::Number(number.expect("digits with one point are a finite number"))
