@@ -11,7 +11,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use mining::{Network, coinbase};
 use serde::{Deserialize, Serialize};
 
-pub use layers::{BadConfig, Layers, Source};
+pub use layers::{BadConfig, BrokenLine, Layers, Source};
 
 /// Everything an `adit.toml` can say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -360,6 +360,10 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
             format!("settings of pool {}", pool.name),
             plan.map(|_| "make sense".into()),
         );
+        if pool.daemon.is_empty() {
+            let none = Err(anyhow::anyhow!("none is configured"));
+            note(format!("daemon of pool {}", pool.name), none);
+        }
         for daemon in &pool.daemon {
             if let Some(coin) = coin {
                 let result = try_daemon(daemon, coin, pool.network).await;

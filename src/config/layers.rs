@@ -48,18 +48,26 @@ pub enum BadConfig {
         source: std::io::Error,
     },
     /// The file is no TOML. The line itself is not shown: it may hold a password.
-    #[error("{path} is not valid TOML: line {line}: {message}")]
+    #[error("{path} is not valid TOML")]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// The line, from one.
-        line: usize,
-        /// What is wrong with it.
-        message: String,
+        /// Where and why.
+        source: BrokenLine,
     },
     /// A key or value is wrong.
     #[error("{0}")]
     Value(String),
+}
+
+/// A line of a file that is no TOML.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct BrokenLine {
+    /// From one.
+    line: usize,
+    /// What is wrong with it.
+    message: String,
 }
 
 impl Layers {
@@ -71,10 +79,14 @@ impl Layers {
         })?;
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
             let at = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = text[..at].matches('\n').count() + 1;
+            let source = BrokenLine {
+                line,
+                message: error.message().to_owned(),
+            };
             BadConfig::Syntax {
                 path: path.into(),
-                line: text[..at].matches('\n').count() + 1,
-                message: error.message().to_owned(),
+                source,
             }
         })?;
         let mut keys = Vec::new();
@@ -412,7 +424,8 @@ mod tests {
             "data = 1\n[[pool.daemon]]\npassword = \"topsecret\n",
         )
         .unwrap();
-        let error = Layers::default().file(file.path()).unwrap_err().to_string();
+        let error = anyhow::Error::new(Layers::default().file(file.path()).unwrap_err());
+        let error = format!("{error:#}");
         assert!(
             error.contains("line 3") && !error.contains("topsecret"),
             "{error}"
