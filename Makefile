@@ -26,6 +26,7 @@ packages:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- --deny warnings
+	$(CARGO) clippy --locked -p benches --all-targets -- --deny warnings
 	@if command -v cargo-deny >/dev/null; then \
 	  cargo deny --offline check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and sources are not checked"; fi

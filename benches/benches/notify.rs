@@ -9,7 +9,7 @@ use mining::{
     coinbase::Payees,
     device::CoinbaseClass,
     job::JobTemplate,
-    template::{TemplateKind, Transactions},
+    template::{Room, TemplateKind, Transactions},
 };
 use pow::{Algorithm, Hash};
 use wire::sv1::{ClientMessage, JobId, NotifyLine, Request, Work};
@@ -33,6 +33,7 @@ fn template(txids: &[Hash]) -> Arc<Template> {
         coinbase_flags: vec![],
         transactions: Transactions::new(String::new(), txids),
         tail: String::new(),
+        room: Room::EMPTY_BLOCK,
         kind: TemplateKind::Full,
     })
 }
