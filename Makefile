@@ -42,6 +42,7 @@ integration:
 # Bitcoin's own consensus library on the pool's blocks; compiles C++, so it stands apart.
 judge:
 	CCACHE_NOHASHDIR=1 $(CARGO) test --locked -p judge --no-fail-fast
+	$(CARGO) clippy --locked -p judge --all-targets -- --deny warnings
 
 bench:
 	@scripts/packages build

@@ -1,7 +1,7 @@
-//! What one header costs. `cargo bench -p pow`
+//! What one header costs.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use pow::{Algorithm, Midstate, sha256::sha256d_pair};
+use pow::{Algorithm, HeaderHasher, Midstate, sha256::sha256d_pair};
 use std::hint::black_box;
 
 fn hashes(c: &mut Criterion) {
@@ -11,6 +11,10 @@ fn hashes(c: &mut Criterion) {
     });
     c.bench_function("scrypt of a header", |b| {
         b.iter(|| Algorithm::Scrypt.hash(black_box(&header)));
+    });
+    let mut hasher = HeaderHasher::new(&header);
+    c.bench_function("a thousand nonces of one header", |b| {
+        b.iter(|| hasher.scan(black_box(0..=999), 0));
     });
     c.bench_function("merkle step", |b| {
         b.iter(|| sha256d_pair(black_box(&[1; 32]), black_box(&[2; 32])));

@@ -12,7 +12,7 @@ use mining::{
     job::JobTemplate,
     seen::Seen,
     share::{Reject, Rules, Submission, validate},
-    template::{TemplateKind, Transactions},
+    template::{Room, TemplateKind, Transactions},
 };
 use pow::{Algorithm, Hash};
 
@@ -47,6 +47,7 @@ impl Bench {
             coinbase_flags: vec![],
             transactions: Transactions::new(String::new(), &txids),
             tail: String::new(),
+            room: Room::EMPTY_BLOCK,
             kind: TemplateKind::Full,
         });
         assert_eq!(template.transactions.branch().hashes().len(), 11);

@@ -159,10 +159,7 @@ impl HashThread {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::job::tests::{job, job_of},
-        *,
-    };
+    use super::{super::job::tests::job, *};
 
     fn numbered(number: u64, steps: u128) -> Arc<Job> {
         Arc::new(job(steps, None).with_version_mask(0, number))
@@ -245,19 +242,5 @@ mod tests {
             ending.elapsed() < Duration::from_millis(500),
             "a nap is short"
         );
-    }
-
-    /// Run with `--ignored --nocapture` to know what a thread of this machine hashes.
-    #[tokio::test]
-    #[ignore = "a measurement"]
-    async fn hashes_per_second() {
-        for algorithm in [pow::Algorithm::Sha256d, pow::Algorithm::Scrypt] {
-            let (threads, found) = HashThreads::start(1, 100).unwrap();
-            threads.work_on(Arc::new(job_of(algorithm, 1 << 62, None)));
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            println!("{}: {} H/s", algorithm.name(), threads.hashes() / 3);
-            drop(found);
-            threads.end().await;
-        }
     }
 }

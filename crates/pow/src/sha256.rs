@@ -278,19 +278,4 @@ mod tests {
         assert!(found.len() > 10);
         assert_eq!(found, expected);
     }
-
-    /// Run with `--ignored --nocapture` to know how fast one core of this machine is.
-    #[test]
-    #[ignore = "a measurement"]
-    fn nonces_per_second() {
-        let mut hasher = HeaderHasher::new(&[7; 80]);
-        let started = std::time::Instant::now();
-        const COUNT: u32 = 20_000_000;
-        let mut from = 0;
-        while let Some(nonce) = hasher.scan(from..=COUNT, 0) {
-            from = nonce + 1;
-        }
-        let rate = u128::from(COUNT) * 1_000_000 / started.elapsed().as_micros();
-        println!("{rate} hashes per second");
-    }
 }
