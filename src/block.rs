@@ -19,6 +19,10 @@ use crate::{
 
 /// How often the chain is asked what became of blocks.
 const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+/// Each so many times, orphans are looked at too.
+const ORPHANS_EVERY: u64 = 5;
+/// How many of the last blocks may be orphans that come back.
+const ORPHANS: u32 = 50;
 /// How often a store that is down is tried again.
 const RECORD_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -147,24 +151,34 @@ impl Blocks {
 
     async fn follow(self) -> anyhow::Result<()> {
         let stopping = self.tasks.ending(Stage::Books);
-        while stopping
-            .run_until_cancelled(tokio::time::sleep(FOLLOW_EVERY))
-            .await
-            .is_some()
-        {
-            match self.store.open_blocks(self.pool).await {
-                Ok(open) => {
-                    for block in open {
-                        if stopping
-                            .run_until_cancelled(self.look_at(&block))
-                            .await
-                            .is_none()
-                        {
-                            return Ok(());
-                        }
-                    }
-                }
-                Err(error) => warn!(%error, "open blocks cannot be read"),
+        for round in 0u64.. {
+            let pause = tokio::time::sleep(FOLLOW_EVERY);
+            if stopping.run_until_cancelled(pause).await.is_none() {
+                break;
+            }
+            let looked = self.look(round.is_multiple_of(ORPHANS_EVERY));
+            match stopping.run_until_cancelled(looked).await {
+                None => break,
+                Some(Ok(())) => {}
+                Some(Err(error)) => warn!(%error, "blocks cannot be read"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks what became of the open blocks and, if wanted, of the last orphans: a chain that left
+    /// them may come back.
+    async fn look(&self, at_orphans: bool) -> Result<(), store::ReadError> {
+        for block in self.store.open_blocks(self.pool).await? {
+            self.look_at(&block).await;
+        }
+        if at_orphans {
+            let last = self.store.blocks(self.pool, None, ORPHANS).await?;
+            // What a daemon found invalid stays so.
+            let left =
+                |block: &&Block| block.state == BlockState::Orphaned && block.verdict.is_none();
+            for block in last.iter().filter(left) {
+                self.look_at(block).await;
             }
         }
         Ok(())
@@ -175,7 +189,11 @@ impl Blocks {
         let Ok(Some(status)) = self.daemons.block_status(block.found.hash).await else {
             return;
         };
-        let state = BlockState::of_confirmations(status.confirmations, self.maturity);
+        let state = match BlockState::of_confirmations(status.confirmations, self.maturity) {
+            // One step at a time, however deep it is when it comes back.
+            BlockState::Mature if block.state == BlockState::Orphaned => BlockState::Immature,
+            state => state,
+        };
         let confirmations = u32::try_from(status.confirmations.max(0)).unwrap_or(u32::MAX);
         if (state, confirmations) == (block.state, block.confirmations) {
             return;

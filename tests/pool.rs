@@ -261,7 +261,7 @@ fn mining_goes_on_with_the_second_daemon_and_back_with_the_first() {
 }
 
 #[test]
-fn a_reorganisation_orphans_a_block() {
+fn a_reorganisation_orphans_a_block_and_another_one_brings_it_back() {
     let folder = TempDir::new().unwrap();
     let node = Node::regtest(&folder);
     let pool = pool_on(&folder, &[&node]);
@@ -274,6 +274,12 @@ fn a_reorganisation_orphans_a_block() {
     node.rpc.call("simnet_reorganise", json!([1]));
     wait_for("the orphan", || {
         last_block(&pool).filter(|block| block["state"] == "orphaned")
+    });
+    // The branch that took its place is found to be bad.
+    let other = node.rpc.call("getblockhash", json!([1]));
+    node.rpc.call("invalidateblock", json!([other]));
+    wait_for("the block to be back", || {
+        last_block(&pool).filter(|block| block["state"] == "immature")
     });
 }
 
