@@ -20,7 +20,7 @@ use crate::{
     listener,
     metrics::Metrics,
     sessions::Sessions,
-    share_log::{self, ShareLog},
+    share_log,
     tasks::{Stage, Tasks},
     template_feed::{self, JobIds, Newest, Recipe},
 };
@@ -58,8 +58,6 @@ pub struct Pool {
     pub sessions: Sessions,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Accepted shares on their way to the store.
-    pub share_log: ShareLog,
     /// Where miners connect.
     pub listening: Vec<SocketAddr>,
     /// When it was started, in milliseconds since 1970.
@@ -70,7 +68,8 @@ pub struct Pool {
 struct Plan {
     coin: &'static Coin,
     recipe: Recipe,
-    version_mask: u32,
+    /// What each listener allows, in the order of the settings.
+    rules: Vec<Rules>,
 }
 
 fn bad(settings: &config::Pool, text: &str) -> BadConfig {
@@ -142,9 +141,11 @@ impl Plan {
         if shares.linger_ms > LINGER_MAX_MS {
             return Err(bad(format!("linger_ms: at most {LINGER_MAX_MS}")));
         }
-        for listener in &settings.listener {
-            rules(listener, settings, version_mask).map_err(bad)?;
-        }
+        let rules = settings
+            .listener
+            .iter()
+            .map(|listener| rules(listener, settings, version_mask).map_err(bad))
+            .collect::<Result<_, _>>()?;
         let recipe = Recipe {
             tag: tag.to_vec(),
             payees: Payees {
@@ -158,7 +159,7 @@ impl Plan {
         Ok(Self {
             coin,
             recipe,
-            version_mask,
+            rules,
         })
     }
 }
@@ -268,7 +269,7 @@ pub async fn start(
     let sessions = Sessions::default();
 
     let mut listening = Vec::new();
-    for listener in &settings.listener {
+    for (listener, rules) in settings.listener.iter().zip(plan.rules) {
         let context = Arc::new(Context {
             coin,
             network: settings.network,
@@ -280,7 +281,7 @@ pub async fn start(
             blocks: blocks.clone(),
             sessions: sessions.clone(),
             metrics: Arc::clone(&metrics),
-            rules: rules(listener, settings, plan.version_mask).map_err(BadConfig::Value)?,
+            rules,
         });
         let limits = listener::Limits {
             connections: listener.connections_max,
@@ -298,7 +299,6 @@ pub async fn start(
         newest,
         sessions,
         metrics,
-        share_log,
         listening,
         started_ms: clock::now_ms(),
     })

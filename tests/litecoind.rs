@@ -9,7 +9,9 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Miner, Pool, PoolSettings, Process, adit, free_port, node::Rpc, wait_for};
+use crate::support::{
+    DEVICES, Miner, Pool, PoolSettings, Process, adit, free_port, node::Rpc, wait_for,
+};
 
 /// The binary itself; Debian's `litecoind` is a shell script around it.
 const LITECOIND: &str = "/usr/lib/litecoin/litecoind";
@@ -123,15 +125,7 @@ fn litecoind_accepts_blocks_of_every_class_with_rolled_versions_and_mweb() {
     let url = format!("stratum+tcp://127.0.0.1:{}", pool.miners);
 
     // The worker of our own, as each kind of device.
-    let agents = [
-        "NiceHash/1.0.0",
-        "NerdMinerV2/1.8.3",
-        "cgminer/4.12",
-        "Antminer S21/1",
-        "bitaxe/BM1370",
-        "xminer-1.2",
-    ];
-    for (number, agent) in agents.into_iter().enumerate() {
+    for (number, agent) in DEVICES.into_iter().enumerate() {
         let before = rpc.height();
         let user = format!("{address}.rig{number}");
         // Half of all shares are blocks here.

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{ADDRESS, Miner, Node, Pool, PoolSettings, adit, loopback, runtime, wait_for};
+use crate::support::{
+    ADDRESS, DEVICES, Miner, Node, Pool, PoolSettings, adit, loopback, runtime, wait_for,
+};
 
 fn pool_on(folder: &TempDir, nodes: &[&Node]) -> Pool {
     let daemons = nodes.iter().map(|node| node.rpc.daemon()).collect();
@@ -97,15 +99,7 @@ fn every_device_class_and_every_rolled_version_makes_blocks() {
     let folder = TempDir::new().unwrap();
     let node = Node::regtest(&folder);
     let pool = pool_on(&folder, &[&node]);
-    let agents = [
-        "NiceHash/1.0.0",
-        "NerdMinerV2/1.8.3",
-        "cgminer/4.12",
-        "Antminer S21/1",
-        "bitaxe/BM1370",
-        "xminer-1.2",
-    ];
-    for (height, agent) in (1..).zip(agents) {
+    for (height, agent) in (1..).zip(DEVICES) {
         let mut miner = Miner::connect(pool.miners);
         miner.configure();
         miner.subscribe(agent);

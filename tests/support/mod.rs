@@ -23,6 +23,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// An address of regtest without a known key.
 pub(crate) const ADDRESS: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
 
+/// What devices call themselves: one of each class of coinbase sizes.
+pub(crate) const DEVICES: [&str; 6] = [
+    "NiceHash/1.0.0",
+    "NerdMinerV2/1.8.3",
+    "cgminer/4.12",
+    "Antminer S21/1",
+    "bitaxe/BM1370",
+    "xminer-1.2",
+];
+
 /// A port that nothing listens on.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
