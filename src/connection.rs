@@ -11,7 +11,6 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use mining::{Coin, Difficulty, Network, extranonce::Allocator, seen::Seen, vardiff};
 use tokio::{
-    net::TcpStream,
     sync::{mpsc, watch},
     time::Instant,
 };
@@ -25,6 +24,7 @@ use crate::{
     metrics::Metrics,
     sessions::Sessions,
     share_log::{Committed, ShareLog},
+    stream::Stream,
     template_feed::{JobIds, Newest},
 };
 
@@ -113,7 +113,7 @@ enum End {
 
 /// Serves a miner until one of both sides has enough.
 pub async fn serve(
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     context: Arc<Context>,
     stopping: CancellationToken,
@@ -128,7 +128,7 @@ pub async fn serve(
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     context: Arc<Context>,
     lines: LineBuffer,
     session: Session,
@@ -144,9 +144,9 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, peer: SocketAddr, context: Arc<Context>) -> Self {
+    fn new(stream: Stream, peer: SocketAddr, context: Arc<Context>) -> Self {
         // A share a miner sends is answered at once; waiting to fill a packet only costs time.
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = stream.set_nodelay() {
             debug!(%peer, %error, "no TCP_NODELAY");
         }
         let (replies, committed) = mpsc::channel(IN_FLIGHT_MAX);
@@ -306,6 +306,12 @@ impl Connection {
                     }
                     Err(error) => return Err(error.into()),
                 }
+            }
+            while let Err(error) = self.stream.try_flush() {
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    return Err(error.into());
+                }
+                self.stream.writable().await?;
             }
             Ok(())
         };

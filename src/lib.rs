@@ -20,6 +20,7 @@ pub mod listener;
 
 pub mod connection;
 pub mod sessions;
+pub mod stream;
 
 pub mod share_log;
 

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::{
     connection::{self, Context},
+    stream::Stream,
     tasks::{Stage, Tasks},
     template_feed::Newest,
 };
@@ -111,7 +112,7 @@ impl Door {
         let context = Arc::clone(&self.context);
         let stopping = self.tasks.ending(Stage::Doors);
         self.tasks.spawn(Stage::Doors, "connection", async move {
-            connection::serve(stream, peer, context, stopping).await;
+            connection::serve(Stream::plain(stream), peer, context, stopping).await;
             drop((permit, counted));
             Ok(())
         });
