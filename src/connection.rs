@@ -1,5 +1,5 @@
 //! The loop a miner lives in. One task owns one connection and all its state, so nothing here is
-//! locked: a line from the miner, newer work, a committed share, and the clock are its events.
+//! locked: its events are a line from the miner, a notice in its mailbox, and the clock.
 //!
 //! [`serve`] is called by the listener, returns when the connection is over, and never fails: why it
 //! ended is logged here, once. What a line means is in [`session`]; this file moves bytes.
@@ -7,23 +7,32 @@
 mod miner;
 mod session;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use mining::{Coin, Difficulty, Network, extranonce::Allocator, seen::Seen, vardiff};
 use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
+    sync::watch,
+    time::{Instant, Sleep},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use wire::line::LineBuffer;
 
 use crate::{
     block::Blocks,
     connection::session::Session,
+    mailbox::{Listed, Mailboxes, Notice, Notices},
     metrics::Metrics,
     sessions::Sessions,
-    share_log::{Committed, ShareLog},
+    share_log::ShareLog,
     stream::Stream,
     template_feed::{JobIds, Newest},
 };
@@ -61,6 +70,8 @@ pub struct Context {
     pub share_log: ShareLog,
     /// Where solved blocks go.
     pub blocks: Blocks,
+    /// The mailboxes of all connections.
+    pub mailboxes: Mailboxes,
     /// Who is connected.
     pub sessions: Sessions,
     /// What is counted.
@@ -112,35 +123,50 @@ enum End {
 }
 
 /// Serves a miner until one of both sides has enough.
-pub async fn serve(
-    stream: Stream,
-    peer: SocketAddr,
-    context: Arc<Context>,
-    stopping: CancellationToken,
-) {
+pub async fn serve(stream: Stream, peer: SocketAddr, context: Arc<Context>) {
     let metrics = Arc::clone(&context.metrics);
     metrics.connections.inc();
     let mut connection = Connection::new(stream, peer, context);
-    let end = connection.run(stopping).await;
+    let end = connection.run().await;
     connection.drain().await;
     metrics.connections.dec();
     debug!(%peer, worker = connection.session.worker(), reason = %end, "connection ended");
 }
 
+/// What a connection waits for.
+enum Event {
+    Notices(Notices),
+    Readable,
+    Clock,
+}
+
+/// How much of a turn's answers the socket took.
+enum Sent {
+    All,
+    Part,
+}
+
 struct Connection {
     stream: Stream,
     context: Arc<Context>,
+    mailbox: Listed,
     lines: LineBuffer,
     session: Session,
+    /// What did not fit into the socket at once.
     unsent: Vec<u8>,
-    newest: watch::Receiver<Newest>,
-    committed: mpsc::Receiver<Committed>,
     accepted_at: Instant,
     /// When the last whole line came.
     heard_at: Instant,
     /// When vardiff is to see that time went by.
     next_tick: Instant,
+    /// Wakes the connection at its deadline, or at one that was its deadline before.
+    alarm: Pin<Box<Sleep>>,
     malformed: u32,
+}
+
+thread_local! {
+    /// Where a turn writes its answers: connections hold no buffer between turns.
+    static ANSWERS: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 impl Connection {
@@ -149,64 +175,94 @@ impl Connection {
         if let Err(error) = stream.set_nodelay() {
             debug!(%peer, %error, "no TCP_NODELAY");
         }
-        let (replies, committed) = mpsc::channel(IN_FLIGHT_MAX);
-        let mut newest = context.newest.clone();
-        newest.mark_changed();
+        let now = Instant::now();
+        let mailbox = context.mailboxes.enter();
         Self {
             stream,
             lines: LineBuffer::new(LINE_MAX_BEFORE),
-            session: Session::new(peer, Arc::clone(&context), replies),
+            session: Session::new(peer, Arc::clone(&context), mailbox.share()),
+            mailbox,
             unsent: Vec::new(),
-            newest,
-            committed,
-            accepted_at: Instant::now(),
-            heard_at: Instant::now(),
-            next_tick: Instant::now(),
+            accepted_at: now,
+            heard_at: now,
+            next_tick: now,
+            alarm: Box::pin(tokio::time::sleep_until(now + context.rules.handshake)),
             malformed: 0,
             context,
         }
     }
 
-    async fn run(&mut self, stopping: CancellationToken) -> End {
+    async fn run(&mut self) -> End {
         loop {
-            if let Err(end) = self.turn(&stopping).await {
+            let event = match self.next_event().await {
+                Ok(event) => event,
+                Err(error) => return error.into(),
+            };
+            // One clock for all that a turn does.
+            let now = Instant::now();
+            let mut out = ANSWERS.take();
+            out.clear();
+            let done = self.turn(&event, now, &mut out);
+            let sent = self.send_now(&out);
+            ANSWERS.set(out);
+            let rest = match sent {
+                Ok(Sent::All) => Ok(()),
+                Ok(Sent::Part) => self.send_rest().await,
+                Err(end) => Err(end),
+            };
+            if let Err(end) = done.and(rest) {
                 return end;
             }
         }
     }
 
-    /// Waits for one event and does all it asks for.
-    async fn turn(&mut self, stopping: &CancellationToken) -> Result<(), End> {
+    /// Waits for what comes first; work goes before lines, as the sooner a miner has it the less
+    /// it hashes in vain.
+    async fn next_event(&mut self) -> io::Result<Event> {
+        poll_fn(|context| {
+            if let Poll::Ready(notices) = self.mailbox.poll_take(context) {
+                return Poll::Ready(Ok(Event::Notices(notices)));
+            }
+            if self.session.in_flight() < IN_FLIGHT_MAX
+                && let Poll::Ready(ready) = self.stream.poll_readable(context)
+            {
+                return Poll::Ready(ready.map(|()| Event::Readable));
+            }
+            self.alarm.as_mut().poll(context).map(|()| Ok(Event::Clock))
+        })
+        .await
+    }
+
+    /// Does all that an event asks for.
+    fn turn(&mut self, event: &Event, now: Instant, out: &mut Vec<u8>) -> Result<(), End> {
         // Before any event: a peer that keeps the connection busy does not put off the clock.
-        let deadline = self.deadline();
-        if Instant::now() >= deadline {
-            self.tick()?;
-            return self.send().await;
+        if now >= self.deadline() {
+            self.tick(now, out)?;
         }
-        tokio::select! {
-            // Work first: the sooner a miner has it the less it hashes in vain.
-            biased;
-            () = stopping.cancelled() => return Err(End::Stopping),
-            changed = self.newest.changed(), if self.session.is_authorized() => {
-                changed.map_err(|_| End::Stopping)?;
-                self.offer()?;
-            }
-            Some(committed) = self.committed.recv() => {
-                self.session.answer(committed, &mut self.unsent);
-                while let Ok(committed) = self.committed.try_recv() {
-                    self.session.answer(committed, &mut self.unsent);
+        match event {
+            Event::Notices(notices) => {
+                if notices.has(Notice::Stop) {
+                    return Err(End::Stopping);
                 }
-                self.take_lines().await?;
+                if notices.has(Notice::Work) {
+                    self.offer(out)?;
+                }
+                if notices.has(Notice::Answers) {
+                    self.session.answers(&self.mailbox, out);
+                    // Lines may have waited for room in flight.
+                    self.take_lines(now, out)?;
+                }
             }
-            ready = self.stream.readable(), if self.session.in_flight() < IN_FLIGHT_MAX => {
-                ready?;
+            Event::Readable => {
                 self.read()?;
-                self.take_lines().await?;
+                self.take_lines(now, out)?;
             }
-            // The next turn begins with it.
-            () = tokio::time::sleep_until(deadline) => {}
+            Event::Clock => {
+                let deadline = self.deadline();
+                self.alarm.as_mut().reset(deadline);
+            }
         }
-        self.send().await
+        Ok(())
     }
 
     /// Reads what is there. The buffer lives for this call only: an idle miner costs no memory.
@@ -224,15 +280,14 @@ impl Connection {
     }
 
     /// Handles the lines that are there, as long as their shares find a place in flight.
-    async fn take_lines(&mut self) -> Result<(), End> {
+    fn take_lines(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), End> {
         while self.session.in_flight() < IN_FLIGHT_MAX {
             let Some(line) = self.lines.next_line()? else {
                 break;
             };
-            self.heard_at = Instant::now();
+            self.heard_at = now;
             let was_authorized = self.session.is_authorized();
-            let handled = self.session.line(line, &mut self.unsent)?;
-            match handled {
+            match self.session.line(line, now, out)? {
                 session::Handled::Done => {}
                 session::Handled::Malformed => {
                     self.malformed += 1;
@@ -240,40 +295,44 @@ impl Connection {
                         return Err(End::Malformed);
                     }
                 }
-                // Full, the log makes this miner wait and nobody else.
-                session::Handled::Share(entry) => self.context.share_log.append(entry).await,
+                session::Handled::Share(entry) => self.context.share_log.append(entry),
             }
             if !was_authorized && self.session.is_authorized() {
                 self.lines.set_limit(LINE_MAX_AFTER);
-                self.next_tick = Instant::now() + self.tick_every();
-                self.offer()?;
+                self.next_tick = now + self.tick_every();
+                let deadline = self.deadline();
+                self.alarm.as_mut().reset(deadline);
+                self.offer(out)?;
             }
         }
         Ok(())
     }
 
-    fn offer(&mut self) -> Result<(), End> {
-        let newest = self.newest.borrow_and_update().clone();
+    /// Sends the newest work to an authorized miner.
+    fn offer(&mut self, out: &mut Vec<u8>) -> Result<(), End> {
+        if !self.session.is_authorized() {
+            return Ok(());
+        }
+        let newest = self.context.newest.borrow().clone();
         match newest {
             Newest::Nothing(reason) => Err(End::NoWork(reason)),
             Newest::Offer(offer) => {
-                self.session.offer(&offer, &mut self.unsent);
+                self.session.offer(&offer, out);
                 Ok(())
             }
         }
     }
 
     /// Does what time asks for.
-    fn tick(&mut self) -> Result<(), End> {
+    fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), End> {
         if !self.session.is_authorized() {
             return Err(End::Handshake);
         }
-        let now = Instant::now();
         if now >= self.heard_at + self.context.rules.idle {
             return Err(End::Idle);
         }
         self.next_tick = now + self.tick_every();
-        self.session.tick(&mut self.unsent);
+        self.session.tick(now, out);
         Ok(())
     }
 
@@ -291,20 +350,39 @@ impl Connection {
         Duration::from_millis(self.context.rules.vardiff.share_time_ms)
     }
 
-    /// Sends what is unsent; waits for a slow reader, but not for long.
-    async fn send(&mut self) -> Result<(), End> {
+    /// Sends in one write what a turn has written, and keeps what does not fit.
+    fn send_now(&mut self, out: &[u8]) -> Result<Sent, End> {
+        if out.is_empty() {
+            return Ok(Sent::All);
+        }
+        let sent = match self.stream.try_write(out) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            other => other?,
+        };
+        if sent < out.len() {
+            self.unsent.extend_from_slice(&out[sent..]);
+            return Ok(Sent::Part);
+        }
+        match self.stream.try_flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Sent::Part),
+            other => Ok(other.map(|()| Sent::All)?),
+        }
+    }
+
+    /// Waits for a slow reader, but not for long.
+    async fn send_rest(&mut self) -> Result<(), End> {
+        if self.unsent.len() > UNSENT_MAX {
+            return Err(End::DoesNotRead);
+        }
+        let unsent = std::mem::take(&mut self.unsent);
         let sending = async {
             let mut sent = 0;
-            while sent < self.unsent.len() {
-                match self.stream.try_write(&self.unsent[sent..]) {
+            while sent < unsent.len() {
+                self.stream.writable().await?;
+                match self.stream.try_write(&unsent[sent..]) {
                     Ok(count) => sent += count,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        if self.unsent.len() - sent > UNSENT_MAX {
-                            return Err(End::DoesNotRead);
-                        }
-                        self.stream.writable().await?;
-                    }
-                    Err(error) => return Err(error.into()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(End::from(error)),
                 }
             }
             while let Err(error) = self.stream.try_flush() {
@@ -315,30 +393,29 @@ impl Connection {
             }
             Ok(())
         };
-        if self.unsent.is_empty() {
-            return Ok(());
-        }
         tokio::time::timeout(WRITE_TIMEOUT, sending)
             .await
-            .map_err(|_| End::DoesNotRead)??;
-        // Idle connections hold no buffer.
-        self.unsent = Vec::new();
-        Ok(())
+            .map_err(|_| End::DoesNotRead)?
     }
 
     /// Answers the shares that are still being committed, then says good-bye.
     async fn drain(&mut self) {
+        let mut out = Vec::new();
         let drained = async {
             while self.session.in_flight() > 0 {
-                match self.committed.recv().await {
-                    Some(committed) => self.session.answer(committed, &mut self.unsent),
-                    None => break,
-                }
+                poll_fn(|context| self.mailbox.poll_take(context)).await;
+                self.session.answers(&self.mailbox, &mut out);
             }
         };
-        if tokio::time::timeout(WRITE_TIMEOUT, drained).await.is_ok()
-            && let Err(end) = self.send().await
-        {
+        if tokio::time::timeout(WRITE_TIMEOUT, drained).await.is_err() {
+            return;
+        }
+        let sent = match self.send_now(&out) {
+            Ok(Sent::All) => Ok(()),
+            Ok(Sent::Part) => self.send_rest().await,
+            Err(end) => Err(end),
+        };
+        if let Err(end) = sent {
             debug!(reason = %end, "last replies not delivered");
         }
     }

@@ -110,12 +110,15 @@ impl Door {
             return;
         };
         let context = Arc::clone(&self.context);
-        let stopping = self.tasks.ending(Stage::Doors);
-        self.tasks.spawn(Stage::Doors, "connection", async move {
-            connection::serve(Stream::plain(stream), peer, context, stopping).await;
+        let metrics = Arc::clone(metrics);
+        let served = async move {
+            connection::serve(Stream::plain(stream), peer, context).await;
             drop((permit, counted));
-            Ok(())
-        });
+        };
+        let panicked = move || {
+            metrics.panics.inc();
+        };
+        self.tasks.spawn_connection(Stage::Doors, served, panicked);
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Connections refused for a limit.
     pub turned_away: Counter,
+    /// Connections that ended in a fault of this program.
+    pub panics: Counter,
     /// Lines that made no sense.
     pub malformed: Counter,
     /// Jobs sent.
@@ -51,6 +53,7 @@ impl Metrics {
         let r = &mut registry;
         let connections = registered(r, "connections", "Miners connected");
         let turned_away = registered(r, "connections_refused", "Connections over a limit");
+        let panics = registered(r, "panics", "Connections ended by a fault of this program");
         let malformed = registered(r, "lines_malformed", "Lines that made no sense");
         let jobs_sent = registered(r, "jobs_sent", "Jobs sent to miners");
         let accepted = registered(r, "shares_accepted", "Shares accepted and stored");
@@ -82,6 +85,7 @@ impl Metrics {
             registry,
             connections,
             turned_away,
+            panics,
             malformed,
             jobs_sent,
             accepted,

@@ -18,11 +18,12 @@ use crate::{
     connection::{Context, Rules},
     daemon::{self, Daemons, Feed},
     listener,
+    mailbox::{Mailboxes, Notice},
     metrics::Metrics,
     sessions::Sessions,
     share_log,
     tasks::{Stage, Tasks},
-    template_feed::{self, JobIds, Newest, Recipe},
+    template_feed::{self, FIRST_TIP, JobIds, Newest, Recipe},
 };
 
 /// Extranonces leased at a time: enough for a storm of reconnects, and 4,096 leases go by before
@@ -249,7 +250,10 @@ pub async fn start(
     let newest = template_feed::follow(templates, plan.recipe, job_ids.clone(), tasks);
 
     // share: connections -> share log -> store; blocks -> daemons
-    let seen = Arc::new(Seen::default());
+    let seen = Arc::new(Seen::of_tip(
+        FIRST_TIP,
+        store.newest_hashes(id).await.context("no shares")?,
+    ));
     let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
     let log = share_log::Config {
         linger: Duration::from_millis(settings.shares.linger_ms),
@@ -267,6 +271,8 @@ pub async fn start(
     );
     let prefixes = lease_extranonces(store.clone(), id, tasks).await?;
     let sessions = Sessions::default();
+    let mailboxes = Mailboxes::default();
+    post_notices(newest.clone(), mailboxes.clone(), tasks);
 
     let mut listening = Vec::new();
     for (listener, rules) in settings.listener.iter().zip(plan.rules) {
@@ -279,6 +285,7 @@ pub async fn start(
             seen: Arc::clone(&seen),
             share_log: share_log.clone(),
             blocks: blocks.clone(),
+            mailboxes: mailboxes.clone(),
             sessions: sessions.clone(),
             metrics: Arc::clone(&metrics),
             rules,
@@ -302,6 +309,24 @@ pub async fn start(
         listening,
         started_ms: clock::now_ms(),
     })
+}
+
+/// Tells all connections of newer work, and that the pool is stopping.
+fn post_notices(mut newest: watch::Receiver<Newest>, mailboxes: Mailboxes, tasks: &Tasks) {
+    let stopping = tasks.ending(Stage::Doors);
+    tasks.spawn(Stage::Doors, "notices", async move {
+        loop {
+            tokio::select! {
+                changed = newest.changed() => match changed {
+                    Ok(()) => mailboxes.post(Notice::Work),
+                    Err(_) => break,
+                },
+                () = stopping.cancelled() => break,
+            }
+        }
+        mailboxes.post(Notice::Stop);
+        Ok(())
+    });
 }
 
 /// Takes a lease now and another one whenever half of it is spent.

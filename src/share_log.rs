@@ -3,33 +3,35 @@
 //!
 //! One task writes. While one batch is committed the next gathers in the queue, so a commit holds
 //! as many shares as came during the one before: one when the pool is idle, thousands when it is
-//! not. Called by `connection`, which waits while the queue is full. A second task rolls up the
-//! minutes that have passed and removes what is no longer kept.
+//! not. Called by `connection`, which has few shares in flight at a time. A second task rolls up
+//! what was written and removes what is no longer kept.
 
 mod bookkeeping;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::tasks::{Stage, Tasks};
+use crate::{
+    mailbox::{Mailbox, Outcome},
+    tasks::{Stage, Tasks},
+};
 
 /// The most shares of one commit. It takes some tens of milliseconds; a larger one would not be
 /// cheaper by the share, but its miners would wait longer.
 const MOST_SHARES: usize = 4_096;
 
-/// The shares that wait for a commit: the next two batches. Behind them miners wait, and with them
-/// their sockets.
-const QUEUE: usize = 2 * MOST_SHARES;
+/// How often, in the time that a batch may wait for more shares, it is looked whether it is full.
+const LOOKS: u32 = 8;
 
 /// How often a batch is tried while another process holds the database. Each try waits out the
 /// store's busy timeout of 5 s; after 15 s a miner has better uses for its connection.
@@ -58,53 +60,26 @@ impl Default for Config {
     }
 }
 
-/// A share to be written, and where to answer.
+/// A share to be written, and whom to answer.
 #[derive(Debug)]
 pub struct Entry {
     /// The share.
     pub share: ShareRecord,
     /// Whose it is.
     pub worker: Arc<WorkerName>,
-    /// What the connection knows it by.
-    pub tag: u64,
-    /// Belongs to the connection. It must have room for all its shares that are not answered yet:
-    /// an answer for which there is no room is lost.
-    pub reply: mpsc::Sender<Committed>,
-}
-
-/// The answer to an entry. Those of one connection come in the order of its entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// The tag of the entry.
-    pub tag: u64,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-/// What became of a share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is on the disk.
-    Accepted,
-    /// It was there already.
-    Duplicate,
-    /// It could not be written. Tell the miner so.
-    Failed,
+    /// The connection's mailbox. Its shares are answered in the order in which they came.
+    pub mailbox: Arc<Mailbox>,
 }
 
 /// What the share log has done since the process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Shares that were new.
+    /// Shares that were written.
     pub accepted: u64,
-    /// Shares that were there already.
-    pub duplicates: u64,
     /// Shares that could not be written.
     pub failed: u64,
     /// Commits.
     pub batches: u64,
-    /// Answers for which a connection had no room.
-    pub lost_replies: u64,
     /// How long the last commit took, in microseconds.
     pub last_commit_us: u64,
     /// Shares that wait for a commit now.
@@ -113,31 +88,33 @@ pub struct Figures {
 
 /// Takes shares in. Clones share the queue.
 #[derive(Clone, Debug)]
-pub struct ShareLog {
-    queue: mpsc::Sender<Entry>,
-    counters: Arc<Counters>,
+pub struct ShareLog(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// The queue is no longer empty.
+    filled: Notify,
+    accepted: AtomicU64,
+    failed: AtomicU64,
+    batches: AtomicU64,
+    last_commit_us: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Counters {
-    accepted: AtomicU64,
-    duplicates: AtomicU64,
-    failed: AtomicU64,
-    batches: AtomicU64,
-    lost_replies: AtomicU64,
-    last_commit_us: AtomicU64,
+struct Queue {
+    entries: Vec<Entry>,
+    closed: bool,
 }
 
 /// Starts to write the shares of one pool.
 pub fn start(store: Store, pool: PoolId, config: Config, tasks: &Tasks) -> ShareLog {
-    let (queue, entries) = mpsc::channel(QUEUE);
-    let counters = Arc::new(Counters::default());
+    let shared = Arc::new(Shared::default());
     let writer = Writer {
         store: store.clone(),
         pool,
         linger: config.linger,
-        entries,
-        counters: Arc::clone(&counters),
+        shared: Arc::clone(&shared),
         ending: tasks.ending(Stage::Books),
         outage: None,
     };
@@ -148,66 +125,51 @@ pub fn start(store: Store, pool: PoolId, config: Config, tasks: &Tasks) -> Share
         "bookkeeping",
         bookkeeping::keep_books(store, pool, config, ending),
     );
-    ShareLog { queue, counters }
+    ShareLog(shared)
 }
 
 impl ShareLog {
-    /// Takes a share, once there is room. Its answer comes to [`Entry::reply`].
-    pub async fn append(&self, entry: Entry) {
-        if let Err(mpsc::error::SendError(entry)) = self.queue.send(entry).await {
-            self.counters
-                .answer(&entry.reply, entry.tag, Outcome::Failed);
+    /// Takes a share. Its answer comes to [`Entry::mailbox`]. The queue holds no more than the
+    /// shares that all connections may have in flight.
+    pub fn append(&self, entry: Entry) {
+        let mut queue = self.0.queue();
+        if queue.closed {
+            drop(queue);
+            self.0.failed.fetch_add(1, Relaxed);
+            entry.mailbox.answer(Outcome::Failed);
+            return;
         }
-    }
-
-    /// Takes a share if there is room, or gives it back.
-    pub fn try_append(&self, entry: Entry) -> Result<(), Entry> {
-        match self.queue.try_send(entry) {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Full(entry)) => Err(entry),
-            Err(mpsc::error::TrySendError::Closed(entry)) => {
-                self.counters
-                    .answer(&entry.reply, entry.tag, Outcome::Failed);
-                Ok(())
-            }
+        queue.entries.push(entry);
+        if queue.entries.len() == 1 {
+            drop(queue);
+            self.0.filled.notify_one();
         }
     }
 
     /// What it has done.
     pub fn figures(&self) -> Figures {
-        let Counters {
+        let Shared {
             accepted,
-            duplicates,
             failed,
             batches,
-            lost_replies,
             last_commit_us,
-        } = &*self.counters;
+            ..
+        } = &*self.0;
         Figures {
             accepted: accepted.load(Relaxed),
-            duplicates: duplicates.load(Relaxed),
             failed: failed.load(Relaxed),
             batches: batches.load(Relaxed),
-            lost_replies: lost_replies.load(Relaxed),
             last_commit_us: last_commit_us.load(Relaxed),
-            waiting: self.queue.max_capacity() - self.queue.capacity(),
+            waiting: self.0.queue().entries.len(),
         }
     }
 }
 
-impl Counters {
-    fn answer(&self, reply: &mpsc::Sender<Committed>, tag: u64, outcome: Outcome) {
-        let counter = match outcome {
-            Outcome::Accepted => &self.accepted,
-            Outcome::Duplicate => &self.duplicates,
-            Outcome::Failed => &self.failed,
-        };
-        counter.fetch_add(1, Relaxed);
-        // A connection that has ended wants no answer.
-        if let Err(mpsc::error::TrySendError::Full(_)) = reply.try_send(Committed { tag, outcome })
-        {
-            self.lost_replies.fetch_add(1, Relaxed);
-        }
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue
+            .lock()
+            .expect("nothing panics while holding this lock")
     }
 }
 
@@ -216,8 +178,7 @@ struct Writer {
     store: Store,
     pool: PoolId,
     linger: Duration,
-    entries: mpsc::Receiver<Entry>,
-    counters: Arc<Counters>,
+    shared: Arc<Shared>,
     ending: CancellationToken,
     /// The number of shares that failed since the last commit.
     outage: Option<usize>,
@@ -225,87 +186,88 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self) -> anyhow::Result<()> {
-        let mut batch = Vec::with_capacity(MOST_SHARES);
-        let ending = self.ending.clone();
+        let mut taken = Vec::new();
+        let mut rows = Vec::new();
         loop {
             tokio::select! {
-                received = self.entries.recv_many(&mut batch, MOST_SHARES) => {
-                    if received == 0 {
-                        return Ok(());
-                    }
-                }
-                // From here on nothing comes in, and what is in the queue is still received.
-                () = ending.cancelled(), if !self.entries.is_closed() => {
-                    self.entries.close();
-                    continue;
+                () = self.shared.filled.notified() => {}
+                () = self.ending.cancelled() => {
+                    // From here on nothing comes in, and what is in the queue is still written.
+                    self.shared.queue().closed = true;
                 }
             }
-            if !self.linger.is_zero() {
-                self.wait_for_more(&mut batch).await;
+            if !self.linger.is_zero() && !self.ending.is_cancelled() {
+                self.wait_for_more().await;
             }
-            self.commit(&mut batch).await;
+            loop {
+                std::mem::swap(&mut taken, &mut self.shared.queue().entries);
+                if taken.is_empty() {
+                    break;
+                }
+                for batch in taken.chunks(MOST_SHARES) {
+                    self.commit(batch, &mut rows).await;
+                }
+                taken.clear();
+                taken.shrink_to(MOST_SHARES);
+            }
+            if self.shared.queue().closed {
+                return Ok(());
+            }
         }
     }
 
-    async fn wait_for_more(&mut self, batch: &mut Vec<Entry>) {
-        let enough = async {
-            while batch.len() < MOST_SHARES {
-                let room = MOST_SHARES - batch.len();
-                if self.entries.recv_many(batch, room).await == 0 {
-                    return;
-                }
+    async fn wait_for_more(&self) {
+        let deadline = tokio::time::Instant::now() + self.linger;
+        let look = self.linger / LOOKS;
+        while self.shared.queue().entries.len() < MOST_SHARES
+            && tokio::time::Instant::now() < deadline
+        {
+            tokio::select! {
+                () = tokio::time::sleep(look) => {}
+                () = self.ending.cancelled() => return,
             }
-        };
-        tokio::select! {
-            _ = tokio::time::timeout(self.linger, enough) => {}
-            () = self.ending.cancelled() => {}
         }
     }
 
     /// Writes a batch and answers it.
-    async fn commit(&mut self, batch: &mut Vec<Entry>) {
-        let (rows, replies): (Vec<_>, Vec<_>) = batch
-            .drain(..)
-            .map(
-                |Entry {
-                     share,
-                     worker,
-                     tag,
-                     reply,
-                 }| (ShareRow { share, worker }, (tag, reply)),
-            )
-            .unzip();
+    async fn commit(&mut self, batch: &[Entry], rows: &mut Vec<ShareRow>) {
+        rows.extend(batch.iter().map(|entry| ShareRow {
+            share: entry.share,
+            worker: Arc::clone(&entry.worker),
+        }));
         let begun = Instant::now();
-        match self.write(&rows).await {
-            Ok(new) => {
+        let written = self.write(rows).await;
+        rows.clear();
+        let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        let outcome = match written {
+            Ok(()) => {
                 let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-                self.counters.last_commit_us.store(took, Relaxed);
-                self.counters.batches.fetch_add(1, Relaxed);
-                for ((tag, reply), new) in replies.iter().zip(new) {
-                    let outcome = if new {
-                        Outcome::Accepted
-                    } else {
-                        Outcome::Duplicate
-                    };
-                    self.counters.answer(reply, *tag, outcome);
-                }
+                self.shared.last_commit_us.store(took, Relaxed);
+                self.shared.batches.fetch_add(1, Relaxed);
+                self.shared.accepted.fetch_add(count, Relaxed);
                 if let Some(refused) = self.outage.take() {
                     info!(refused, "the database takes shares again");
                 }
+                Outcome::Accepted
             }
             Err(cause) => {
-                for (tag, reply) in &replies {
-                    self.counters.answer(reply, *tag, Outcome::Failed);
-                }
                 if self.outage.is_none() {
-                    error!(%cause, shares = rows.len(), "shares are refused: they cannot be written");
+                    error!(%cause, shares = count, "shares are refused: they cannot be written");
                 }
-                *self.outage.get_or_insert(0) += rows.len();
+                *self.outage.get_or_insert(0) += batch.len();
+                self.shared.failed.fetch_add(count, Relaxed);
+                match cause {
+                    WriteError::Unknown(_) => Outcome::Unknown,
+                    _ => Outcome::Failed,
+                }
             }
+        };
+        for entry in batch {
+            entry.mailbox.answer(outcome);
         }
     }
 
-    async fn write(&self, rows: &[ShareRow]) -> Result<Vec<bool>, WriteError> {
+    async fn write(&self, rows: &[ShareRow]) -> Result<(), WriteError> {
         let mut tries = 1;
         loop {
             match self.store.append_shares(self.pool, rows).await {
@@ -323,14 +285,17 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{future::poll_fn, path::PathBuf};
 
     use mining::{Network, Work};
     use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
     use store::{Durability, Minute, Settings};
 
     use super::*;
-    use crate::clock;
+    use crate::{
+        clock,
+        mailbox::{Listed, Mailboxes},
+    };
 
     struct Log {
         dir: tempfile::TempDir,
@@ -390,71 +355,85 @@ mod tests {
         sqlx::raw_sql(sql).execute(connection).await.unwrap();
     }
 
-    fn entry(number: u64, reply: &mpsc::Sender<Committed>) -> Entry {
+    /// A connection's end: its mailbox and what it was told.
+    struct Replies {
+        mailbox: Listed,
+        answered: u64,
+    }
+
+    impl Replies {
+        fn new() -> Self {
+            Self {
+                mailbox: Mailboxes::default().enter(),
+                answered: 0,
+            }
+        }
+
+        fn there(&mut self) -> Vec<Outcome> {
+            let answers: Vec<_> = self.mailbox.answers(self.answered).collect();
+            self.answered += u64::try_from(answers.len()).unwrap();
+            answers
+        }
+
+        /// Waits for this many answers.
+        async fn next(&mut self, count: usize) -> Vec<Outcome> {
+            let mut answers = self.there();
+            while answers.len() < count {
+                let told = poll_fn(|context| self.mailbox.poll_take(context));
+                tokio::time::timeout(Duration::from_secs(20), told)
+                    .await
+                    .expect("an answer");
+                answers.extend(self.there());
+            }
+            assert_eq!(answers.len(), count);
+            answers
+        }
+    }
+
+    fn entry(number: u64, replies: &Replies) -> Entry {
         let mut hash = [0; 32];
         hash[..8].copy_from_slice(&number.to_le_bytes());
         let work = Work::from_hashes(9);
         Entry {
             share: ShareRecord::new(pow::Hash(hash), work, 1, clock::now_ms()).unwrap(),
             worker: Arc::new(WorkerName::new("bcrt1qminer", "rig").unwrap()),
-            tag: number,
-            reply: reply.clone(),
+            mailbox: replies.mailbox.share(),
         }
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_answer_means_that_the_share_is_stored() {
         let log = Log::usual().await;
-        let (reply, mut replies) = mpsc::channel(1);
+        let mut replies = Replies::new();
         let mut second = log.stranger().await;
         for number in 0..20_u64 {
-            log.log.append(entry(number, &reply)).await;
-            let committed = replies.recv().await.unwrap();
-            assert_eq!(
-                committed,
-                Committed {
-                    tag: number,
-                    outcome: Outcome::Accepted
-                }
-            );
-            let stored: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM shares")
+            log.log.append(entry(number, &replies));
+            assert_eq!(replies.next(1).await, [Outcome::Accepted]);
+            let stored: i64 = sqlx::query_scalar("SELECT SUM(count) FROM share_batches")
                 .fetch_one(&mut second)
                 .await
                 .unwrap();
             assert_eq!(u64::try_from(stored).unwrap(), number + 1);
         }
-        log.log.append(entry(7, &reply)).await;
-        let committed = replies.recv().await.unwrap();
-        assert_eq!(
-            committed,
-            Committed {
-                tag: 7,
-                outcome: Outcome::Duplicate
-            }
-        );
         let figures = log.log.figures();
-        assert_eq!(
-            (figures.accepted, figures.duplicates, figures.batches),
-            (20, 1, 21)
-        );
+        assert_eq!((figures.accepted, figures.batches), (20, 20));
         assert!(figures.last_commit_us > 0);
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn shares_that_come_during_a_commit_share_the_next_one() {
         let log = Log::usual().await;
-        let (reply, mut replies) = mpsc::channel(3000);
+        let mut replies = Replies::new();
         let mut lock = log.lock().await;
-        for number in 0..3000 {
-            log.log.append(entry(number, &reply)).await;
+        for number in 0..6000 {
+            log.log.append(entry(number, &replies));
         }
         assert_eq!(log.stored().await, 0);
-        assert!(replies.try_recv().is_err());
+        assert_eq!(replies.there(), []);
         execute(&mut lock, "ROLLBACK").await;
-        for number in 0..3000 {
-            assert_eq!(replies.recv().await.unwrap().tag, number);
-        }
+        replies.next(6000).await;
         assert!(log.log.figures().batches <= 4, "{:?}", log.log.figures());
+        assert_eq!(log.stored().await, 6000);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -464,59 +443,22 @@ mod tests {
             ..Config::default()
         };
         let log = Log::start(config, Duration::from_secs(5)).await;
-        let (reply, mut replies) = mpsc::channel(10);
+        let mut replies = Replies::new();
         for number in 0..10 {
-            log.log.append(entry(number, &reply)).await;
+            log.log.append(entry(number, &replies));
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        for number in 0..10 {
-            assert_eq!(replies.recv().await.unwrap().tag, number);
-        }
+        replies.next(10).await;
         assert_eq!(log.log.figures().batches, 1);
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_full_queue_makes_its_miner_wait() {
-        let log = Log::usual().await;
-        let (reply, mut replies) = mpsc::channel(4 * QUEUE);
-        let mut lock = log.lock().await;
-        let mut number = 0;
-        let mut refused = None;
-        // The first batch leaves the queue while it is being filled.
-        while refused.is_none() || number <= u64::try_from(QUEUE).unwrap() {
-            match log.log.try_append(entry(number, &reply)) {
-                Ok(()) => number += 1,
-                Err(entry) => refused = Some(entry),
-            }
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(log.log.figures().waiting, QUEUE);
-        let waiting = log.log.append(refused.unwrap());
-        tokio::pin!(waiting);
-        let early = tokio::time::timeout(Duration::from_millis(50), &mut waiting).await;
-        assert!(early.is_err());
-        execute(&mut lock, "ROLLBACK").await;
-        waiting.await;
-        for expected in 0..=number {
-            let committed = replies.recv().await.unwrap();
-            assert_eq!(
-                committed,
-                Committed {
-                    tag: expected,
-                    outcome: Outcome::Accepted
-                }
-            );
-        }
-        assert_eq!(log.stored().await, number + 1);
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_share_that_cannot_be_written_is_never_accepted() {
         let log = Log::start(Config::default(), Duration::from_millis(30)).await;
-        let (reply, mut replies) = mpsc::channel(8);
+        let mut replies = Replies::new();
         let mut answer = async |number| {
-            log.log.append(entry(number, &reply)).await;
-            replies.recv().await.unwrap().outcome
+            log.log.append(entry(number, &replies));
+            replies.next(1).await[0]
         };
         assert_eq!(answer(0).await, Outcome::Accepted);
         let mut lock = log.lock().await;
@@ -524,25 +466,22 @@ mod tests {
         assert_eq!(answer(2).await, Outcome::Failed);
         execute(&mut lock, "ROLLBACK").await;
         assert_eq!(answer(1).await, Outcome::Accepted);
-        execute(&mut lock, "ALTER TABLE shares RENAME TO lost").await;
+        execute(&mut lock, "ALTER TABLE share_batches RENAME TO lost").await;
         assert_eq!(answer(3).await, Outcome::Failed);
-        execute(&mut lock, "ALTER TABLE lost RENAME TO shares").await;
+        execute(&mut lock, "ALTER TABLE lost RENAME TO share_batches").await;
         assert_eq!(answer(3).await, Outcome::Accepted);
         assert_eq!(log.stored().await, 3);
         let figures = log.log.figures();
-        assert_eq!(
-            (figures.accepted, figures.failed, figures.lost_replies),
-            (3, 3, 0)
-        );
+        assert_eq!((figures.accepted, figures.failed), (3, 3));
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_taken_in_is_written_before_the_end() {
         let log = Log::usual().await;
-        let (reply, mut replies) = mpsc::channel(5001);
+        let mut replies = Replies::new();
         let mut lock = log.lock().await;
         for number in 0..5000 {
-            log.log.append(entry(number, &reply)).await;
+            log.log.append(entry(number, &replies));
         }
         let tasks = log.tasks.clone();
         let ended = tokio::spawn(async move { tasks.shut_down().await });
@@ -551,39 +490,30 @@ mod tests {
         execute(&mut lock, "ROLLBACK").await;
         assert!(ended.await.unwrap());
         assert_eq!(log.stored().await, 5000);
-        for number in 0..5000 {
-            let committed = replies.try_recv().unwrap();
-            assert_eq!(
-                committed,
-                Committed {
-                    tag: number,
-                    outcome: Outcome::Accepted
-                }
-            );
-        }
+        assert_eq!(replies.there(), [Outcome::Accepted; 5000]);
         // After the end nothing is taken, and nobody waits for an answer.
-        log.log.append(entry(5000, &reply)).await;
-        assert_eq!(replies.try_recv().unwrap().outcome, Outcome::Failed);
+        log.log.append(entry(5000, &replies));
+        assert_eq!(replies.there(), [Outcome::Failed]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_connection_that_has_ended_stops_nobody() {
         let log = Log::usual().await;
-        let (gone, ended) = mpsc::channel(1);
-        drop(ended);
-        let (reply, mut replies) = mpsc::channel(1);
-        log.log.append(entry(0, &gone)).await;
-        log.log.append(entry(1, &reply)).await;
-        assert_eq!(replies.recv().await.unwrap().tag, 1);
+        let gone = Replies::new();
+        let mut replies = Replies::new();
+        log.log.append(entry(0, &gone));
+        drop(gone);
+        log.log.append(entry(1, &replies));
+        replies.next(1).await;
         assert_eq!(log.stored().await, 2);
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn books_are_kept() {
         let log = Log::usual().await;
-        let (reply, mut replies) = mpsc::channel(1);
-        log.log.append(entry(0, &reply)).await;
-        replies.recv().await.unwrap();
+        let mut replies = Replies::new();
+        log.log.append(entry(0, &replies));
+        replies.next(1).await;
         let day = 86_400_000;
         let later = clock::now_ms() + 100 * day;
         let ending = CancellationToken::new();

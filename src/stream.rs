@@ -1,7 +1,10 @@
-//! What carries a miner's bytes. Nothing here waits but [`readable`](Stream::readable) and
+//! What carries a miner's bytes. Nothing here waits but [`poll_readable`](Stream::poll_readable) and
 //! [`writable`](Stream::writable), so that a connection can hold no buffer while it is idle.
 
-use std::io;
+use std::{
+    io,
+    task::{Context, Poll},
+};
 
 use tokio::net::TcpStream;
 
@@ -17,9 +20,9 @@ impl Stream {
         Self { socket }
     }
 
-    /// Waits until there is something to read, or the end.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+    /// Ready when there is something to read, or the end.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_read_ready(context)
     }
 
     /// Reads what is there; 0 is the end, [`io::ErrorKind::WouldBlock`] nothing yet.

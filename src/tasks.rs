@@ -64,16 +64,29 @@ impl Tasks {
         task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
         let failures = self.failures.clone();
-        let inner = self.stage(stage).0.spawn(task);
         self.stage(stage).0.spawn(async move {
-            let failure = match inner.await {
-                Ok(Ok(())) => return,
-                Ok(Err(failure)) => format!("{failure:#}"),
-                Err(panic) => panic.to_string(),
+            let mut failing = Failing {
+                name,
+                failures: Some(failures),
             };
-            error!(task = name, failure, "task failed");
-            // Full means that the process is stopping already.
-            let _ = failures.try_send(format!("{name}: {failure}"));
+            if let Err(failure) = task.await {
+                failing.tell(&format!("{failure:#}"));
+            }
+        });
+    }
+
+    /// Runs the task of one connection. A panic ends that connection alone; it is logged, and
+    /// `panicked` is called.
+    pub fn spawn_connection(
+        &self,
+        stage: Stage,
+        task: impl Future<Output = ()> + Send + 'static,
+        panicked: impl Fn() + Send + 'static,
+    ) {
+        self.stage(stage).0.spawn(async move {
+            let guard = OnPanic(panicked);
+            task.await;
+            drop(guard);
         });
     }
 
@@ -99,6 +112,41 @@ impl Tasks {
             Stage::Books => 1,
             Stage::Daemons => 2,
         }]
+    }
+}
+
+/// Tells of a task that did not end well, also of one that panics.
+struct Failing {
+    name: &'static str,
+    failures: Option<mpsc::Sender<String>>,
+}
+
+impl Failing {
+    fn tell(&mut self, failure: &str) {
+        if let Some(failures) = self.failures.take() {
+            error!(task = self.name, failure, "task failed");
+            // Full means that the process is stopping already.
+            let _ = failures.try_send(format!("{}: {failure}", self.name));
+        }
+    }
+}
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell("panicked");
+        }
+    }
+}
+
+struct OnPanic<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnPanic<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!("a connection panicked");
+            (self.0)();
+        }
     }
 }
 

@@ -28,6 +28,9 @@ use crate::{
     tasks::{Stage, Tasks},
 };
 
+/// The number of the first tip that a run of the pool sees.
+pub const FIRST_TIP: u64 = 1;
+
 /// What makes a template into this pool's jobs.
 #[derive(Clone, Debug)]
 pub struct Recipe {
@@ -119,7 +122,7 @@ pub fn follow(
         let mut follower = Follower {
             recipe,
             job_ids,
-            tip: 0,
+            tip: FIRST_TIP - 1,
             previous: None,
             last: None,
         };

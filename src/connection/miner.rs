@@ -14,7 +14,7 @@ use mining::{
 };
 use pow::Hash;
 use store::{ShareRecord, WorkerName};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 use wire::sv1::{
     Id, JobId, OwnedId, Submit,
     reply::{self, ErrorReply},
@@ -26,13 +26,18 @@ use super::{
 };
 use crate::{
     block::Found,
-    clock, sessions,
-    share_log::{Committed, Entry, Outcome},
+    clock,
+    mailbox::{Mailbox, Outcome},
+    sessions,
+    share_log::Entry,
     template_feed::{Newest, Offer},
 };
 
 /// Workers of one connection; a proxy with more opens another.
 const WORKERS_MAX: usize = 128;
+
+/// An idle miner keeps no more room than for this many shares in flight.
+const PENDING_KEPT: usize = 4;
 
 /// The share was good, but could not be written down: the miner should send it again.
 const NOT_STORED: ErrorReply<'_> = ErrorReply {
@@ -42,7 +47,7 @@ const NOT_STORED: ErrorReply<'_> = ErrorReply {
 
 pub(super) struct Miner {
     context: Arc<Context>,
-    replies: mpsc::Sender<Committed>,
+    mailbox: Arc<Mailbox>,
     subscription: Subscription,
     workers: Vec<Worker>,
     jobs: Jobs,
@@ -50,7 +55,10 @@ pub(super) struct Miner {
     /// What the miner was told last.
     told: Option<Difficulty>,
     pending: VecDeque<Pending>,
-    next_tag: u64,
+    /// How many shares have been answered after their commit.
+    answered: u64,
+    /// The newest tip that was offered.
+    tip: u64,
     started: Instant,
 }
 
@@ -63,7 +71,6 @@ struct Worker {
 
 /// A share that waits for its commit.
 struct Pending {
-    tag: u64,
     id: OwnedId,
     hash: Hash,
     worker: usize,
@@ -72,23 +79,25 @@ struct Pending {
 impl Miner {
     pub(super) fn new(
         context: Arc<Context>,
-        replies: mpsc::Sender<Committed>,
+        mailbox: Arc<Mailbox>,
         subscription: Subscription,
         suggested: Option<Difficulty>,
+        now: Instant,
     ) -> Self {
         let start = suggested.unwrap_or(context.rules.start_difficulty);
         let vardiff = Vardiff::new(context.rules.vardiff, start, 0);
         Self {
             context,
-            replies,
+            mailbox,
             subscription,
             workers: Vec::new(),
             jobs: Jobs::default(),
             vardiff,
             told: None,
             pending: VecDeque::new(),
-            next_tag: 0,
-            started: Instant::now(),
+            answered: 0,
+            tip: 0,
+            started: now,
         }
     }
 
@@ -152,6 +161,7 @@ impl Miner {
     }
 
     fn send_job(&mut self, offer: &Offer, id: u32, clean: bool, out: &mut Vec<u8>) {
+        self.tip = offer.tip;
         let class = offer.for_class(self.subscription.class);
         let job = Job::new(id, Arc::clone(&class.shared), self.vardiff.current());
         if self.told != Some(job.difficulty) {
@@ -169,15 +179,15 @@ impl Miner {
     }
 
     /// The miner asks for a difficulty.
-    pub(super) fn suggest(&mut self, wanted: Difficulty, out: &mut Vec<u8>) {
-        if self.vardiff.suggest(wanted, self.now_ms()).is_some() {
+    pub(super) fn suggest(&mut self, wanted: Difficulty, now: Instant, out: &mut Vec<u8>) {
+        if self.vardiff.suggest(wanted, self.ms(now)).is_some() {
             self.offer_own(out);
         }
     }
 
     /// Lets vardiff see that time goes by.
-    pub(super) fn tick(&mut self, out: &mut Vec<u8>) {
-        if self.vardiff.tick(self.now_ms()).is_some() {
+    pub(super) fn tick(&mut self, now: Instant, out: &mut Vec<u8>) {
+        if self.vardiff.tick(self.ms(now)).is_some() {
             self.offer_own(out);
         }
     }
@@ -189,6 +199,7 @@ impl Miner {
         submit: &Submit<'_>,
         id: Id<'_>,
         version_mask: u32,
+        now: Instant,
         out: &mut Vec<u8>,
     ) -> Handled {
         let Some(index) = self
@@ -209,17 +220,12 @@ impl Miner {
             nonce: submit.nonce,
             version_bits: submit.version_bits,
         };
-        let tip = match &*self.context.newest.borrow() {
-            Newest::Offer(offer) => offer.tip,
-            // Nothing newer is known: what was sent last still counts.
-            Newest::Nothing(_) => job.shared.tip,
-        };
         let now_ms = clock::now_ms();
         let rules = Rules {
             prefix: &self.subscription.prefix,
             extranonce2_size: self.context.rules.extranonce2_size,
             version_mask,
-            tip,
+            tip: self.tip,
             now: u32::try_from(now_ms / 1000).unwrap_or(u32::MAX),
             seen: &self.context.seen,
         };
@@ -240,58 +246,51 @@ impl Miner {
             Err(reject) => return self.refuse(reject, index, id, out),
         };
         worker.entry.last_share_ms.store(now_ms, Ordering::Relaxed);
-        let tag = self.next_tag;
-        self.next_tag += 1;
         let entry = Entry {
             share: ShareRecord::new(share.hash(), share.work(), share.height(), now_ms)
                 .expect("no difficulty asks for more work than fits"),
             worker: Arc::clone(&worker.name),
-            tag,
-            reply: self.replies.clone(),
+            mailbox: Arc::clone(&self.mailbox),
         };
         let difficulty = job.difficulty;
         self.pending.push_back(Pending {
-            tag,
             id: id.to_owned(),
             hash: share.hash(),
             worker: index,
         });
-        if self.vardiff.share(difficulty, self.now_ms()).is_some() {
+        if self.vardiff.share(difficulty, self.ms(now)).is_some() {
             self.offer_own(out);
         }
         Handled::Share(entry)
     }
 
-    /// Answers a share after its commit.
-    pub(super) fn answer(&mut self, committed: Committed, out: &mut Vec<u8>) {
-        let Some(at) = self
-            .pending
-            .iter()
-            .position(|pending| pending.tag == committed.tag)
-        else {
-            return;
-        };
-        let pending = self
-            .pending
-            .remove(at)
-            .expect("the position was just found");
-        let id = pending.id.as_id();
-        let session = &self.workers[pending.worker].entry;
-        match committed.outcome {
-            Outcome::Accepted => {
-                session.accepted.fetch_add(1, Ordering::Relaxed);
-                self.context.metrics.accepted.inc();
-                reply::boolean(out, id, true);
+    /// Answers shares after their commit.
+    pub(super) fn answers(&mut self, mailbox: &Mailbox, out: &mut Vec<u8>) {
+        for outcome in mailbox.answers(self.answered) {
+            self.answered += 1;
+            let Some(pending) = self.pending.pop_front() else {
+                return;
+            };
+            let id = pending.id.as_id();
+            match outcome {
+                Outcome::Accepted => {
+                    let session = &self.workers[pending.worker].entry;
+                    session.accepted.fetch_add(1, Ordering::Relaxed);
+                    self.context.metrics.accepted.inc();
+                    reply::boolean(out, id, true);
+                }
+                Outcome::Failed | Outcome::Unknown => {
+                    if outcome == Outcome::Failed {
+                        // Forgotten, so that the same share is welcome again.
+                        self.context.seen.remove(&pending.hash);
+                    }
+                    self.context.metrics.not_stored.inc();
+                    reply::reject(out, id, &NOT_STORED);
+                }
             }
-            Outcome::Duplicate => {
-                self.refuse(Reject::Duplicate, pending.worker, id, out);
-            }
-            Outcome::Failed => {
-                // Forgotten, so that the same share is welcome again.
-                self.context.seen.remove(&pending.hash);
-                self.context.metrics.not_stored.inc();
-                reply::reject(out, id, &NOT_STORED);
-            }
+        }
+        if self.pending.is_empty() && self.pending.capacity() > PENDING_KEPT {
+            self.pending = VecDeque::new();
         }
     }
 
@@ -313,7 +312,8 @@ impl Miner {
         Handled::Done
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    /// Milliseconds since the miner was authorized.
+    fn ms(&self, now: Instant) -> u64 {
+        u64::try_from(now.duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
     }
 }

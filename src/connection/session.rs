@@ -11,7 +11,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use mining::{Difficulty, device::CoinbaseClass, extranonce::Prefix, username::Username};
-use tokio::sync::mpsc;
+use tokio::time::Instant;
 use wire::sv1::{
     Authorize, ClientMessage, Configure, Granted, Id, Method, Request, Subscribe,
     reply::{self, ErrorReply},
@@ -20,7 +20,8 @@ use wire::sv1::{
 use super::{Context, End, miner::Miner};
 use crate::{
     clock,
-    share_log::{Committed, Entry},
+    mailbox::Mailbox,
+    share_log::Entry,
     template_feed::{Newest, Offer},
 };
 
@@ -28,7 +29,7 @@ use crate::{
 pub(super) struct Session {
     peer: SocketAddr,
     context: Arc<Context>,
-    replies: mpsc::Sender<Committed>,
+    mailbox: Arc<Mailbox>,
     options: Options,
     state: State,
 }
@@ -78,15 +79,11 @@ pub(super) const UNAUTHORIZED: ErrorReply<'_> = ErrorReply {
 };
 
 impl Session {
-    pub(super) fn new(
-        peer: SocketAddr,
-        context: Arc<Context>,
-        replies: mpsc::Sender<Committed>,
-    ) -> Self {
+    pub(super) fn new(peer: SocketAddr, context: Arc<Context>, mailbox: Arc<Mailbox>) -> Self {
         Self {
             peer,
             context,
-            replies,
+            mailbox,
             options: Options::default(),
             state: State::Connected,
         }
@@ -113,7 +110,12 @@ impl Session {
     }
 
     /// Does what a line asks for and writes the answer.
-    pub(super) fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<Handled, End> {
+    pub(super) fn line(
+        &mut self,
+        line: &[u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Handled, End> {
         let request = match Request::parse(line) {
             Ok(request) => request,
             Err(malformed) => {
@@ -137,7 +139,7 @@ impl Session {
             ClientMessage::Submit(submit) => {
                 return Ok(match &mut self.state {
                     State::Authorized(miner) => {
-                        miner.submit(&submit, id, self.options.version_mask, out)
+                        miner.submit(&submit, id, self.options.version_mask, now, out)
                     }
                     State::Subscribed(_) => {
                         reply::reject(out, id, &UNAUTHORIZED);
@@ -149,11 +151,11 @@ impl Session {
                     }
                 });
             }
-            ClientMessage::Configure(configure) => self.configure(&configure, id, out),
+            ClientMessage::Configure(configure) => self.configure(&configure, id, now, out),
             ClientMessage::Subscribe(subscribe) => self.subscribe(&subscribe, id, out)?,
-            ClientMessage::Authorize(authorize) => self.authorize(&authorize, id, out)?,
+            ClientMessage::Authorize(authorize) => self.authorize(&authorize, id, now, out)?,
             ClientMessage::SuggestDifficulty(wanted) => {
-                self.suggest(Difficulty::from_f64(wanted.get()), id, out);
+                self.suggest(Difficulty::from_f64(wanted.get()), id, now, out);
             }
             ClientMessage::SuggestTarget(target) => {
                 let target = mining::Target::from_bytes(target).ok();
@@ -161,6 +163,7 @@ impl Session {
                 self.suggest(
                     target.map(|target| Difficulty::at_most(target, algorithm)),
                     id,
+                    now,
                     out,
                 );
             }
@@ -191,21 +194,21 @@ impl Session {
         }
     }
 
-    /// Answers a share that was committed.
-    pub(super) fn answer(&mut self, committed: Committed, out: &mut Vec<u8>) {
+    /// Answers the shares that were committed.
+    pub(super) fn answers(&mut self, mailbox: &Mailbox, out: &mut Vec<u8>) {
         if let State::Authorized(miner) = &mut self.state {
-            miner.answer(committed, out);
+            miner.answers(mailbox, out);
         }
     }
 
     /// Time went by.
-    pub(super) fn tick(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn tick(&mut self, now: Instant, out: &mut Vec<u8>) {
         if let State::Authorized(miner) = &mut self.state {
-            miner.tick(out);
+            miner.tick(now, out);
         }
     }
 
-    fn configure(&mut self, asked: &Configure, id: Id<'_>, out: &mut Vec<u8>) {
+    fn configure(&mut self, asked: &Configure, id: Id<'_>, now: Instant, out: &mut Vec<u8>) {
         let mask = asked
             .version_rolling
             .map(|mask| mask & self.context.rules.version_mask);
@@ -213,7 +216,7 @@ impl Session {
             self.options.version_mask = mask;
         }
         if let Some(Some(minimum)) = asked.minimum_difficulty {
-            self.take_suggestion(Difficulty::from_f64(minimum.get()), out);
+            self.take_suggestion(Difficulty::from_f64(minimum.get()), now, out);
         }
         let granted = Granted {
             version_rolling: mask,
@@ -266,6 +269,7 @@ impl Session {
         &mut self,
         asked: &Authorize<'_>,
         id: Id<'_>,
+        now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), End> {
         let (coin, network) = (self.context.coin, self.context.network);
@@ -307,9 +311,10 @@ impl Session {
                 );
                 let mut miner = Miner::new(
                     Arc::clone(&self.context),
-                    self.replies.clone(),
+                    Arc::clone(&self.mailbox),
                     subscription,
                     self.options.suggested,
+                    now,
                 );
                 miner.add_worker(&asked.user, entry);
                 self.state = State::Authorized(Box::new(miner));
@@ -334,22 +339,22 @@ impl Session {
         Ok(())
     }
 
-    fn suggest(&mut self, wanted: Option<Difficulty>, id: Id<'_>, out: &mut Vec<u8>) {
+    fn suggest(&mut self, wanted: Option<Difficulty>, id: Id<'_>, now: Instant, out: &mut Vec<u8>) {
         // Sent as a notification it gets no answer.
         if id != Id::NULL {
             reply::boolean(out, id, wanted.is_some());
         }
-        self.take_suggestion(wanted, out);
+        self.take_suggestion(wanted, now, out);
     }
 
-    fn take_suggestion(&mut self, wanted: Option<Difficulty>, out: &mut Vec<u8>) {
+    fn take_suggestion(&mut self, wanted: Option<Difficulty>, now: Instant, out: &mut Vec<u8>) {
         // NerdMiner repeats its wish every 30 seconds to stay alive; vardiff knows better by then.
         if wanted.is_none() || wanted == self.options.suggested {
             return;
         }
         self.options.suggested = wanted;
         if let (State::Authorized(miner), Some(wanted)) = (&mut self.state, wanted) {
-            miner.suggest(wanted, out);
+            miner.suggest(wanted, now, out);
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Rolls up the minutes that have passed, and removes the shares and minutes that are no longer
-//! kept. Shares are written in between: each step is one short transaction of the store.
+//! Rolls up what was written, and removes the shares and minutes that are no longer kept. Shares are written in between: each step is one short transaction of the store.
 
 use std::time::Duration;
 
@@ -10,12 +9,9 @@ use tracing::error;
 use super::Config;
 use crate::clock;
 
-/// How often minutes are rolled up and old shares removed.
-const BOOKKEEPING: Duration = Duration::from_secs(60);
-
-/// A minute is rolled up when it ended this long ago, so that few of its shares come later:
-/// a share waits at most `TRIES` busy timeouts for its commit.
-const SETTLING_MINUTES: u32 = 1;
+/// How often shares are rolled up and old ones removed. What is not rolled up yet is added up by
+/// each query, so that it should not be much.
+const BOOKKEEPING: Duration = Duration::from_secs(10);
 
 /// The task that rolls up and prunes.
 pub(super) async fn keep_books(
@@ -37,7 +33,7 @@ pub(super) async fn keep_books(
             // It is all there still, and done the next time.
             Err(cause) if !outage => {
                 outage = true;
-                error!(%cause, "minutes are not rolled up: they cannot be written");
+                error!(%cause, "shares are not rolled up: the database cannot be written");
             }
             Err(_) => {}
         }
@@ -54,8 +50,7 @@ pub(super) async fn keep_books_at(
 ) -> Result<(), WriteError> {
     let now = Minute::of_ms(now_ms);
     let ago = |age: Duration| now.back(u32::try_from(age.as_secs() / 60).unwrap_or(u32::MAX));
-    let until = now.back(SETTLING_MINUTES);
-    while !ending.is_cancelled() && !store.roll_up(pool, until).await?.done {}
+    while !ending.is_cancelled() && !store.roll_up(pool).await?.done {}
     let before = ago(config.keep_shares);
     while !ending.is_cancelled() && store.prune_shares(pool, before).await? > 0 {}
     let before = ago(config.keep_minutes);

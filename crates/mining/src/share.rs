@@ -97,6 +97,9 @@ pub enum Reject {
     /// Bits outside the agreed mask were rolled.
     #[error("Invalid version mask")]
     VersionMask,
+    /// More shares came on this tip than can be told apart.
+    #[error("Too many shares")]
+    TooMany,
     /// extranonce2 has not the size that was told.
     #[error("Invalid nonce2 length")]
     Extranonce2Size,
@@ -104,7 +107,7 @@ pub enum Reject {
 
 impl Reject {
     /// All of them, for counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::UnknownJob,
         Self::Stale,
         Self::Duplicate,
@@ -112,6 +115,7 @@ impl Reject {
         Self::Ntime,
         Self::VersionMask,
         Self::Extranonce2Size,
+        Self::TooMany,
     ];
 
     /// Stratum V1's error code.
@@ -120,7 +124,7 @@ impl Reject {
             Self::UnknownJob | Self::Stale => 21,
             Self::Duplicate => 22,
             Self::LowDifficulty => 23,
-            Self::Ntime | Self::VersionMask | Self::Extranonce2Size => 20,
+            Self::Ntime | Self::VersionMask | Self::Extranonce2Size | Self::TooMany => 20,
         }
     }
 
@@ -134,6 +138,7 @@ impl Reject {
             Self::Ntime => "ntime",
             Self::VersionMask => "version_mask",
             Self::Extranonce2Size => "extranonce2_size",
+            Self::TooMany => "too_many",
         }
     }
 }
@@ -207,6 +212,7 @@ pub fn validate(job: &Job, submission: &Submission<'_>, rules: &Rules<'_>) -> Ve
             }),
             Sighting::Duplicate => Err(Reject::Duplicate),
             Sighting::Stale => Err(Reject::Stale),
+            Sighting::Full => Err(Reject::TooMany),
         }
     };
     Verdict { block, share }

@@ -121,10 +121,9 @@ impl Store {
         let mut writing = self.database.write().await?;
         let wanted = [(&block.worker, block.found_ms)];
         let worker = workers::find_or_make(&mut writing, pool, &wanted).await?;
-        let worker = worker
+        let worker = *worker
             .get(&block.worker)
-            .ok_or_else(|| rows::corrupt("a new worker"))?
-            .id;
+            .ok_or_else(|| rows::corrupt("a new worker"))?;
         let seq = rows::take_ids(&mut writing, "block", 1).await?;
         let written = sqlx::query(
             "INSERT INTO blocks (seq, pool, hash, height, worker, bits, time, found_ms, reward,

@@ -33,13 +33,11 @@ const WRITERS_AHEAD: u32 = 3;
 /// leave a large file behind.
 const WAL_BYTES: u32 = 64 << 20;
 
-/// The log is written back to the database whenever it has so many pages (16 MB). A hash falls on
-/// any page of its index, so a page that is written back seldom is written once for many shares.
+/// The log is written back to the database whenever it has so many pages (16 MB).
 const CHECKPOINT_PAGES: u32 = 4_096;
 
-/// The memory in which the writer keeps pages, for the same reason: the index of a million and a
-/// half hashes fits in.
-const WRITER_CACHE_KIB: u32 = 64 << 10;
+/// The memory in which the writer keeps pages: the minutes and workers of a large pool fit in.
+const WRITER_CACHE_KIB: u32 = 16 << 10;
 
 /// The first SQLite without the bug that loses committed writes.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
@@ -145,7 +143,13 @@ impl Writing<'_> {
     /// Once this returns, what was written survives the process and, with [`Durability::Full`],
     /// the machine.
     pub(crate) async fn commit(mut self) -> Result<(), WriteError> {
-        sqlx::query("COMMIT").execute(&mut self.connection).await?;
+        if let Err(error) = sqlx::query("COMMIT").execute(&mut self.connection).await {
+            return Err(match WriteError::from(error) {
+                // The flush of a whole commit may be what failed.
+                WriteError::Broken(cause) => WriteError::Unknown(cause),
+                definite => definite,
+            });
+        }
         *self.slot = Some(self.connection);
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Why the store could not do what it was asked to. Each variant asks the caller for something
-//! else: `Busy` can be tried again, `Full` waits for an operator, `Broken` is for the log.
+//! else: `Busy` can be tried again, `Full` waits for an operator, `Broken` is for the log, and what
+//! was to be written with `Unknown` must not be written again.
 
 use sqlx::Error as SqlError;
 
-/// Why something was not written. Nothing of it was: a transaction is all or nothing.
+/// Why something was not written. A transaction is all or nothing, and unless it says otherwise,
+/// it was nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// Another writer held the database for longer than the busy timeout. Try again.
@@ -12,6 +14,9 @@ pub enum WriteError {
     /// No space is left. It works again once there is some.
     #[error("no space is left for the database")]
     Full,
+    /// The commit failed in a way that does not tell whether it was one: it may have been written.
+    #[error("the database failed in a commit: {0}")]
+    Unknown(String),
     /// Anything else.
     #[error("the database failed: {0}")]
     Broken(String),

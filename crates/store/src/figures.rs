@@ -1,16 +1,18 @@
 //! What was done: shares and work of a pool or worker, ever or since a minute. All figures are
-//! integers and exact: closed minutes as they were rolled up, and every later share by its row, of
-//! one commit.
+//! integers and exact: what was rolled up by minutes, and every later share by its record, of one
+//! commit.
 //!
 //! Rates are made by whoever shows them, of this work and the time it took
 //! ([`Work::per_second`](mining::Work::per_second)).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mining::Work;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use crate::{Minute, PoolId, ReadError, Store, WorkerId, rows};
+use crate::{
+    Minute, PoolId, ReadError, ShareRecord, Store, WorkerId, packed::Packed, rows, shares::tail,
+};
 
 /// The most points of a chart; there are no more columns on a screen.
 const MOST_POINTS: i64 = 2_000;
@@ -54,6 +56,13 @@ impl Sums {
         *self = sum().ok_or_else(|| rows::corrupt("a sum of work"))?;
         Ok(())
     }
+
+    pub(crate) fn add_share(&mut self, share: &ShareRecord) -> sqlx::Result<()> {
+        self.add(Self {
+            shares: 1,
+            work: share.work(),
+        })
+    }
 }
 
 /// Sums over rows that hold sums.
@@ -66,27 +75,6 @@ macro_rules! sums_of_sums {
     };
 }
 
-/// Sums over shares, whose work is below 2^63.
-macro_rules! sums_of_shares {
-    () => {
-        "COUNT(*), CAST(0 AS BIGINT),
-         CAST(COALESCE(SUM(work >> 32), 0) AS BIGINT),
-         CAST(COALESCE(SUM(work & 4294967295), 0) AS BIGINT)"
-    };
-}
-
-/// Shares of minutes from `$2` on that are not rolled up. One bound, so that it is the one by
-/// which rows are found.
-macro_rules! open_shares {
-    () => {
-        " FROM shares WHERE pool = $1 AND minute >= (
-              SELECT CASE WHEN rolled_until > $2 THEN rolled_until ELSE $2 END
-              FROM pools WHERE id = $1)"
-    };
-}
-
-pub(crate) use open_shares;
-pub(crate) use sums_of_shares;
 pub(crate) use sums_of_sums;
 
 impl Store {
@@ -99,22 +87,26 @@ impl Store {
         );
         let mut reading = self.database.read().await?;
         let mut sums = sum(&mut reading, closed, pool, since).await?;
-        let open = concat!("SELECT ", sums_of_shares!(), open_shares!());
-        sums.add(sum(&mut reading, open, pool, since).await?)?;
+        for packed in tail(&mut reading, pool).await? {
+            if packed.share.minute() >= since {
+                sums.add_share(&packed.share)?;
+            }
+        }
         Ok(sums)
     }
 
     /// All the pool ever did.
     pub async fn pool_total(&self, pool: PoolId) -> Result<Sums, ReadError> {
         let closed = concat!("SELECT ", sums_of_sums!(), " FROM workers WHERE pool = $1");
-        let open = concat!("SELECT ", sums_of_shares!(), open_shares!());
         let mut reading = self.database.read().await?;
         let row = sqlx::query_as(closed)
             .bind(pool.0)
             .fetch_one(&mut *reading)
             .await?;
         let mut sums = Sums::of(row)?;
-        sums.add(sum(&mut reading, open, pool, Minute::FIRST).await?)?;
+        for packed in tail(&mut reading, pool).await? {
+            sums.add_share(&packed.share)?;
+        }
         Ok(sums)
     }
 
@@ -139,28 +131,23 @@ impl Store {
             " FROM minutes WHERE pool = $1 AND minute >= $2 AND minute < $3
               AND ($5 = 0 OR worker = $5) GROUP BY minute / $4"
         );
-        const OPEN: &str = concat!(
-            "SELECT minute / $4 AS step, ",
-            sums_of_shares!(),
-            open_shares!(),
-            " AND minute < $3 AND ($5 = 0 OR worker = $5) GROUP BY minute / $4"
-        );
         let mut reading = self.database.read().await?;
         let mut steps: BTreeMap<i64, Sums> = Default::default();
-        for text in [CLOSED, OPEN] {
-            let rows: Vec<(i64, i64, i64, i64, i64)> = sqlx::query_as(text)
-                .bind(pool.0)
-                .bind(from.number())
-                .bind(to)
-                .bind(step)
-                .bind(worker.map_or(0, |worker| worker.0))
-                .fetch_all(&mut *reading)
-                .await?;
-            for (number, shares, top, middle, low) in rows {
-                steps
-                    .entry(number)
-                    .or_default()
-                    .add(Sums::of((shares, top, middle, low))?)?;
+        let rows: Vec<(i64, i64, i64, i64, i64)> = sqlx::query_as(CLOSED)
+            .bind(pool.0)
+            .bind(from.number())
+            .bind(to)
+            .bind(step)
+            .bind(worker.map_or(0, |worker| worker.0))
+            .fetch_all(&mut *reading)
+            .await?;
+        for (number, shares, top, middle, low) in rows {
+            steps.insert(number, Sums::of((shares, top, middle, low))?);
+        }
+        for Packed { share, worker: id } in tail(&mut reading, pool).await? {
+            let minute = share.minute().number();
+            if (from.number()..to).contains(&minute) && worker.is_none_or(|worker| worker.0 == id) {
+                steps.entry(minute / step).or_default().add_share(&share)?;
             }
         }
         let minute = |number: i64| Minute::from_number(number.saturating_mul(step));
@@ -173,20 +160,44 @@ impl Store {
     /// How many found a share since a minute began.
     pub async fn active(&self, pool: PoolId, since: Minute) -> Result<Active, ReadError> {
         let mut reading = self.database.read().await?;
-        let (workers, addresses): (i64, i64) = sqlx::query_as(concat!(
-            "SELECT COUNT(*), COUNT(DISTINCT address) FROM workers WHERE id IN (
-                 SELECT worker FROM minutes WHERE pool = $1 AND minute >= $2
-                 UNION SELECT worker",
-            open_shares!(),
-            ")"
-        ))
+        let mut late: Vec<i64> = tail(&mut reading, pool)
+            .await?
+            .into_iter()
+            .filter(|packed| packed.share.minute() >= since)
+            .map(|packed| packed.worker)
+            .collect();
+        late.sort_unstable();
+        late.dedup();
+        let mut active: HashMap<i64, String> = sqlx::query_as(
+            "SELECT id, address FROM workers WHERE id IN (
+                 SELECT worker FROM minutes WHERE pool = $1 AND minute >= $2)",
+        )
         .bind(pool.0)
         .bind(since.number())
-        .fetch_one(&mut *reading)
-        .await?;
+        .fetch_all(&mut *reading)
+        .await?
+        .into_iter()
+        .collect();
+        late.retain(|worker| !active.contains_key(worker));
+        for chunk in rows::chunks(&late) {
+            let text = format!(
+                "SELECT id, address FROM workers WHERE id IN (VALUES {})",
+                rows::placeholders(chunk.len(), 1)
+            );
+            let mut query = sqlx::query_as(AssertSqlSafe(text));
+            for worker in chunk {
+                query = query.bind(worker);
+            }
+            let found: Vec<(i64, String)> = query.fetch_all(&mut *reading).await?;
+            active.extend(found);
+        }
+        let addresses: HashSet<&String> = active.values().collect();
+        let count = |number: usize| {
+            u64::try_from(number).map_err(|_| rows::corrupt("the number of workers"))
+        };
         Ok(Active {
-            workers: rows::unsigned(workers, "workers")?,
-            addresses: rows::unsigned(addresses, "addresses")?,
+            workers: count(active.len())?,
+            addresses: count(addresses.len())?,
         })
     }
 }

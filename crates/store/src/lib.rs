@@ -20,6 +20,7 @@ mod figures;
 mod health;
 mod migrate;
 mod minutes;
+mod packed;
 mod pools;
 mod rows;
 mod shares;

@@ -1,10 +1,25 @@
 //! Shares rolled up: their number and work for each worker and minute. Figures older than a few
 //! minutes come from here, so that shares need not be kept for them.
 //!
-//! A minute is rolled up once, in the transaction that also closes it. So every share counts in
-//! exactly one place: in its minute if that is closed, by its own row if it is not.
+//! A batch of shares is rolled up once, in the transaction that also notes that it is. So every
+//! share counts in exactly one place: in its minute if its batch is rolled up, by its own record
+//! if it is not.
 
-use crate::{PoolId, Store, WriteError};
+use std::collections::BTreeMap;
+
+use mining::Work;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use crate::{
+    PoolId, ShareRecord, Store, WriteError,
+    packed::{self, Packed},
+    rows,
+};
+
+/// The most batches that one call looks at, and the shares after which it looks at no more: a few
+/// milliseconds, in which no share is written.
+const MOST_BATCHES: u32 = 512;
+const ENOUGH_SHARES: i64 = 4_096;
 
 /// The most rows that one call prunes, for the same reason as with shares.
 const MOST_PRUNED: u32 = 4_000;
@@ -16,9 +31,7 @@ pub struct Minute(i64);
 /// How far a roll-up came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RolledUp {
-    /// All minutes before this one are closed.
-    pub until: Minute,
-    /// Whether that is all that was asked for. If not, call again.
+    /// Whether that were all. If not, call again.
     pub done: bool,
 }
 
@@ -53,49 +66,48 @@ impl Minute {
 }
 
 impl Store {
-    /// Rolls up minutes before `until`: one that has shares a call, so that the share log is not
-    /// kept waiting. Asked again for the same, it does nothing.
-    ///
-    /// Shares that come after their minute was closed count in the first open one, so `until`
-    /// should be a minute or two ago. Minutes after the last share stay open: a clock that was
-    /// wrong for an hour closes none that are to come.
-    pub async fn roll_up(&self, pool: PoolId, until: Minute) -> Result<RolledUp, WriteError> {
+    /// Rolls up shares, some thousands a call so that the share log is not kept waiting, and says
+    /// whether there are more; to be called until there are none. A share counts in the minute it
+    /// came in, however late it was written.
+    pub async fn roll_up(&self, pool: PoolId) -> Result<RolledUp, WriteError> {
         let mut writing = self.database.write().await?;
-        let open: i64 = sqlx::query_scalar("SELECT rolled_until FROM pools WHERE id = $1")
-            .bind(pool.0)
-            .fetch_one(&mut *writing)
-            .await?;
-        let next: Option<i64> = sqlx::query_scalar(
-            "SELECT MIN(minute) FROM shares WHERE pool = $1 AND minute >= $2 AND minute < $3",
+        let batches: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT seq, count, shares FROM share_batches
+             WHERE pool = $1 AND seq > (SELECT rolled_seq FROM pools WHERE id = $1)
+             ORDER BY seq LIMIT $2",
         )
         .bind(pool.0)
-        .bind(open)
-        .bind(until.0)
-        .fetch_one(&mut *writing)
+        .bind(MOST_BATCHES)
+        .fetch_all(&mut *writing)
         .await?;
-        let Some(minute) = next else {
-            writing.commit().await?;
-            return Ok(RolledUp {
-                until: Minute(open),
-                done: true,
-            });
-        };
-        for statement in [SUM_UP, ADD_TO_TOTALS] {
-            sqlx::query(statement)
+        let mut minutes: BTreeMap<(i64, i64), Rolled> = BTreeMap::new();
+        let mut workers: BTreeMap<i64, Rolled> = BTreeMap::new();
+        let (mut taken, mut last) = (0, None);
+        for (seq, count, bytes) in &batches {
+            if taken >= ENOUGH_SHARES {
+                break;
+            }
+            for Packed { share, worker } in packed::unpack(bytes)? {
+                let minute = Minute::of_ms(share.time_ms).0;
+                minutes.entry((worker, minute)).or_default().add(&share)?;
+                workers.entry(worker).or_default().add(&share)?;
+            }
+            taken += count;
+            last = Some(*seq);
+        }
+        if let Some(seq) = last {
+            add_to_minutes(&mut writing, pool, &minutes).await?;
+            add_to_workers(&mut writing, &workers).await?;
+            sqlx::query("UPDATE pools SET rolled_seq = $2 WHERE id = $1")
                 .bind(pool.0)
-                .bind(minute)
+                .bind(seq)
                 .execute(&mut *writing)
                 .await?;
         }
-        sqlx::query("UPDATE pools SET rolled_until = $2 WHERE id = $1")
-            .bind(pool.0)
-            .bind(minute + 1)
-            .execute(&mut *writing)
-            .await?;
         writing.commit().await?;
+        let reached = last == batches.last().map(|(seq, ..)| *seq);
         Ok(RolledUp {
-            until: Minute(minute + 1),
-            done: minute + 1 == until.0,
+            done: reached && batches.len() < usize::try_from(MOST_BATCHES).unwrap_or(usize::MAX),
         })
     }
 
@@ -119,23 +131,97 @@ impl Store {
     }
 }
 
-// 4294967295 is 2^32 - 1. The sums of halves fit 64 bits up to 2^31 shares a minute.
-const SUM_UP: &str = "
-    INSERT INTO minutes (pool, worker, minute, shares, work_high, work_low, last_ms)
-    SELECT pool, worker, minute, COUNT(*),
-           CAST(SUM(work >> 32) AS BIGINT) + (CAST(SUM(work & 4294967295) AS BIGINT) >> 32),
-           CAST(SUM(work & 4294967295) AS BIGINT) & 4294967295,
-           MAX(time_ms)
-    FROM shares WHERE pool = $1 AND minute = $2
-    GROUP BY pool, worker, minute";
+/// What some shares are together.
+#[derive(Default)]
+struct Rolled {
+    shares: i64,
+    work: Work,
+    last_ms: i64,
+    /// The smallest hash, most significant byte first.
+    best: Option<[u8; 32]>,
+}
 
-const ADD_TO_TOTALS: &str = "
-    UPDATE workers SET
-        shares = workers.shares + added.shares,
-        work_high = workers.work_high + added.work_high
-            + ((workers.work_low + added.work_low) >> 32),
-        work_low = (workers.work_low + added.work_low) & 4294967295,
-        last_seen_ms = CASE WHEN added.last_ms > workers.last_seen_ms
-            THEN added.last_ms ELSE workers.last_seen_ms END
-    FROM minutes AS added
-    WHERE added.worker = workers.id AND added.pool = $1 AND added.minute = $2";
+impl Rolled {
+    fn add(&mut self, share: &ShareRecord) -> sqlx::Result<()> {
+        self.shares += 1;
+        self.work = self
+            .work
+            .checked_add(share.work())
+            .ok_or_else(|| rows::corrupt("a sum of work"))?;
+        self.last_ms = self.last_ms.max(share.time_ms);
+        let hash = share.hash.to_display_bytes();
+        self.best = Some(self.best.map_or(hash, |best| best.min(hash)));
+        Ok(())
+    }
+
+    /// Work in two halves.
+    fn halves(&self) -> sqlx::Result<(i64, i64)> {
+        let hashes = self.work.hashes();
+        let high = i64::try_from(hashes >> 32).map_err(|_| rows::corrupt("a sum of work"))?;
+        let low = i64::try_from(hashes & u128::from(u32::MAX)).expect("32 bits fit 63");
+        Ok((high, low))
+    }
+}
+
+async fn add_to_minutes(
+    connection: &mut SqliteConnection,
+    pool: PoolId,
+    minutes: &BTreeMap<(i64, i64), Rolled>,
+) -> sqlx::Result<()> {
+    let minutes: Vec<_> = minutes.iter().collect();
+    for chunk in rows::chunks(&minutes) {
+        let text = format!(
+            "INSERT INTO minutes (pool, worker, minute, shares, work_high, work_low, last_ms)
+             VALUES {}
+             ON CONFLICT (worker, minute) DO UPDATE SET
+                 shares = minutes.shares + excluded.shares,
+                 work_high = minutes.work_high + excluded.work_high
+                     + ((minutes.work_low + excluded.work_low) >> 32),
+                 work_low = (minutes.work_low + excluded.work_low) & 4294967295,
+                 last_ms = CASE WHEN excluded.last_ms > minutes.last_ms
+                     THEN excluded.last_ms ELSE minutes.last_ms END",
+            rows::placeholders(chunk.len(), 7)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for ((worker, minute), rolled) in chunk {
+            let (high, low) = rolled.halves()?;
+            query = query.bind(pool.0).bind(worker).bind(minute);
+            query = query.bind(rolled.shares).bind(high).bind(low);
+            query = query.bind(rolled.last_ms);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn add_to_workers(
+    connection: &mut SqliteConnection,
+    workers: &BTreeMap<i64, Rolled>,
+) -> sqlx::Result<()> {
+    let workers: Vec<_> = workers.iter().collect();
+    for chunk in rows::chunks(&workers) {
+        let text = format!(
+            "WITH added (id, shares, high, low, last_ms, best) AS (VALUES {})
+             UPDATE workers SET
+                 shares = workers.shares + added.shares,
+                 work_high = workers.work_high + added.high
+                     + ((workers.work_low + added.low) >> 32),
+                 work_low = (workers.work_low + added.low) & 4294967295,
+                 last_seen_ms = CASE WHEN added.last_ms > workers.last_seen_ms
+                     THEN added.last_ms ELSE workers.last_seen_ms END,
+                 best = CASE WHEN workers.best < added.best
+                     THEN workers.best ELSE added.best END
+             FROM added WHERE added.id = workers.id",
+            rows::placeholders(chunk.len(), 6)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for (worker, rolled) in chunk {
+            let (high, low) = rolled.halves()?;
+            query = query.bind(worker).bind(rolled.shares).bind(high).bind(low);
+            query = query.bind(rolled.last_ms);
+            query = query.bind(rolled.best.map(|best| best.to_vec()));
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}

@@ -7,9 +7,8 @@ use pow::Hash;
 use sqlx::SqliteConnection;
 
 use crate::{
-    Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName,
-    figures::{open_shares, sums_of_shares, sums_of_sums},
-    rows,
+    Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName, figures::sums_of_sums,
+    packed::Packed, rows, shares::tail,
 };
 
 /// The most workers on one page.
@@ -70,16 +69,20 @@ impl Store {
                 }
             }
         }
-        for (worker, minute, last_ms, sums) in page.open(&mut reading).await? {
+        for Packed { share, worker } in tail(&mut reading, pool).await? {
             let Some(index) = index.get(&worker) else {
                 continue;
             };
             let worker = &mut workers[*index];
-            worker.last_share_ms = worker.last_share_ms.max(last_ms);
-            worker.total.add(sums)?;
+            worker.last_share_ms = worker.last_share_ms.max(share.time_ms());
+            worker.total.add_share(&share)?;
+            let best = worker.best.get_or_insert(share.hash());
+            if share.hash().to_display_bytes() < best.to_display_bytes() {
+                *best = share.hash();
+            }
             for (since, window) in windows.iter().zip(&mut worker.windows) {
-                if minute >= since.number() {
-                    window.add(sums)?;
+                if share.minute() >= *since {
+                    window.add_share(&share)?;
                 }
             }
         }
@@ -168,37 +171,6 @@ impl Page<'_> {
             .await?;
         let row = |(worker, shares, top, middle, low)| {
             Ok((worker, Sums::of((shares, top, middle, low))?))
-        };
-        rows.into_iter().map(row).collect()
-    }
-
-    /// Worker, minute, time of the last share, sums.
-    async fn open(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> sqlx::Result<Vec<(i64, i64, i64, Sums)>> {
-        let text = concat!(
-            "SELECT worker, minute, MAX(time_ms), ",
-            sums_of_shares!(),
-            open_shares!(),
-            of_page!(),
-            " GROUP BY worker, minute"
-        );
-        let rows: Vec<(i64, i64, i64, i64, i64, i64, i64)> = sqlx::query_as(text)
-            .bind(self.pool.0)
-            .bind(Minute::FIRST.number())
-            .bind(self.address)
-            .bind(self.after)
-            .bind(self.limit)
-            .fetch_all(connection)
-            .await?;
-        let row = |(worker, minute, last_ms, shares, top, middle, low)| {
-            Ok((
-                worker,
-                minute,
-                last_ms,
-                Sums::of((shares, top, middle, low))?,
-            ))
         };
         rows.into_iter().map(row).collect()
     }

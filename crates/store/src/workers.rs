@@ -27,10 +27,18 @@ const LONGEST_NAME: usize = 64;
 pub struct WorkerId(pub(crate) i64);
 
 /// Who a worker is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WorkerName {
     address: String,
     name: String,
+    /// A hash of both, made once: the share log looks a name up for each share.
+    digest: u64,
+}
+
+impl std::hash::Hash for WorkerName {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(self.digest);
+    }
 }
 
 /// Why something is no worker's name.
@@ -45,15 +53,21 @@ impl WorkerName {
         if address.is_empty() || !fits(address, LONGEST_ADDRESS) || !fits(name, LONGEST_NAME) {
             return Err(NotAWorkerName);
         }
-        Ok(Self {
-            address: address.to_owned(),
-            name: name.to_owned(),
-        })
+        Ok(Self::of_row(address.to_owned(), name.to_owned()))
     }
 
     /// As it was stored; it was checked then.
     pub(crate) fn of_row(address: String, name: String) -> Self {
-        Self { address, name }
+        use std::hash::BuildHasher;
+        // Random for each process, so that nobody can choose names that collide.
+        static RANDOM: std::sync::OnceLock<std::hash::RandomState> = std::sync::OnceLock::new();
+        let digest = RANDOM.get_or_init(Default::default);
+        let digest = digest.hash_one((&address, &name));
+        Self {
+            address,
+            name,
+            digest,
+        }
     }
 
     /// The address that is paid.
@@ -78,24 +92,16 @@ impl std::fmt::Display for WorkerName {
     }
 }
 
-/// What is kept of a worker.
-#[derive(Clone, Copy)]
-pub(crate) struct Kept {
-    pub(crate) id: i64,
-    /// Its smallest hash, most significant byte first; another process may have a better one.
-    pub(crate) best: Option<[u8; 32]>,
-}
-
 /// The workers kept in memory.
 #[derive(Default)]
-pub(crate) struct Known(Mutex<HashMap<i64, HashMap<Arc<WorkerName>, Kept>>>);
+pub(crate) struct Known(Mutex<HashMap<i64, HashMap<Arc<WorkerName>, i64>>>);
 
 impl Known {
     fn get<'n>(
         &self,
         pool: PoolId,
         names: impl Iterator<Item = &'n Arc<WorkerName>>,
-    ) -> Vec<Option<Kept>> {
+    ) -> Vec<Option<i64>> {
         let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = pools.get(&pool.0);
         names.map(|name| known?.get(name).copied()).collect()
@@ -105,7 +111,7 @@ impl Known {
     pub(crate) fn keep(
         &self,
         pool: PoolId,
-        found: impl IntoIterator<Item = (Arc<WorkerName>, Kept)>,
+        found: impl IntoIterator<Item = (Arc<WorkerName>, i64)>,
     ) {
         let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if pools.values().map(HashMap::len).sum::<usize>() > WORKERS_KEPT {
@@ -115,41 +121,49 @@ impl Known {
     }
 }
 
-/// The worker of each row, made where there is none, and whether all were in memory.
+/// The worker of each row.
+pub(crate) struct OfRows {
+    pub(crate) ids: Vec<i64>,
+    /// Those that were not in memory; to be kept after the commit.
+    pub(crate) made: Vec<(Arc<WorkerName>, i64)>,
+}
+
+/// The worker of each row, made where there is none.
 pub(crate) async fn of_rows(
     known: &Known,
     connection: &mut SqliteConnection,
     pool: PoolId,
     shares: &[ShareRow],
-) -> sqlx::Result<(Vec<Kept>, bool)> {
-    let mut kept = known.get(pool, shares.iter().map(|row| &row.worker));
+) -> sqlx::Result<OfRows> {
+    let mut ids = known.get(pool, shares.iter().map(|row| &row.worker));
     // In the order in which they came, which is that of their ids.
     let mut missing: Vec<(&WorkerName, i64)> = Vec::new();
     let mut places: HashMap<&WorkerName, usize> = HashMap::new();
-    for (row, kept) in shares.iter().zip(&kept) {
-        if kept.is_none() {
-            let time_ms = row.share.time_ms();
-            let place = *places.entry(&row.worker).or_insert(missing.len());
-            match missing.get_mut(place) {
-                Some((_, first_ms)) => *first_ms = time_ms.min(*first_ms),
-                None => missing.push((&row.worker, time_ms)),
-            }
+    for (row, _) in shares.iter().zip(&ids).filter(|(_, id)| id.is_none()) {
+        let time_ms = row.share.time_ms();
+        let place = *places.entry(&row.worker).or_insert(missing.len());
+        match missing.get_mut(place) {
+            Some((_, first_ms)) => *first_ms = time_ms.min(*first_ms),
+            None => missing.push((&row.worker, time_ms)),
         }
     }
-    let all_known = missing.is_empty();
-    if !all_known {
+    let mut made = Vec::new();
+    if !missing.is_empty() {
         let found = find_or_make(connection, pool, &missing).await?;
-        for (row, kept) in shares.iter().zip(&mut kept) {
-            if kept.is_none() {
-                *kept = found.get(&*row.worker).copied();
+        for (row, id) in shares.iter().zip(&mut ids).filter(|(_, id)| id.is_none()) {
+            let (who, found) = found
+                .get_key_value(&*row.worker)
+                .ok_or_else(|| rows::corrupt("a new worker"))?;
+            *id = Some(*found);
+            if places.remove(who).is_some() {
+                made.push((Arc::clone(&row.worker), *found));
             }
         }
     }
-    let kept: sqlx::Result<_> = kept
-        .into_iter()
-        .map(|kept| kept.ok_or_else(|| rows::corrupt("a new worker")))
-        .collect();
-    Ok((kept?, all_known))
+    Ok(OfRows {
+        ids: ids.into_iter().flatten().collect(),
+        made,
+    })
 }
 
 /// The ids of workers with the time at which each is first seen.
@@ -157,7 +171,7 @@ pub(crate) async fn find_or_make(
     connection: &mut SqliteConnection,
     pool: PoolId,
     missing: &[(&WorkerName, i64)],
-) -> sqlx::Result<HashMap<WorkerName, Kept>> {
+) -> sqlx::Result<HashMap<WorkerName, i64>> {
     let mut found = find(connection, pool, missing).await?;
     let new: Vec<_> = missing
         .iter()
@@ -186,10 +200,7 @@ pub(crate) async fn find_or_make(
         }
         query.execute(&mut *connection).await?;
     }
-    found.extend(
-        new.into_iter()
-            .map(|(id, (who, _))| ((*who).clone(), Kept { id, best: None })),
-    );
+    found.extend(new.into_iter().map(|(id, (who, _))| ((*who).clone(), id)));
     Ok(found)
 }
 
@@ -197,11 +208,11 @@ async fn find(
     connection: &mut SqliteConnection,
     pool: PoolId,
     wanted: &[(&WorkerName, i64)],
-) -> sqlx::Result<HashMap<WorkerName, Kept>> {
+) -> sqlx::Result<HashMap<WorkerName, i64>> {
     let mut found = HashMap::with_capacity(wanted.len());
     for chunk in rows::chunks(wanted) {
         let sql = format!(
-            "SELECT id, address, name, best FROM workers
+            "SELECT id, address, name FROM workers
              WHERE pool = ? AND (address, name) IN (VALUES {})",
             rows::placeholders(chunk.len(), 2)
         );
@@ -211,13 +222,11 @@ async fn find(
         for (who, _) in chunk {
             query = query.bind(&who.address).bind(&who.name);
         }
-        let rows: Vec<(i64, String, String, Option<Vec<u8>>)> =
-            query.fetch_all(&mut *connection).await?;
-        for (id, address, name, best) in rows {
-            let best = best.map(|best| rows::hash(&best)).transpose()?;
-            let best = best.map(pow::Hash::to_display_bytes);
-            found.insert(WorkerName { address, name }, Kept { id, best });
-        }
+        let rows: Vec<(i64, String, String)> = query.fetch_all(&mut *connection).await?;
+        found.extend(
+            rows.into_iter()
+                .map(|(id, address, name)| (WorkerName::of_row(address, name), id)),
+        );
     }
     Ok(found)
 }

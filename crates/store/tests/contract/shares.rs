@@ -1,4 +1,4 @@
-//! Each share once.
+//! Batches of shares: written, found again, pruned.
 
 use mining::Work;
 use store::{Minute, ShareRecord, ShareRow, WorkerName};
@@ -7,8 +7,7 @@ use super::{Place, contract, hash, share, share_at, shares, worker};
 
 contract!(
     batches_of_any_size_are_written,
-    a_share_is_written_once,
-    pools_do_not_share_hashes,
+    the_hashes_of_the_newest_height_come_back,
     a_batch_makes_its_workers,
     two_stores_make_the_same_workers,
     the_best_hash_is_kept,
@@ -22,10 +21,7 @@ async fn batches_of_any_size_are_written(place: Place) {
     let mut total = 0;
     for size in [0, 1, 2, 1000, 5000] {
         let batch = shares(total..total + size, &rig);
-        assert_eq!(
-            store.append_shares(pool, &batch).await.unwrap(),
-            vec![true; batch.len()]
-        );
+        store.append_shares(pool, &batch).await.unwrap();
         total += size;
         assert_eq!(store.pool_total(pool).await.unwrap().shares, total);
     }
@@ -36,56 +32,29 @@ async fn batches_of_any_size_are_written(place: Place) {
     );
 }
 
-async fn a_share_is_written_once(place: Place) {
-    let (store, pool) = place.pool().await;
-    let (one, two) = (worker("one"), worker("two"));
-    let twice: Vec<_> = [1, 2, 1, 3, 2].map(|number| share(number, &one)).into();
-    let new = store.append_shares(pool, &twice).await.unwrap();
-    assert_eq!(new, [true, true, false, true, false]);
-    assert_eq!(
-        store.append_shares(pool, &twice[..1]).await.unwrap(),
-        [false]
-    );
-    // Also as another's, in another batch, after a restart.
-    let mut mixed = shares(0..2000, &two);
-    mixed.swap(0, 1999);
-    let new = place
-        .open()
-        .await
-        .append_shares(pool, &mixed)
-        .await
-        .unwrap();
-    let old: Vec<_> = mixed
-        .iter()
-        .zip(new)
-        .filter(|(_, new)| !new)
-        .map(|(row, _)| row)
-        .collect();
-    assert_eq!(old.len(), 3);
-    assert!(
-        old.iter()
-            .all(|row| [hash(1), hash(2), hash(3)].contains(&row.share.hash()))
-    );
-    assert_eq!(store.pool_total(pool).await.unwrap().shares, 2000);
-}
-
-async fn pools_do_not_share_hashes(place: Place) {
+async fn the_hashes_of_the_newest_height_come_back(place: Place) {
     let (store, pool) = place.pool().await;
     let other = store
         .pool("other", super::bitcoin(), mining::Network::Regtest)
         .await
         .unwrap();
-    for pool in [pool, other] {
-        assert_eq!(
-            store
-                .append_shares(pool, &[share(1, &worker("a"))])
-                .await
-                .unwrap(),
-            [true]
-        );
+    assert_eq!(store.newest_hashes(pool).await.unwrap(), []);
+    let batches = [
+        vec![at_height(1, 100, 5), at_height(2, 100, 6)],
+        vec![at_height(3, 100, 7), at_height(4, 101, 8)],
+        vec![at_height(5, 101, 9)],
+    ];
+    for batch in &batches {
+        store.append_shares(pool, batch).await.unwrap();
     }
-    let workers = store.workers(pool, None, &[], None, 10).await.unwrap();
-    assert_eq!(workers.len(), 1);
+    let in_other = [at_height(6, 500, 9)];
+    store.append_shares(other, &in_other).await.unwrap();
+    let store = place.open().await;
+    let mut found = store.newest_hashes(pool).await.unwrap();
+    found.sort_by_key(|hash| hash.to_display_bytes());
+    // Whole batches: the one that has the first share of a height may hold older ones.
+    assert_eq!(found, [3, 4, 5].map(hash));
+    assert_eq!(store.newest_hashes(other).await.unwrap(), [hash(6)]);
 }
 
 async fn a_batch_makes_its_workers(place: Place) {
@@ -100,14 +69,7 @@ async fn a_batch_makes_its_workers(place: Place) {
                 )
             })
             .collect();
-        assert!(
-            store
-                .append_shares(pool, &rows)
-                .await
-                .unwrap()
-                .iter()
-                .all(|new| *new)
-        );
+        store.append_shares(pool, &rows).await.unwrap();
     }
     let mut after = None;
     let mut seen = 0;
@@ -146,7 +108,7 @@ async fn two_stores_make_the_same_workers(place: Place) {
         })
         .collect();
     for task in tasks {
-        assert_eq!(task.await.unwrap().unwrap(), [true]);
+        task.await.unwrap().unwrap();
     }
     let workers = first.workers(pool, None, &[], None, 100).await.unwrap();
     let mut names: Vec<_> = workers
@@ -187,10 +149,10 @@ async fn the_best_hash_is_kept(place: Place) {
     assert_eq!(best(0).await, hash(10));
     // Another's share is nobody else's best.
     store
-        .append_shares(pool, &[share(99, &two), share(10, &two)])
+        .append_shares(pool, &[share(99, &two), share(98, &two)])
         .await
         .unwrap();
-    assert_eq!(best(1).await, hash(99));
+    assert_eq!(best(1).await, hash(98));
 }
 
 fn at_height(number: u64, height: u32, time_ms: i64) -> ShareRow {
@@ -206,30 +168,35 @@ async fn what_is_pruned_stays_in_the_sums(place: Place) {
     let (store, pool) = place.pool().await;
     let minute = Minute::of_ms(1_800_000_000_000);
     let later = minute.start_ms() + 10 * 60_000;
-    let old: Vec<_> = (0..9_000)
-        .map(|i| at_height(i, 100, minute.start_ms()))
-        .collect();
-    store.append_shares(pool, &old).await.unwrap();
-    store
-        .append_shares(pool, &[at_height(99_999, 101, later)])
-        .await
-        .unwrap();
+    for i in 0..300 {
+        let batch = [
+            at_height(2 * i, 100, minute.start_ms()),
+            at_height(2 * i + 1, 100, minute.start_ms()),
+        ];
+        store.append_shares(pool, &batch).await.unwrap();
+    }
+    for (number, height) in [(9_999, 101), (10_000, 100)] {
+        let batch = [at_height(number, height, later)];
+        store.append_shares(pool, &batch).await.unwrap();
+    }
     let before = store.pool_total(pool).await.unwrap();
-    assert_eq!(before.shares, 9_001);
+    assert_eq!(before.shares, 602);
+    let future = Minute::of_ms(later + 86_400_000);
     // What is not rolled up is not removed.
-    assert_eq!(
-        store
-            .prune_shares(pool, Minute::of_ms(later))
-            .await
-            .unwrap(),
-        0
-    );
-    while !store
-        .roll_up(pool, Minute::of_ms(later))
-        .await
-        .unwrap()
-        .done
-    {}
+    assert_eq!(store.prune_shares(pool, future).await.unwrap(), 0);
+    while !store.roll_up(pool).await.unwrap().done {}
+    assert_eq!(store.prune_shares(pool, minute).await.unwrap(), 0);
+    let mut pruned = Vec::new();
+    while pruned.last() != Some(&0) {
+        let limit = Minute::of_ms(later);
+        pruned.push(store.prune_shares(pool, limit).await.unwrap());
+        assert_eq!(store.pool_total(pool).await.unwrap(), before);
+        assert_eq!(store.pool_sums(pool, minute).await.unwrap(), before);
+    }
+    // All of those minutes, but the last batch holds a number that must not come again.
+    assert_eq!(pruned.iter().sum::<u64>(), 0, "the newest height is 100");
+    let batch = [at_height(20_000, 102, later)];
+    store.append_shares(pool, &batch).await.unwrap();
     let mut pruned = Vec::new();
     while pruned.last() != Some(&0) {
         pruned.push(
@@ -238,35 +205,30 @@ async fn what_is_pruned_stays_in_the_sums(place: Place) {
                 .await
                 .unwrap(),
         );
-        assert_eq!(store.pool_total(pool).await.unwrap(), before);
-        assert_eq!(store.pool_sums(pool, minute).await.unwrap(), before);
     }
-    assert_eq!(pruned, [4_000, 4_000, 1_000, 0]);
+    assert_eq!(pruned, [256, 44, 0]);
     // Also when the minutes go.
-    while store
-        .prune_minutes(pool, Minute::of_ms(later))
-        .await
-        .unwrap()
-        > 0
-    {}
+    while !store.roll_up(pool).await.unwrap().done {}
+    let before = store.pool_total(pool).await.unwrap();
+    let limit = Minute::of_ms(later);
+    while store.prune_minutes(pool, limit).await.unwrap() > 0 {}
     assert_eq!(store.pool_total(pool).await.unwrap(), before);
-    assert_eq!(store.pool_sums(pool, minute).await.unwrap().shares, 1);
+    assert_eq!(store.pool_sums(pool, minute).await.unwrap().shares, 3);
 }
 
 async fn the_newest_height_is_never_pruned(place: Place) {
     let (store, pool) = place.pool().await;
     let start = 1_800_000_000_000;
-    let rows = [
-        at_height(1, 100, start),
-        at_height(2, 101, start + 1),
-        at_height(3, 101, start),
-    ];
-    store.append_shares(pool, &rows).await.unwrap();
+    for (number, height) in [(1, 100), (2, 101), (3, 101)] {
+        let batch = [at_height(number, height, start)];
+        store.append_shares(pool, &batch).await.unwrap();
+    }
+    while !store.roll_up(pool).await.unwrap().done {}
     let future = Minute::of_ms(start + 86_400_000);
-    while !store.roll_up(pool, future).await.unwrap().done {}
     assert_eq!(store.prune_shares(pool, future).await.unwrap(), 1);
-    let new = store.append_shares(pool, &rows[1..]).await.unwrap();
-    assert_eq!(new, [false, false]);
+    let mut kept = store.newest_hashes(pool).await.unwrap();
+    kept.sort_by_key(|hash| hash.to_display_bytes());
+    assert_eq!(kept, [hash(2), hash(3)]);
 }
 
 #[test]
