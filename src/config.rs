@@ -91,8 +91,9 @@ pub struct Shares {
     pub keep_shares_days: u32,
     /// The sums by minute are kept so many days; after that, their sums by worker.
     pub keep_minutes_days: u32,
-    /// A commit waits so many milliseconds for more shares. Zero is best on disks that flush fast.
-    pub linger_ms: u64,
+    /// Commits begin at least so many milliseconds apart, so that on a fast disk, too, a busy pool
+    /// writes many shares at once. A share that comes after a pause is committed at once.
+    pub commit_interval_ms: u64,
 }
 
 /// `[[pool.listener]]`
@@ -170,7 +171,7 @@ impl Default for Shares {
         Self {
             keep_shares_days: 7,
             keep_minutes_days: 90,
-            linger_ms: 0,
+            commit_interval_ms: 2,
         }
     }
 }

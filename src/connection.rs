@@ -14,7 +14,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{self, Poll, ready},
     time::Duration,
 };
 
@@ -136,7 +136,8 @@ pub async fn serve(stream: Stream, peer: SocketAddr, context: Arc<Context>) {
 /// What a connection waits for.
 enum Event {
     Notices(Notices),
-    Readable,
+    /// Bytes were read; they are with the lines.
+    Read,
     Clock,
 }
 
@@ -196,7 +197,7 @@ impl Connection {
         loop {
             let event = match self.next_event().await {
                 Ok(event) => event,
-                Err(error) => return error.into(),
+                Err(end) => return end,
             };
             // One clock for all that a turn does.
             let now = Instant::now();
@@ -218,19 +219,30 @@ impl Connection {
 
     /// Waits for what comes first; work goes before lines, as the sooner a miner has it the less
     /// it hashes in vain.
-    async fn next_event(&mut self) -> io::Result<Event> {
+    async fn next_event(&mut self) -> Result<Event, End> {
         poll_fn(|context| {
             if let Poll::Ready(notices) = self.mailbox.poll_take(context) {
                 return Poll::Ready(Ok(Event::Notices(notices)));
             }
             if self.session.in_flight() < IN_FLIGHT_MAX
-                && let Poll::Ready(ready) = self.stream.poll_readable(context)
+                && let Poll::Ready(read) = self.poll_read(context)
             {
-                return Poll::Ready(ready.map(|()| Event::Readable));
+                return Poll::Ready(read.map(|()| Event::Read));
             }
             self.alarm.as_mut().poll(context).map(|()| Ok(Event::Clock))
         })
         .await
+    }
+
+    /// Reads what is there. The buffer lives for this call only: an idle miner costs no memory.
+    fn poll_read(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), End>> {
+        let mut bytes = [0; READ_SIZE];
+        let count = ready!(self.stream.poll_read(context, &mut bytes))?;
+        if count == 0 {
+            return Poll::Ready(Err(End::Closed));
+        }
+        self.lines.push(&bytes[..count]);
+        Poll::Ready(Ok(()))
     }
 
     /// Does all that an event asks for.
@@ -253,30 +265,13 @@ impl Connection {
                     self.take_lines(now, out)?;
                 }
             }
-            Event::Readable => {
-                self.read()?;
-                self.take_lines(now, out)?;
-            }
+            Event::Read => self.take_lines(now, out)?,
             Event::Clock => {
                 let deadline = self.deadline();
                 self.alarm.as_mut().reset(deadline);
             }
         }
         Ok(())
-    }
-
-    /// Reads what is there. The buffer lives for this call only: an idle miner costs no memory.
-    fn read(&mut self) -> Result<(), End> {
-        let mut bytes = [0; READ_SIZE];
-        match self.stream.try_read(&mut bytes) {
-            Ok(0) => Err(End::Closed),
-            Ok(count) => {
-                self.lines.push(&bytes[..count]);
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Handles the lines that are there, as long as their shares find a place in flight.

@@ -27,6 +27,7 @@ pub mod share_log;
 
 pub mod block;
 
+pub mod data;
 pub mod pool;
 
 pub mod api;

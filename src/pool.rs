@@ -17,7 +17,7 @@ use crate::{
     config::{self, BadConfig},
     connection::{Context, Rules},
     daemon::{self, Daemons, Feed},
-    listener,
+    data, listener,
     mailbox::{Mailboxes, Notice},
     metrics::Metrics,
     sessions::Sessions,
@@ -32,7 +32,7 @@ const LEASE: u32 = 1 << 20;
 /// How often the lease is looked at.
 const LEASE_CHECK: Duration = Duration::from_secs(1);
 /// A reply must not wait longer for company.
-const LINGER_MAX_MS: u64 = 1_000;
+const COMMIT_INTERVAL_MAX_MS: u64 = 1_000;
 /// How long a daemon may take to show that it can be mined with.
 const TRY_DAEMON: Duration = Duration::from_secs(15);
 /// The longest tag that leaves room in every coinbase.
@@ -139,8 +139,10 @@ impl Plan {
                 "keep_shares_days and keep_minutes_days: at least 1".into()
             ));
         }
-        if shares.linger_ms > LINGER_MAX_MS {
-            return Err(bad(format!("linger_ms: at most {LINGER_MAX_MS}")));
+        if shares.commit_interval_ms > COMMIT_INTERVAL_MAX_MS {
+            return Err(bad(format!(
+                "commit_interval_ms: at most {COMMIT_INTERVAL_MAX_MS}"
+            )));
         }
         let rules = settings
             .listener
@@ -214,16 +216,6 @@ fn rules(
     })
 }
 
-/// Opens the database of the process.
-pub async fn open_store(data: &Path) -> anyhow::Result<Store> {
-    std::fs::create_dir_all(data)
-        .with_context(|| format!("cannot make the directory {}", data.display()))?;
-    let path = data.join("adit.db");
-    Store::open(&format!("sqlite:{}", path.display()))
-        .await
-        .with_context(|| format!("cannot open the database {}", path.display()))
-}
-
 /// Starts a pool. Its tasks end with `tasks`.
 pub async fn start(
     settings: &config::Pool,
@@ -256,7 +248,7 @@ pub async fn start(
     ));
     let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
     let log = share_log::Config {
-        linger: Duration::from_millis(settings.shares.linger_ms),
+        commit_interval: Duration::from_millis(settings.shares.commit_interval_ms),
         keep_shares: days(settings.shares.keep_shares_days),
         keep_minutes: days(settings.shares.keep_minutes_days),
     };
@@ -406,7 +398,7 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
         format!("port for HTTP {}", config.http.listen),
         try_port(config.http.listen).await,
     );
-    let store = open_store(&config.data).await;
+    let store = data::open_store(&config.data).await;
     note(
         format!("database in {}", config.data.display()),
         store.map(|_| "opens and is of this version".into()),

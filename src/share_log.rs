@@ -30,9 +30,6 @@ use crate::{
 /// cheaper by the share, but its miners would wait longer.
 const MOST_SHARES: usize = 4_096;
 
-/// How often, in the time that a batch may wait for more shares, it is looked whether it is full.
-const LOOKS: u32 = 8;
-
 /// How often a batch is tried while another process holds the database. Each try waits out the
 /// store's busy timeout of 5 s; after 15 s a miner has better uses for its connection.
 const TRIES: u32 = 3;
@@ -40,9 +37,8 @@ const TRIES: u32 = 3;
 /// What an operator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How long a batch waits for more shares before it is committed. Zero is best on disks that
-    /// flush in milliseconds.
-    pub linger: Duration,
+    /// Commits begin at least so far apart. A share that comes after a pause is committed at once.
+    pub commit_interval: Duration,
     /// How long shares are kept one by one.
     pub keep_shares: Duration,
     /// How long the minutes that they were rolled up to are kept.
@@ -53,7 +49,7 @@ impl Default for Config {
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60;
         Self {
-            linger: Duration::ZERO,
+            commit_interval: Duration::from_millis(2),
             keep_shares: Duration::from_secs(7 * DAY),
             keep_minutes: Duration::from_secs(90 * DAY),
         }
@@ -113,7 +109,7 @@ pub fn start(store: Store, pool: PoolId, config: Config, tasks: &Tasks) -> Share
     let writer = Writer {
         store: store.clone(),
         pool,
-        linger: config.linger,
+        commit_interval: config.commit_interval,
         shared: Arc::clone(&shared),
         ending: tasks.ending(Stage::Books),
         outage: None,
@@ -177,7 +173,7 @@ impl Shared {
 struct Writer {
     store: Store,
     pool: PoolId,
-    linger: Duration,
+    commit_interval: Duration,
     shared: Arc<Shared>,
     ending: CancellationToken,
     /// The number of shares that failed since the last commit.
@@ -188,6 +184,7 @@ impl Writer {
     async fn run(mut self) -> anyhow::Result<()> {
         let mut taken = Vec::new();
         let mut rows = Vec::new();
+        let mut begun = None;
         loop {
             tokio::select! {
                 () = self.shared.filled.notified() => {}
@@ -196,36 +193,32 @@ impl Writer {
                     self.shared.queue().closed = true;
                 }
             }
-            if !self.linger.is_zero() && !self.ending.is_cancelled() {
-                self.wait_for_more().await;
+            self.wait_out(begun).await;
+            begun = Some(tokio::time::Instant::now());
+            let closed = {
+                let mut queue = self.shared.queue();
+                std::mem::swap(&mut taken, &mut queue.entries);
+                queue.closed
+            };
+            for batch in taken.chunks(MOST_SHARES) {
+                self.commit(batch, &mut rows).await;
             }
-            loop {
-                std::mem::swap(&mut taken, &mut self.shared.queue().entries);
-                if taken.is_empty() {
-                    break;
-                }
-                for batch in taken.chunks(MOST_SHARES) {
-                    self.commit(batch, &mut rows).await;
-                }
-                taken.clear();
-                taken.shrink_to(MOST_SHARES);
-            }
-            if self.shared.queue().closed {
+            taken.clear();
+            taken.shrink_to(MOST_SHARES);
+            if closed {
                 return Ok(());
             }
         }
     }
 
-    async fn wait_for_more(&self) {
-        let deadline = tokio::time::Instant::now() + self.linger;
-        let look = self.linger / LOOKS;
-        while self.shared.queue().entries.len() < MOST_SHARES
-            && tokio::time::Instant::now() < deadline
-        {
-            tokio::select! {
-                () = tokio::time::sleep(look) => {}
-                () = self.ending.cancelled() => return,
-            }
+    /// Waits out what is left of the interval since the last commit began.
+    async fn wait_out(&self, begun: Option<tokio::time::Instant>) {
+        let Some(next) = begun.map(|begun| begun + self.commit_interval) else {
+            return;
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => {}
+            () = self.ending.cancelled() => {}
         }
     }
 
@@ -437,19 +430,24 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_batch_can_be_made_to_wait_for_more() {
+    async fn commits_are_an_interval_apart_and_the_first_is_at_once() {
         let config = Config {
-            linger: Duration::from_millis(300),
+            commit_interval: Duration::from_millis(300),
             ..Config::default()
         };
         let log = Log::start(config, Duration::from_secs(5)).await;
         let mut replies = Replies::new();
-        for number in 0..10 {
+        let begun = Instant::now();
+        log.log.append(entry(0, &replies));
+        replies.next(1).await;
+        let first = begun.elapsed();
+        for number in 1..11 {
             log.log.append(entry(number, &replies));
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         replies.next(10).await;
-        assert_eq!(log.log.figures().batches, 1);
+        assert_eq!(log.log.figures().batches, 2);
+        assert!(first < begun.elapsed() && begun.elapsed() >= Duration::from_millis(300));
     }
 
     #[tokio::test(flavor = "multi_thread")]

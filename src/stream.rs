@@ -1,12 +1,16 @@
-//! What carries a miner's bytes. Nothing here waits but [`poll_readable`](Stream::poll_readable) and
+//! What carries a miner's bytes. Nothing here waits but [`poll_read`](Stream::poll_read) and
 //! [`writable`](Stream::writable), so that a connection can hold no buffer while it is idle.
 
 use std::{
     io,
-    task::{Context, Poll},
+    pin::Pin,
+    task::{Context, Poll, ready},
 };
 
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    net::TcpStream,
+};
 
 /// A connected peer's bytes.
 #[derive(Debug)]
@@ -20,14 +24,16 @@ impl Stream {
         Self { socket }
     }
 
-    /// Ready when there is something to read, or the end.
-    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_read_ready(context)
-    }
-
-    /// Reads what is there; 0 is the end, [`io::ErrorKind::WouldBlock`] nothing yet.
-    pub fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.socket.try_read(bytes)
+    /// Reads what is there; 0 is the end. After a read that did not fill `bytes` the next one is
+    /// not tried before the system says that there is more.
+    pub fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(bytes);
+        ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
     }
 
     /// Takes as much as there is room for, or says [`io::ErrorKind::WouldBlock`].

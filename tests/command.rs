@@ -100,7 +100,11 @@ fn an_unknown_key_is_named_with_the_nearest_one() {
             "payout_adress",
             "payout_address",
         ),
-        ("[[pool]]\n[pool.shares]\nlinger = 1", "linger", "linger_ms"),
+        (
+            "[[pool]]\n[pool.shares]\ncommit_interval = 1",
+            "commit_interval",
+            "commit_interval_ms",
+        ),
         ("[[pool]]\n[[pool.listener]]\nidle = 1", "idle", "idle_s"),
         (
             "[[pool]]\n[[pool.daemon]]\nurl = \"http://a:1\"\npasswort = \"x\"",

@@ -16,6 +16,7 @@ use super::pool::stop_signal;
 use crate::{
     api, config,
     daemon::{self, Secret},
+    data,
     pool::{self, Pool},
     tasks::{Failures, Stage, Tasks},
     telemetry, worker,
@@ -116,7 +117,8 @@ impl Demo {
         .parse()?;
         let node = start_node(coin, data, tasks).await?;
         let settings = self.settings(coin, &node);
-        let store = pool::open_store(data).await?;
+        let _lock = data::lock(data)?;
+        let store = data::open_store(data).await?;
         let pool = pool::start(&settings, data, &store, tasks).await?;
         let page = SocketAddr::from(([127, 0, 0, 1], self.http_port));
         let page = api::open(page, vec![pool.clone()], tasks).await?;

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::config::SettingsArguments;
 use crate::{
-    api, pool,
+    api, data, pool,
     tasks::{Failures, Tasks},
     telemetry,
 };
@@ -40,7 +40,8 @@ async fn serve(
     mut failures: Failures,
 ) -> anyhow::Result<()> {
     let mut pools = Vec::new();
-    let store = pool::open_store(&config.data).await?;
+    let _lock = data::lock(&config.data)?;
+    let store = data::open_store(&config.data).await?;
     for settings in &config.pool {
         pools.push(pool::start(settings, &config.data, &store, tasks).await?);
     }

@@ -12,8 +12,12 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection, SqlitePool, SqliteTransaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, SqliteTransaction,
+    query::Query,
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
+        SqliteSynchronous,
+    },
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -100,6 +104,29 @@ impl Database {
 
     /// Begins to write, once all before have ended.
     pub(crate) async fn write(&self) -> Result<Writing<'_>, WriteError> {
+        let mut writing = self.turn().await?;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut *writing)
+            .await?;
+        Ok(writing)
+    }
+
+    /// One statement, which is its own transaction.
+    pub(crate) async fn write_one(
+        &self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<(), WriteError> {
+        let mut writing = self.turn().await?;
+        query
+            .execute(&mut *writing)
+            .await
+            .map_err(WriteError::of_commit)?;
+        writing.release();
+        Ok(())
+    }
+
+    /// Waits for the connection that writes.
+    async fn turn(&self) -> Result<Writing<'_>, WriteError> {
         let Self::Sqlite {
             writer,
             options,
@@ -113,11 +140,7 @@ impl Database {
             Some(connection) => connection,
             None => options.connect().await?,
         };
-        let mut writing = Writing { slot, connection };
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut *writing)
-            .await?;
-        Ok(writing)
+        Ok(Writing { slot, connection })
     }
 
     /// Begins to read: all queries of it see the same commit.
@@ -143,15 +166,17 @@ impl Writing<'_> {
     /// Once this returns, what was written survives the process and, with [`Durability::Full`],
     /// the machine.
     pub(crate) async fn commit(mut self) -> Result<(), WriteError> {
-        if let Err(error) = sqlx::query("COMMIT").execute(&mut self.connection).await {
-            return Err(match WriteError::from(error) {
-                // The flush of a whole commit may be what failed.
-                WriteError::Broken(cause) => WriteError::Unknown(cause),
-                definite => definite,
-            });
-        }
-        *self.slot = Some(self.connection);
+        sqlx::query("COMMIT")
+            .execute(&mut self.connection)
+            .await
+            .map_err(WriteError::of_commit)?;
+        self.release();
         Ok(())
+    }
+
+    /// The connection is in order, and the next writer's.
+    fn release(mut self) {
+        *self.slot = Some(self.connection);
     }
 }
 

@@ -93,6 +93,25 @@ impl From<SqlError> for WriteError {
     }
 }
 
+impl WriteError {
+    /// What a failed commit comes down to: if it was the disk that failed, a whole commit may be
+    /// in the log, and only its flush be missing.
+    pub(crate) fn of_commit(error: SqlError) -> Self {
+        let disk = match &error {
+            // IOERR and CORRUPT.
+            SqlError::Database(error) => error
+                .code()
+                .and_then(|code| code.parse::<i32>().ok())
+                .is_some_and(|code| matches!(code & 0xff, 10 | 11)),
+            _ => true,
+        };
+        match Self::from(error) {
+            Self::Broken(cause) if disk => Self::Unknown(cause),
+            definite => definite,
+        }
+    }
+}
+
 impl From<SqlError> for ReadError {
     fn from(error: SqlError) -> Self {
         match Fault::from(error) {

@@ -5,7 +5,7 @@
 //! hash 32 | worker 8 | work 8 | height 4 | time in ms since 1970 8     little-endian, 60 a share
 //! ```
 
-use crate::{ShareRecord, rows::corrupt};
+use crate::{ShareRecord, ShareRow, rows::corrupt};
 
 /// The bytes of one share.
 const RECORD: usize = 60;
@@ -17,18 +17,21 @@ pub(crate) struct Packed {
     pub(crate) worker: i64,
 }
 
-/// Appends a share.
-pub(crate) fn push(bytes: &mut Vec<u8>, share: &ShareRecord, worker: i64) {
+/// A batch of shares, each with the id of its worker.
+pub(crate) fn pack(shares: &[ShareRow], workers: &[i64]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(shares.len() * RECORD);
+    for (row, worker) in shares.iter().zip(workers) {
+        push(&mut bytes, &row.share, *worker);
+    }
+    bytes
+}
+
+fn push(bytes: &mut Vec<u8>, share: &ShareRecord, worker: i64) {
     bytes.extend_from_slice(&share.hash.0);
     bytes.extend_from_slice(&worker.to_le_bytes());
     bytes.extend_from_slice(&share.work.to_le_bytes());
     bytes.extend_from_slice(&share.height.to_le_bytes());
     bytes.extend_from_slice(&share.time_ms.to_le_bytes());
-}
-
-/// The size of a batch of so many shares.
-pub(crate) fn size(shares: usize) -> usize {
-    shares * RECORD
 }
 
 /// The shares of a batch in the order in which they were accepted.
@@ -76,7 +79,7 @@ mod tests {
             for packed in &shares {
                 push(&mut bytes, &packed.share, packed.worker);
             }
-            prop_assert_eq!(bytes.len(), size(shares.len()));
+            prop_assert_eq!(bytes.len(), shares.len() * RECORD);
             prop_assert_eq!(unpack(&bytes).unwrap().collect::<Vec<_>>(), shares);
             bytes.push(0);
             prop_assert!(unpack(&bytes).is_err());

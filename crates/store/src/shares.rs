@@ -90,24 +90,28 @@ impl Store {
         let height = shares.iter().map(|row| row.share.height).max();
         let count =
             i64::try_from(shares.len()).map_err(|_| rows::corrupt("the number of shares"))?;
+        // The newest batch is never pruned, so no number comes twice.
+        let insert = |bytes: Vec<u8>| {
+            sqlx::query(
+                "INSERT INTO share_batches (seq, pool, count, height, last_ms, shares)
+                 SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM share_batches",
+            )
+            .bind(pool.0)
+            .bind(count)
+            .bind(height.map_or(0, i64::from))
+            .bind(last_ms)
+            .bind(bytes)
+        };
+        // Workers that are known need no look at the database, and then one statement is all.
+        if let Some(ids) = workers::known(&self.known, pool, shares) {
+            let query = insert(packed::pack(shares, &ids));
+            return self.database.write_one(query).await;
+        }
         let mut writing = self.database.write().await?;
         let found = workers::of_rows(&self.known, &mut writing, pool, shares).await?;
-        let mut bytes = Vec::with_capacity(packed::size(shares.len()));
-        for (row, worker) in shares.iter().zip(&found.ids) {
-            packed::push(&mut bytes, &row.share, *worker);
-        }
-        // The newest batch is never pruned, so no number comes twice.
-        sqlx::query(
-            "INSERT INTO share_batches (seq, pool, count, height, last_ms, shares)
-             SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM share_batches",
-        )
-        .bind(pool.0)
-        .bind(count)
-        .bind(height.map_or(0, i64::from))
-        .bind(last_ms)
-        .bind(bytes)
-        .execute(&mut *writing)
-        .await?;
+        insert(packed::pack(shares, &found.ids))
+            .execute(&mut *writing)
+            .await?;
         writing.commit().await?;
         self.known.keep(pool, found.made);
         Ok(())

@@ -121,6 +121,12 @@ impl Known {
     }
 }
 
+/// The worker of each row, if all of them are in memory.
+pub(crate) fn known(known: &Known, pool: PoolId, shares: &[ShareRow]) -> Option<Vec<i64>> {
+    let ids = known.get(pool, shares.iter().map(|row| &row.worker));
+    ids.into_iter().collect()
+}
+
 /// The worker of each row.
 pub(crate) struct OfRows {
     pub(crate) ids: Vec<i64>,
