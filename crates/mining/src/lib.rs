@@ -10,6 +10,7 @@
 pub mod address;
 pub mod amount;
 pub mod coin;
+pub mod decimal;
 pub mod target;
 
 pub mod coinbase;
