@@ -17,6 +17,7 @@ pub mod coinbase;
 pub mod merkle;
 pub mod template;
 
+pub mod bucket;
 pub mod device;
 pub mod extranonce;
 pub mod job;
