@@ -22,6 +22,7 @@ pub mod device;
 pub mod extranonce;
 pub mod job;
 pub mod jobs;
+pub mod password;
 pub mod username;
 pub mod vardiff;
 
