@@ -19,6 +19,7 @@ pub mod template_feed;
 pub mod listener;
 
 pub mod connection;
+pub mod devices;
 pub mod sessions;
 pub mod stream;
 

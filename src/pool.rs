@@ -17,7 +17,7 @@ use crate::{
     config::{self, BadConfig},
     connection::{Context, Rules},
     daemon::{self, Daemons, Feed},
-    listener,
+    devices, listener,
     metrics::Metrics,
     sessions::Sessions,
     share_log,
@@ -376,6 +376,12 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
                 try_port(listener.listen).await,
             );
         }
+    }
+    if let Some(path) = &config.devices {
+        let found = devices::read(path)
+            .map(|profiles| format!("{} devices", profiles.list().len()))
+            .map_err(anyhow::Error::from);
+        note(format!("devices in {}", path.display()), found);
     }
     note(
         format!("port for HTTP {}", config.http.listen),

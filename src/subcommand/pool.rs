@@ -7,7 +7,9 @@ use tracing::info;
 
 use super::config::SettingsArguments;
 use crate::{
-    api, pool,
+    api,
+    devices::Devices,
+    pool,
     tasks::{Failures, Tasks},
     telemetry,
 };
@@ -40,6 +42,7 @@ async fn serve(
     mut failures: Failures,
 ) -> anyhow::Result<()> {
     let mut pools = Vec::new();
+    let _devices = Devices::start(config.devices.clone(), tasks)?;
     let store = pool::open_store(&config.data).await?;
     for settings in &config.pool {
         pools.push(pool::start(settings, &config.data, &store, tasks).await?);
