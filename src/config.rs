@@ -19,6 +19,8 @@ pub use layers::{BadConfig, BrokenLine, Layers, Source};
 pub struct Config {
     /// The directory of the database and of blocks on their way.
     pub data: PathBuf,
+    /// The operator's own table of devices; without one the built-in table is used.
+    pub devices: Option<PathBuf>,
     /// What is logged.
     pub log: Log,
     /// Status page, API and metrics.
@@ -124,6 +126,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: "adit-data".into(),
+            devices: None,
             log: Log::default(),
             http: Http::default(),
             pool: Vec::new(),

@@ -29,6 +29,7 @@ use wire::line::LineBuffer;
 use crate::{
     block::Blocks,
     connection::session::Session,
+    devices::Devices,
     mailbox::{Listed, Mailboxes, Notice, Notices},
     metrics::Metrics,
     sessions::Sessions,
@@ -76,6 +77,8 @@ pub struct Context {
     pub sessions: Sessions,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is known of devices.
+    pub devices: Devices,
     /// What this listener allows.
     pub rules: Rules,
 }

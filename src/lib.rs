@@ -19,7 +19,11 @@ pub mod template_feed;
 pub mod listener;
 
 pub mod connection;
+<<<<<<< HEAD
 pub mod mailbox;
+=======
+pub mod devices;
+>>>>>>> rules
 pub mod sessions;
 pub mod stream;
 

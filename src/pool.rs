@@ -17,8 +17,12 @@ use crate::{
     config::{self, BadConfig},
     connection::{Context, Rules},
     daemon::{self, Daemons, Feed},
+<<<<<<< HEAD
     data, listener,
     mailbox::{Mailboxes, Notice},
+=======
+    devices, listener,
+>>>>>>> rules
     metrics::Metrics,
     sessions::Sessions,
     share_log,
@@ -221,6 +225,7 @@ pub async fn start(
     settings: &config::Pool,
     data: &Path,
     store: &Store,
+    devices: &Devices,
     tasks: &Tasks,
 ) -> anyhow::Result<Pool> {
     let plan = Plan::new(settings)?;
@@ -280,6 +285,7 @@ pub async fn start(
             mailboxes: mailboxes.clone(),
             sessions: sessions.clone(),
             metrics: Arc::clone(&metrics),
+            devices: devices.clone(),
             rules,
         });
         let limits = listener::Limits {
@@ -393,6 +399,12 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
                 try_port(listener.listen).await,
             );
         }
+    }
+    if let Some(path) = &config.devices {
+        let found = devices::read(path)
+            .map(|profiles| format!("{} devices", profiles.list().len()))
+            .map_err(anyhow::Error::from);
+        note(format!("devices in {}", path.display()), found);
     }
     note(
         format!("port for HTTP {}", config.http.listen),

@@ -213,7 +213,8 @@ fn the_documents_name_files_that_exist() {
 }
 
 /// Keys that have no default: what is said in the example is an example.
-const WITHOUT_DEFAULT: [&str; 7] = [
+const WITHOUT_DEFAULT: [&str; 8] = [
+    "devices",
     "pool.payout_address",
     "pool.daemon.url",
     "pool.daemon.user",

@@ -248,6 +248,7 @@ fn example() -> Config {
         ..super::Pool::default()
     };
     Config {
+        devices: Some(PathBuf::new()),
         pool: vec![pool],
         ..Config::default()
     }

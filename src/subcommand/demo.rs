@@ -17,6 +17,7 @@ use crate::{
     api, config,
     daemon::{self, Secret},
     data,
+    devices::Devices,
     pool::{self, Pool},
     tasks::{Failures, Stage, Tasks},
     telemetry, worker,
@@ -119,7 +120,8 @@ impl Demo {
         let settings = self.settings(coin, &node);
         let _lock = data::lock(data)?;
         let store = data::open_store(data).await?;
-        let pool = pool::start(&settings, data, &store, tasks).await?;
+        let devices = Devices::start(None, tasks)?;
+        let pool = pool::start(&settings, data, &store, &devices, tasks).await?;
         let page = SocketAddr::from(([127, 0, 0, 1], self.http_port));
         let page = api::open(page, vec![pool.clone()], tasks).await?;
         let miners = pool

@@ -7,7 +7,9 @@ use tracing::info;
 
 use super::config::SettingsArguments;
 use crate::{
-    api, data, pool,
+    api, data,
+    devices::Devices,
+    pool,
     tasks::{Failures, Tasks},
     telemetry,
 };
@@ -42,8 +44,9 @@ async fn serve(
     let mut pools = Vec::new();
     let _lock = data::lock(&config.data)?;
     let store = data::open_store(&config.data).await?;
+    let devices = Devices::start(config.devices.clone(), tasks)?;
     for settings in &config.pool {
-        pools.push(pool::start(settings, &config.data, &store, tasks).await?);
+        pools.push(pool::start(settings, &config.data, &store, &devices, tasks).await?);
     }
     api::open(config.http.listen, pools, tasks).await?;
     info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");

@@ -5,8 +5,8 @@ use std::{net::TcpListener, path::Path};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{code, path, said, write};
-use crate::support::{ADDRESS, Node, free_port, run};
+use super::{code, outcome, path, said, write};
+use crate::support::{ADDRESS, Node, adit, free_port, run};
 
 #[test]
 fn a_check_finds_what_works_and_what_does_not() {
@@ -114,6 +114,47 @@ fn a_check_says_what_is_wrong_with_the_settings() {
         "{:#}",
         report["checks"]
     );
+}
+
+#[test]
+fn a_table_of_devices_is_checked_and_a_bad_one_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("devices.toml");
+    let data = folder.path().join("data");
+    let file = write(
+        &folder,
+        &format!(
+            "devices = {table:?}\ndata = {data:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[[pool]]\n\
+             payout_address = \"{ADDRESS}\"\nnetwork = \"regtest\"\n[[pool.daemon]]\n\
+             url = \"http://127.0.0.1:1\"\n[[pool.listener]]\nlisten = \"127.0.0.1:0\"\n"
+        ),
+    );
+    let good = concat!(env!("CARGO_MANIFEST_DIR"), "/devices.toml");
+    let good = std::fs::read_to_string(good).unwrap();
+    let checked = || {
+        let output = run(&["config", "-c", path(&file), "--check"]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let line = |verdict: &str, found: &str| {
+        let begin = format!("{verdict} devices in {}: ", path(&table));
+        let text = checked();
+        let is_said = |line: &str| line.starts_with(&begin) && line.contains(found);
+        assert!(text.lines().any(is_said), "{begin}{found} in\n{text}");
+    };
+    line("FAIL", "cannot be read");
+    std::fs::write(&table, &good).unwrap();
+    line("ok  ", "16 devices");
+    let bad = good.replace("start = 524288", "start = 5e5");
+    assert_ne!(bad, good);
+    std::fs::write(&table, bad).unwrap();
+    line(
+        "FAIL",
+        "device 1 (\"NiceHash\"), start: not a decimal number",
+    );
+
+    let output = outcome(&mut adit(&["pool", "-c", path(&file)]));
+    assert_eq!(code(&output), 64, "{}", said(&output));
+    assert!(said(&output).contains("NiceHash"), "{}", said(&output));
 }
 
 /// What `adit config --check` found.

@@ -10,16 +10,19 @@
 pub mod address;
 pub mod amount;
 pub mod coin;
+pub mod decimal;
 pub mod target;
 
 pub mod coinbase;
 pub mod merkle;
 pub mod template;
 
+pub mod bucket;
 pub mod device;
 pub mod extranonce;
 pub mod job;
 pub mod jobs;
+pub mod password;
 pub mod username;
 pub mod vardiff;
 

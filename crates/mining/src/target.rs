@@ -4,10 +4,12 @@
 //! kept in steps of 2^-32 and with at most 53 significant bits, so the JSON number a miner reads is
 //! exactly ours. [`Work`] is what a share is worth: the expected number of hashes behind it.
 
-use std::{fmt, iter::Sum};
+use std::{fmt, iter::Sum, str::FromStr};
 
 use pow::{Algorithm, Hash};
 use ruint::aliases::{U256, U320};
+
+use crate::decimal::{BadDecimal, Decimal};
 
 /// A hash counts when it is not above this number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -247,6 +249,16 @@ impl Difficulty {
     }
 }
 
+/// From a decimal number such as `1000` or `0.00015`, exactly and without a float: `5e-7`, signs,
+/// `inf` and zero are refused. What is out of range is brought into it.
+impl FromStr for Difficulty {
+    type Err = BadDecimal;
+
+    fn from_str(text: &str) -> Result<Self, BadDecimal> {
+        Ok(Self::from_steps(Decimal::parse(text)?.times(1 << 32)))
+    }
+}
+
 impl fmt::Display for Difficulty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_f64().fmt(f)
@@ -337,6 +349,24 @@ mod tests {
         assert_eq!(Difficulty::from_f64(1e-300), Some(Difficulty::MIN));
         assert_eq!(Difficulty::from_f64(0.5).unwrap().to_f64(), 0.5);
         assert_eq!(Difficulty::from_f64(65_535.75).unwrap().to_f64(), 65_535.75);
+    }
+
+    #[test]
+    fn a_difficulty_is_read_from_decimals() {
+        #[track_caller]
+        fn case(text: &str, steps: u64) {
+            assert_eq!(text.parse().map(Difficulty::steps), Ok(steps), "{text}");
+        }
+        case("1", 1 << 32);
+        case("0.5", 1 << 31);
+        case("65535.75", 281_473_902_968_832);
+        // 0.00015 * 2^32 is 644,245.0944.
+        case("0.00015", 644_245);
+        case("0.0000000001", Difficulty::MIN.steps());
+        case("9999999999999999999", Difficulty::MAX.steps());
+        for text in ["", "0", "-1", "+1", "nan", "inf", "1e3", "0x10", "1."] {
+            assert!(text.parse::<Difficulty>().is_err(), "{text:?}");
+        }
     }
 
     #[test]
