@@ -3,6 +3,7 @@
 
 mod support;
 
+mod clients;
 mod command;
 mod crash;
 mod demo;
