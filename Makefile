@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check lint unit integration judge bench fuzz packages
+.PHONY: help demo test check lint unit integration clients judge bench fuzz packages
 
 help:
 	@echo "make demo    a pool, a simulated node and two workers on this machine"
@@ -21,7 +21,7 @@ check: lint unit
 test: packages lint unit integration judge
 
 packages:
-	@scripts/packages build daemons judge
+	@scripts/packages build daemons judge clients
 
 lint:
 	$(CARGO) fmt --all --check
@@ -35,9 +35,15 @@ unit:
 	$(CARGO) test --locked --workspace --exclude judge --exclude benches --lib --bins
 	$(CARGO) test --locked -p wire -p store -p simnet --tests
 
-# The real program, real litecoind, and at least 200 kills in the middle of work.
-integration:
+# The real program, real litecoind, clients of others, and at least 200 kills in the middle of work.
+integration: clients
 	$(CARGO) test --locked -p adit --test integration
+
+# Clients in JavaScript that the pool is tested with, in the versions of their lock file.
+clients: tests/clients/node_modules/.package-lock.json
+
+tests/clients/node_modules/.package-lock.json: tests/clients/package-lock.json
+	cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund
 
 # Bitcoin's own consensus library on the pool's blocks; compiles C++, so it stands apart.
 judge:

@@ -3,9 +3,11 @@
 
 mod support;
 
+mod clients;
 mod command;
 mod crash;
 mod demo;
+mod firmware;
 mod layout;
 mod limits;
 mod litecoind;

@@ -1,49 +1,8 @@
 //! Stratum V1 line by line, as firmware sees it.
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::support::{ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, wait_for};
-
-/// A pool on a node with real work: shares are no blocks.
-struct Rig {
-    _folder: TempDir,
-    node: Node,
-    pool: Pool,
-}
-
-impl Rig {
-    fn new() -> Self {
-        Self::with(FIXED_DIFFICULTY)
-    }
-
-    fn with(listener: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        let node = Node::simnet(&folder);
-        let settings = PoolSettings {
-            listener,
-            daemons: node.rpc.daemon(),
-            ..PoolSettings::default()
-        };
-        let pool = Pool::start(&folder, &settings);
-        Self {
-            _folder: folder,
-            node,
-            pool,
-        }
-    }
-
-    fn miner(&self) -> Miner {
-        Miner::ready(self.pool.miners)
-    }
-}
-
-#[track_caller]
-fn assert_rejected(reply: &Value, code: i64, text: &str) {
-    assert_eq!(reply["result"], false, "{reply}");
-    assert_eq!(reply["error"], json!([code, text, null]), "{reply}");
-    assert_eq!(reply["reject-reason"], text, "{reply}");
-}
+use crate::support::{ADDRESS, Miner, Rig, assert_rejected, wait_for};
 
 #[test]
 fn the_handshake_answers_in_the_order_that_firmware_waits_for() {

@@ -10,12 +10,14 @@ use pow::{Algorithm, Hash};
 use serde_json::{Value, json};
 use wire::sv1::{Notify, ServerMessage};
 
-use super::{ADDRESS, PATIENCE, loopback, wait_for};
+use super::{
+    ADDRESS, PATIENCE,
+    transport::{Duplex, Plain, Transport},
+};
 
 /// A connection to a pool.
 pub(crate) struct Miner {
-    stream: TcpStream,
-    reader: BufReader<TcpStream>,
+    connection: BufReader<Box<dyn Duplex>>,
     next_id: u64,
     pub(crate) extranonce1: Vec<u8>,
     pub(crate) extranonce2_size: usize,
@@ -37,25 +39,35 @@ pub(crate) struct Solution {
 
 impl Miner {
     pub(crate) fn connect(port: u16) -> Self {
-        let stream = wait_for("the pool's port", || {
-            TcpStream::connect(loopback(port)).ok()
-        });
-        Self::on(stream)
+        Self::over(&Plain, port)
+    }
+
+    pub(crate) fn over(transport: &dyn Transport, port: u16) -> Self {
+        Self::on_any(transport.connect(port))
     }
 
     pub(crate) fn on(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self {
-            reader: BufReader::new(stream.try_clone().unwrap()),
-            stream,
+        Self::on_any(Box::new(stream))
+    }
+
+    fn on_any(connection: Box<dyn Duplex>) -> Self {
+        connection.socket().set_nodelay(true).unwrap();
+        let miner = Self {
+            connection: BufReader::new(connection),
             next_id: 1,
             extranonce1: Vec::new(),
             extranonce2_size: 0,
             job: None,
             difficulty: None,
             algorithm: Algorithm::Sha256d,
-        }
+        };
+        miner.wait_at_most(PATIENCE);
+        miner
+    }
+
+    fn wait_at_most(&self, time: Duration) {
+        let socket = self.connection.get_ref().socket();
+        socket.set_read_timeout(Some(time)).unwrap();
     }
 
     /// Connects, agrees on rolling versions and logs in.
@@ -89,18 +101,19 @@ impl Miner {
     }
 
     pub(crate) fn say(&mut self, line: &str) {
-        self.stream.write_all(line.as_bytes()).unwrap();
-        self.stream.write_all(b"\n").unwrap();
+        self.try_say(line).unwrap();
     }
 
     pub(crate) fn try_say(&mut self, line: &str) -> std::io::Result<()> {
-        self.stream.write_all(format!("{line}\n").as_bytes())
+        let connection = self.connection.get_mut();
+        connection.write_all(format!("{line}\n").as_bytes())?;
+        connection.flush()
     }
 
     /// The next line as it came; nothing once the pool has hung up.
     pub(crate) fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        match self.reader.read_line(&mut line) {
+        match self.connection.read_line(&mut line) {
             Ok(0) | Err(_) => None,
             Ok(_) => line.ends_with('\n').then(|| line.trim_end().to_owned()),
         }
@@ -109,12 +122,17 @@ impl Miner {
     /// Hears one message, and follows jobs and difficulties. Nothing once the pool has hung up.
     pub(crate) fn try_hear(&mut self) -> Option<Value> {
         let line = self.line()?;
+        self.follow(&line);
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    /// Does what a line from the pool asks for.
+    pub(crate) fn follow(&mut self, line: &str) {
         match ServerMessage::parse(line.as_bytes()).unwrap_or_else(|e| panic!("{e}: {line}")) {
             ServerMessage::Notify(notify) => self.job = Some(notify),
             ServerMessage::SetDifficulty(difficulty) => self.difficulty = Some(difficulty.get()),
             _ => {}
         }
-        Some(serde_json::from_str(&line).unwrap())
     }
 
     #[track_caller]
@@ -258,10 +276,10 @@ impl Miner {
 
     /// Whether the pool hangs up within this time.
     pub(crate) fn is_hung_up(&mut self, within: Duration) -> bool {
-        self.stream.set_read_timeout(Some(within)).unwrap();
+        self.wait_at_most(within);
         let hung_up = loop {
             let mut line = String::new();
-            match self.reader.read_line(&mut line) {
+            match self.connection.read_line(&mut line) {
                 Ok(0) => break true,
                 Ok(_) => {}
                 Err(error) => {
@@ -270,7 +288,17 @@ impl Miner {
                 }
             }
         };
-        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.wait_at_most(PATIENCE);
         hung_up
+    }
+
+    /// What comes within this time, though nothing should.
+    pub(crate) fn overheard(&mut self, within: Duration) -> String {
+        self.wait_at_most(within);
+        let mut line = String::new();
+        // Silence is an error here, and what was read before it stays.
+        let _ = self.connection.read_line(&mut line);
+        self.wait_at_most(PATIENCE);
+        line
     }
 }

@@ -1,7 +1,10 @@
 //! What tests need to start the program and to talk to it.
 
+pub(crate) mod heavy;
 pub(crate) mod miner;
 pub(crate) mod node;
+pub(crate) mod rig;
+pub(crate) mod transport;
 
 use std::{
     fs::File,
@@ -16,6 +19,7 @@ use tempfile::TempDir;
 
 pub(crate) use miner::Miner;
 pub(crate) use node::Node;
+pub(crate) use rig::{Rig, assert_rejected};
 
 /// Long enough for a busy machine; whatever takes longer is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
