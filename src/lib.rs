@@ -19,11 +19,8 @@ pub mod template_feed;
 pub mod listener;
 
 pub mod connection;
-<<<<<<< HEAD
-pub mod mailbox;
-=======
 pub mod devices;
->>>>>>> rules
+pub mod mailbox;
 pub mod sessions;
 pub mod stream;
 

@@ -17,12 +17,10 @@ use crate::{
     config::{self, BadConfig},
     connection::{Context, Rules},
     daemon::{self, Daemons, Feed},
-<<<<<<< HEAD
-    data, listener,
+    data,
+    devices::{self, Devices},
+    listener,
     mailbox::{Mailboxes, Notice},
-=======
-    devices, listener,
->>>>>>> rules
     metrics::Metrics,
     sessions::Sessions,
     share_log,
