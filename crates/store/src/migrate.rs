@@ -8,7 +8,10 @@ use sqlx::SqliteConnection;
 use crate::{OpenError, database::Database};
 
 /// All migrations; the first has number 1.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_shares_and_blocks.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_shares_and_blocks.sql"),
+    include_str!("../migrations/0002_bans.sql"),
+];
 
 /// Brings the database to the newest schema, or refuses one from the future.
 pub(crate) async fn migrate(database: &Database) -> Result<(), OpenError> {
