@@ -19,6 +19,7 @@ use tracing::debug;
 use wire::line::LineBuffer;
 
 use crate::{
+    bans::{Bans, Tally},
     block::Blocks,
     connection::session::Session,
     metrics::Metrics,
@@ -63,6 +64,8 @@ pub struct Context {
     pub blocks: Blocks,
     /// Who is connected.
     pub sessions: Sessions,
+    /// Who may not be.
+    pub bans: Bans,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What this listener allows.
@@ -107,20 +110,24 @@ enum End {
     NoWork(Arc<str>),
     #[error("no extranonce left")]
     NoExtranonce,
+    #[error("banned for invalid shares")]
+    Banned,
     #[error("the pool is stopping")]
     Stopping,
 }
 
-/// Serves a miner until one of both sides has enough.
+/// Serves a miner until one of both sides has enough. The time to authorize runs from
+/// `accepted_at`.
 pub async fn serve(
     stream: Stream,
     peer: SocketAddr,
+    accepted_at: Instant,
     context: Arc<Context>,
     stopping: CancellationToken,
 ) {
     let metrics = Arc::clone(&context.metrics);
     metrics.connections.inc();
-    let mut connection = Connection::new(stream, peer, context);
+    let mut connection = Connection::new(stream, peer, accepted_at, context);
     let end = connection.run(stopping).await;
     connection.drain().await;
     metrics.connections.dec();
@@ -132,6 +139,7 @@ struct Connection {
     context: Arc<Context>,
     lines: LineBuffer,
     session: Session,
+    tally: Arc<Tally>,
     unsent: Vec<u8>,
     newest: watch::Receiver<Newest>,
     committed: mpsc::Receiver<Committed>,
@@ -144,22 +152,24 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: Stream, peer: SocketAddr, context: Arc<Context>) -> Self {
+    fn new(stream: Stream, peer: SocketAddr, accepted_at: Instant, context: Arc<Context>) -> Self {
         // A share a miner sends is answered at once; waiting to fill a packet only costs time.
         if let Err(error) = stream.set_nodelay() {
             debug!(%peer, %error, "no TCP_NODELAY");
         }
         let (replies, committed) = mpsc::channel(IN_FLIGHT_MAX);
+        let tally = context.bans.tally(peer.ip());
         let mut newest = context.newest.clone();
         newest.mark_changed();
         Self {
             stream,
             lines: LineBuffer::new(LINE_MAX_BEFORE),
-            session: Session::new(peer, Arc::clone(&context), replies),
+            session: Session::new(peer, Arc::clone(&context), replies, Arc::clone(&tally)),
+            tally,
             unsent: Vec::new(),
             newest,
             committed,
-            accepted_at: Instant::now(),
+            accepted_at,
             heard_at: Instant::now(),
             next_tick: Instant::now(),
             malformed: 0,
@@ -187,6 +197,7 @@ impl Connection {
             // Work first: the sooner a miner has it the less it hashes in vain.
             biased;
             () = stopping.cancelled() => return Err(End::Stopping),
+            () = self.tally.banned() => return Err(End::Banned),
             changed = self.newest.changed(), if self.session.is_authorized() => {
                 changed.map_err(|_| End::Stopping)?;
                 self.offer()?;

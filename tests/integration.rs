@@ -6,6 +6,7 @@ mod support;
 mod command;
 mod crash;
 mod demo;
+mod door;
 mod layout;
 mod limits;
 mod litecoind;

@@ -213,7 +213,7 @@ fn the_documents_name_files_that_exist() {
 }
 
 /// Keys that have no default: what is said in the example is an example.
-const WITHOUT_DEFAULT: [&str; 7] = [
+const WITHOUT_DEFAULT: [&str; 10] = [
     "pool.payout_address",
     "pool.daemon.url",
     "pool.daemon.user",
@@ -221,6 +221,9 @@ const WITHOUT_DEFAULT: [&str; 7] = [
     "pool.daemon.cookie",
     "pool.daemon.zmq",
     "pool.daemon.min_peers",
+    "pool.listener.tls_certificate",
+    "pool.listener.tls_key",
+    "http.url",
 ];
 
 #[test]

@@ -25,6 +25,7 @@ use super::{
     session::{Handled, Subscription, UNAUTHORIZED},
 };
 use crate::{
+    bans::Tally,
     block::Found,
     clock, sessions,
     share_log::{Committed, Entry, Outcome},
@@ -44,6 +45,7 @@ pub(super) struct Miner {
     context: Arc<Context>,
     replies: mpsc::Sender<Committed>,
     subscription: Subscription,
+    tally: Arc<Tally>,
     workers: Vec<Worker>,
     jobs: Jobs,
     vardiff: Vardiff,
@@ -75,6 +77,7 @@ impl Miner {
         replies: mpsc::Sender<Committed>,
         subscription: Subscription,
         suggested: Option<Difficulty>,
+        tally: Arc<Tally>,
     ) -> Self {
         let start = suggested.unwrap_or(context.rules.start_difficulty);
         let vardiff = Vardiff::new(context.rules.vardiff, start, 0);
@@ -82,6 +85,7 @@ impl Miner {
             context,
             replies,
             subscription,
+            tally,
             workers: Vec::new(),
             jobs: Jobs::default(),
             vardiff,
@@ -281,6 +285,7 @@ impl Miner {
             Outcome::Accepted => {
                 session.accepted.fetch_add(1, Ordering::Relaxed);
                 self.context.metrics.accepted.inc();
+                self.tally.valid();
                 reply::boolean(out, id, true);
             }
             Outcome::Duplicate => {
@@ -301,6 +306,10 @@ impl Miner {
             .rejected
             .fetch_add(1, Ordering::Relaxed);
         self.context.metrics.rejected(reject).inc();
+        if reject.is_invalid() {
+            // A ban ends the connection with its next turn.
+            self.tally.invalid(clock::now_ms());
+        }
         let text = reject.to_string();
         reply::reject(
             out,

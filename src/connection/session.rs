@@ -19,6 +19,7 @@ use wire::sv1::{
 
 use super::{Context, End, miner::Miner};
 use crate::{
+    bans::Tally,
     clock,
     share_log::{Committed, Entry},
     template_feed::{Newest, Offer},
@@ -29,6 +30,7 @@ pub(super) struct Session {
     peer: SocketAddr,
     context: Arc<Context>,
     replies: mpsc::Sender<Committed>,
+    tally: Arc<Tally>,
     options: Options,
     state: State,
 }
@@ -82,11 +84,13 @@ impl Session {
         peer: SocketAddr,
         context: Arc<Context>,
         replies: mpsc::Sender<Committed>,
+        tally: Arc<Tally>,
     ) -> Self {
         Self {
             peer,
             context,
             replies,
+            tally,
             options: Options::default(),
             state: State::Connected,
         }
@@ -125,6 +129,8 @@ impl Session {
                 };
                 match malformed.method {
                     Some(Method::Submit) => {
+                        // A ban ends the connection with its next turn.
+                        self.tally.invalid(clock::now_ms());
                         reply::reject(out, malformed.id, &error);
                     }
                     _ => reply::error(out, malformed.id, &error),
@@ -310,6 +316,7 @@ impl Session {
                     self.replies.clone(),
                     subscription,
                     self.options.suggested,
+                    Arc::clone(&self.tally),
                 );
                 miner.add_worker(&asked.user, entry);
                 self.state = State::Authorized(Box::new(miner));

@@ -16,6 +16,8 @@ use super::pool::stop_signal;
 use crate::{
     api, config,
     daemon::{self, Secret},
+    listener::{House, StatusPage},
+    open_files,
     pool::{self, Pool},
     tasks::{Failures, Stage, Tasks},
     telemetry, worker,
@@ -117,8 +119,12 @@ impl Demo {
         let node = start_node(coin, data, tasks).await?;
         let settings = self.settings(coin, &node);
         let store = pool::open_store(data).await?;
-        let pool = pool::start(&settings, data, &store, tasks).await?;
         let page = SocketAddr::from(([127, 0, 0, 1], self.http_port));
+        let house = House {
+            status_page: StatusPage::At(page),
+            files: open_files::for_miners(settings.listener[0].connections_max),
+        };
+        let pool = pool::start(&settings, data, &store, &house, tasks).await?;
         let page = api::open(page, vec![pool.clone()], tasks).await?;
         let miners = pool
             .listening

@@ -7,7 +7,10 @@ use tracing::info;
 
 use super::config::SettingsArguments;
 use crate::{
-    api, pool,
+    api,
+    config::BadConfig,
+    listener::{House, StatusPage},
+    open_files, pool,
     tasks::{Failures, Tasks},
     telemetry,
 };
@@ -39,10 +42,18 @@ async fn serve(
     tasks: &Tasks,
     mut failures: Failures,
 ) -> anyhow::Result<()> {
+    let listeners = config.pool.iter().flat_map(|pool| &pool.listener);
+    let wanted = listeners.fold(0_usize, |sum, listener| {
+        sum.saturating_add(listener.connections_max)
+    });
+    let house = House {
+        status_page: StatusPage::new(&config.http).map_err(BadConfig::Value)?,
+        files: open_files::for_miners(wanted),
+    };
     let mut pools = Vec::new();
     let store = pool::open_store(&config.data).await?;
     for settings in &config.pool {
-        pools.push(pool::start(settings, &config.data, &store, tasks).await?);
+        pools.push(pool::start(settings, &config.data, &store, &house, tasks).await?);
     }
     api::open(config.http.listen, pools, tasks).await?;
     info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");
