@@ -55,6 +55,6 @@ bench:
 	$(CARGO) bench --locked -p benches
 
 fuzz:
-	for target in line_buffer sv1_line sv1_submit sv1_upstream; do \
+	for target in line_buffer proxy sv1_line sv1_submit sv1_upstream; do \
 	  (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=60 -dict=sv1.dict) || exit 1; \
 	done

@@ -1,6 +1,7 @@
-//! HTTP: the routes, one list. Everything is read-only but two calls that are taken from loopback
-//! alone and change no setting: the daemon's poke, and the reset of a breaker.
+//! HTTP: the routes, one list. Everything is read-only but three calls that are taken from loopback
+//! alone and change no setting: the daemon's poke, the reset of a breaker, and the end of a ban.
 
+mod bans;
 mod health;
 mod status;
 
@@ -12,7 +13,7 @@ use axum::{
     extract::{ConnectInfo, Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -77,6 +78,8 @@ fn routes(pools: Vec<Pool>) -> Router {
             "/api/v1/pools/{pool}/daemons/{index}/reset",
             post(reset_breaker),
         )
+        .route("/api/v1/bans", get(bans::list))
+        .route("/api/v1/bans/{address}", delete(bans::lift))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/metrics", get(metrics))

@@ -55,6 +55,9 @@ pub enum LogFormat {
 pub struct Http {
     /// Where to listen. Nothing beyond loopback unless asked for.
     pub listen: SocketAddr,
+    /// Where people find the status page, for those who open a miners' port in a browser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// `[[pool]]`
@@ -79,6 +82,8 @@ pub struct Pool {
     pub refresh_s: u64,
     /// What becomes of shares.
     pub shares: Shares,
+    /// Who is banned.
+    pub bans: Bans,
     /// The nodes, the preferred one first.
     pub daemon: Vec<crate::daemon::Config>,
     /// The ports for miners.
@@ -96,6 +101,36 @@ pub struct Shares {
     /// Commits begin at least so many milliseconds apart, so that on a fast disk, too, a busy pool
     /// writes many shares at once. A share that comes after a pause is committed at once.
     pub commit_interval_ms: u64,
+}
+
+/// `[pool.bans]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bans {
+    /// Whether anybody is.
+    pub enabled: bool,
+    /// More than so many of a hundred shares of an address are invalid.
+    pub invalid_percent: u32,
+    /// Of at least so many shares.
+    pub shares_min: u32,
+    /// Within so many seconds.
+    pub window_s: u32,
+    /// A ban lasts so many seconds.
+    pub ban_s: u32,
+    /// Networks and addresses that are never banned.
+    pub exempt: Vec<String>,
+}
+
+/// Whether a port speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsMode {
+    /// It does not.
+    Off,
+    /// It does with those who begin with it.
+    On,
+    /// It speaks nothing else.
+    Only,
 }
 
 /// `[[pool.listener]]`
@@ -116,10 +151,22 @@ pub struct Listener {
     pub connections_max: usize,
     /// Connections from one address, or one /64 of IPv6.
     pub connections_per_address_max: usize,
+    /// Connections from one /24 of IPv4, or one /48 of IPv6.
+    pub connections_per_network_max: usize,
     /// A connection must have authorized a worker after so many seconds.
     pub handshake_s: u64,
     /// A miner that is silent for so many seconds is gone.
     pub idle_s: u64,
+    /// Networks and addresses of balancers, which must put a PROXY header first.
+    pub proxy_from: Vec<String>,
+    /// Whether the port speaks TLS.
+    pub tls: TlsMode,
+    /// The chain of certificates, as PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The key of the first certificate, as PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -147,6 +194,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3334)),
+            url: None,
         }
     }
 }
@@ -163,6 +211,7 @@ impl Default for Pool {
             version_mask: "1fffe000".into(),
             refresh_s: 30,
             shares: Shares::default(),
+            bans: Bans::default(),
             daemon: Vec::new(),
             listener: vec![Listener::default()],
         }
@@ -179,6 +228,19 @@ impl Default for Shares {
     }
 }
 
+impl Default for Bans {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            invalid_percent: 10,
+            shares_min: 100,
+            window_s: 600,
+            ban_s: 3_600,
+            exempt: vec!["127.0.0.0/8".into(), "::1/128".into()],
+        }
+    }
+}
+
 impl Default for Listener {
     fn default() -> Self {
         Self {
@@ -189,8 +251,13 @@ impl Default for Listener {
             share_time_s: 15,
             connections_max: 10_000,
             connections_per_address_max: 1_024,
+            connections_per_network_max: 4_096,
             handshake_s: 10,
             idle_s: 600,
+            proxy_from: Vec::new(),
+            tls: TlsMode::Off,
+            tls_certificate: None,
+            tls_key: None,
         }
     }
 }

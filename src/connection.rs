@@ -27,11 +27,13 @@ use tracing::debug;
 use wire::line::LineBuffer;
 
 use crate::{
+    bans::Bans,
     block::Blocks,
     connection::session::Session,
     devices::Devices,
     mailbox::{Listed, Mailboxes, Notice, Notices},
     metrics::Metrics,
+    networks,
     sessions::Sessions,
     share_log::ShareLog,
     stream::Stream,
@@ -75,6 +77,8 @@ pub struct Context {
     pub mailboxes: Mailboxes,
     /// Who is connected.
     pub sessions: Sessions,
+    /// Who may not be.
+    pub bans: Bans,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is known of devices.
@@ -121,15 +125,18 @@ enum End {
     NoWork(Arc<str>),
     #[error("no extranonce left")]
     NoExtranonce,
+    #[error("banned for invalid shares")]
+    Banned,
     #[error("the pool is stopping")]
     Stopping,
 }
 
-/// Serves a miner until one of both sides has enough.
-pub async fn serve(stream: Stream, peer: SocketAddr, context: Arc<Context>) {
+/// Serves a miner until one of both sides has enough. The time to authorize runs from
+/// `accepted_at`.
+pub async fn serve(stream: Stream, peer: SocketAddr, accepted_at: Instant, context: Arc<Context>) {
     let metrics = Arc::clone(&context.metrics);
     metrics.connections.inc();
-    let mut connection = Connection::new(stream, peer, context);
+    let mut connection = Connection::new(stream, peer, accepted_at, context);
     let end = connection.run().await;
     connection.drain().await;
     metrics.connections.dec();
@@ -174,23 +181,26 @@ thread_local! {
 }
 
 impl Connection {
-    fn new(stream: Stream, peer: SocketAddr, context: Arc<Context>) -> Self {
+    fn new(stream: Stream, peer: SocketAddr, accepted_at: Instant, context: Arc<Context>) -> Self {
         // A share a miner sends is answered at once; waiting to fill a packet only costs time.
         if let Err(error) = stream.set_nodelay() {
             debug!(%peer, %error, "no TCP_NODELAY");
         }
+        let mailbox = context.mailboxes.enter(networks::party(peer.ip()));
+        let tally = context.bans.tally(peer.ip());
         let now = Instant::now();
-        let mailbox = context.mailboxes.enter();
         Self {
             stream,
             lines: LineBuffer::new(LINE_MAX_BEFORE),
-            session: Session::new(peer, Arc::clone(&context), mailbox.share()),
+            session: Session::new(peer, Arc::clone(&context), mailbox.share(), tally),
             mailbox,
             unsent: Vec::new(),
-            accepted_at: now,
+            accepted_at,
             heard_at: now,
             next_tick: now,
-            alarm: Box::pin(tokio::time::sleep_until(now + context.rules.handshake)),
+            alarm: Box::pin(tokio::time::sleep_until(
+                accepted_at + context.rules.handshake,
+            )),
             malformed: 0,
             context,
         }
@@ -258,6 +268,9 @@ impl Connection {
             Event::Notices(notices) => {
                 if notices.has(Notice::Stop) {
                     return Err(End::Stopping);
+                }
+                if notices.has(Notice::Banned) {
+                    return Err(End::Banned);
                 }
                 if notices.has(Notice::Work) {
                     self.offer(out)?;

@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const FILE_LEN_MAX: u64 = 1 << 20;
 
 /// The table of devices in force. Clones share it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Devices {
     current: watch::Receiver<Arc<Profiles>>,
 }

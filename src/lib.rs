@@ -16,7 +16,10 @@
 pub mod daemon;
 pub mod template_feed;
 
+pub mod bans;
 pub mod listener;
+pub mod networks;
+pub mod open_files;
 
 pub mod connection;
 pub mod devices;

@@ -1,26 +1,42 @@
 //! Lets miners in: one permit and one task for each connection, and limits that an attacker meets
-//! before anything is allocated for him.
+//! before anything is allocated for him. `src/listener/arrival.rs` is what comes between a socket
+//! and a connection: the balancer's header, TLS, a browser that is sent elsewhere.
+
+mod addresses;
+mod arrival;
+mod certificate;
+mod first_bytes;
+mod http;
 
 use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
+use rustls::ServerConfig;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
+use self::{
+    addresses::{Addresses, Counted},
+    arrival::Refused,
+};
 use crate::{
-    connection::{self, Context},
-    stream::Stream,
+    connection::Context,
+    devices::Devices,
+    networks::Networks,
     tasks::{Stage, Tasks},
     template_feed::Newest,
 };
+
+pub use certificate::{Certificate, CertificateError};
+pub use http::StatusPage;
 
 /// How long to wait after the system refused to accept, most likely for want of file descriptors.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
@@ -29,6 +45,9 @@ const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 /// there is no work, so that they go to another pool.
 const FIRST_TEMPLATE: Duration = Duration::from_secs(5);
 
+/// Connections that the system keeps until they are accepted, for a storm of reconnects.
+const BACKLOG: u32 = 1024;
+
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -36,177 +55,198 @@ pub struct Limits {
     pub connections: usize,
     /// From one address, or from one /64 of IPv6.
     pub per_address: usize,
+    /// From one network: a /24 of IPv4, or a /48 of IPv6.
+    pub per_network: usize,
+}
+
+/// A port for miners, checked.
+pub struct Port {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// How many connections there may be.
+    pub limits: Limits,
+    /// The balancers, which put a PROXY header before each connection; nobody else may.
+    pub proxy_from: Networks,
+    /// TLS; nothing if it is off.
+    pub tls: Option<Tls>,
+}
+
+/// TLS of a port.
+pub struct Tls {
+    /// What the pool shows.
+    pub certificate: Certificate,
+    /// Whether there is nothing else on this port.
+    pub only: bool,
+}
+
+/// What all ports of the process have in common.
+#[derive(Clone, Debug)]
+pub struct House {
+    /// What is known of devices.
+    pub devices: Devices,
+    /// Where the status page is.
+    pub status_page: StatusPage,
+    /// One permit for each file that a miner may take.
+    pub files: Arc<Semaphore>,
 }
 
 /// Opens a port for miners. It serves them until shutdown.
 pub async fn open(
-    address: SocketAddr,
-    limits: Limits,
+    port: Port,
+    house: &House,
     context: Arc<Context>,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen for miners at {address}"))?;
+    let listener = listen(port.address)
+        .with_context(|| format!("cannot listen for miners at {}", port.address))?;
     let address = listener.local_addr()?;
-    info!(%address, "listening for miners");
+    let only_tls = port.tls.as_ref().is_some_and(|tls| tls.only);
+    info!(%address, tls = port.tls.is_some(), "listening for miners");
+    let page = http::Page {
+        coin: context.coin.name,
+        plain: !only_tls,
+        tls: port.tls.is_some(),
+        status: house.status_page.clone(),
+    };
+    let tls = port.tls.map(|tls| {
+        let newest = tls.certificate.newest();
+        let stopping = tasks.ending(Stage::Doors);
+        tasks.spawn(
+            Stage::Doors,
+            "certificate",
+            tls.certificate.follow(stopping),
+        );
+        newest
+    });
     let door = Door {
-        listener,
-        permits: Arc::new(Semaphore::new(limits.connections)),
-        addresses: Addresses {
-            limit: limits.per_address,
-            counts: Arc::default(),
-        },
+        permits: Arc::new(Semaphore::new(port.limits.connections)),
+        files: Arc::clone(&house.files),
+        addresses: Addresses::new(port.limits.per_address, port.limits.per_network),
+        proxy_from: port.proxy_from,
+        tls,
+        only_tls,
+        page,
         context,
         tasks: tasks.clone(),
     };
-    tasks.spawn(Stage::Doors, "listener", door.run());
+    tasks.spawn(Stage::Doors, "listener", run(listener, Arc::new(door)));
     Ok(address)
 }
 
+/// Whether an address can be listened at.
+pub(crate) fn is_free(address: SocketAddr) -> std::io::Result<()> {
+    listen(address).map(drop)
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        let socket = TcpSocket::new_v6()?;
+        // Both families at [::], whatever the system's default. Where it cannot be, IPv6 alone is.
+        if let Err(error) = rustix::net::sockopt::set_ipv6_v6only(&socket, false) {
+            debug!(%error, "no IPv4 on a port of IPv6");
+        }
+        socket
+    };
+    // A restart does not wait for the connections of the last run to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 struct Door {
-    listener: TcpListener,
     permits: Arc<Semaphore>,
+    files: Arc<Semaphore>,
     addresses: Addresses,
+    proxy_from: Networks,
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    only_tls: bool,
+    page: http::Page,
     context: Arc<Context>,
     tasks: Tasks,
 }
 
-impl Door {
-    async fn run(self) -> anyhow::Result<()> {
-        let stopping = self.tasks.ending(Stage::Doors);
-        // Miners that came before the first template would only be sent away again.
-        let mut newest = self.context.newest.clone();
-        tokio::select! {
+/// What a connection holds for as long as it lasts.
+struct Place {
+    /// Of the listener, and of the process.
+    _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    /// Nothing before a balancer has said whom it speaks for.
+    counted: Option<Counted>,
+}
+
+async fn run(listener: TcpListener, door: Arc<Door>) -> anyhow::Result<()> {
+    let stopping = door.tasks.ending(Stage::Doors);
+    // Miners that came before the first template would only be sent away again.
+    let mut newest = door.context.newest.clone();
+    tokio::select! {
+        () = stopping.cancelled() => return Ok(()),
+        // An error means that the process is stopping.
+        _ = newest.wait_for(|newest| matches!(newest, Newest::Offer(_))) => {}
+        () = tokio::time::sleep(FIRST_TEMPLATE) => {}
+    }
+    loop {
+        let accepted = tokio::select! {
             () = stopping.cancelled() => return Ok(()),
-            // An error means that the process is stopping.
-            _ = newest.wait_for(|newest| matches!(newest, Newest::Offer(_))) => {}
-            () = tokio::time::sleep(FIRST_TEMPLATE) => {}
-        }
-        loop {
-            let accepted = tokio::select! {
-                () = stopping.cancelled() => return Ok(()),
-                accepted = self.listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => self.let_in(stream, peer),
-                Err(error) => {
-                    warn!(%error, "cannot accept connections");
-                    tokio::time::sleep(ACCEPT_BACK_OFF).await;
-                }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, peer)) => door.let_in(socket, peer),
+            Err(error) => {
+                warn!(%error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_BACK_OFF).await;
             }
         }
     }
+}
 
+impl Door {
     /// Starts the connection's task, or drops the connection where a limit is reached.
-    fn let_in(&self, stream: TcpStream, peer: SocketAddr) {
-        let metrics = &self.context.metrics;
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            metrics.turned_away.inc();
-            return;
+    fn let_in(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr) {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let place = match self.place(peer.ip()) {
+            Ok(place) => place,
+            Err(refused) => return self.turn_away(peer, &refused),
         };
-        let Some(counted) = self.addresses.enter(peer.ip()) else {
-            metrics.turned_away.inc();
-            return;
-        };
-        let context = Arc::clone(&self.context);
-        let metrics = Arc::clone(metrics);
+        let door = Arc::clone(self);
+        let metrics = Arc::clone(&self.context.metrics);
+        let accepted_at = Instant::now();
         let served = async move {
-            connection::serve(Stream::plain(stream), peer, context).await;
-            drop((permit, counted));
+            door.arrive(socket, peer, accepted_at, place).await;
         };
         let panicked = move || {
             metrics.panics.inc();
         };
         self.tasks.spawn_connection(Stage::Doors, served, panicked);
     }
-}
 
-/// Counts connections by where they come from.
-#[derive(Clone)]
-struct Addresses {
-    limit: usize,
-    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-/// A counted connection; uncounted on drop.
-struct Counted {
-    address: IpAddr,
-    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-impl Addresses {
-    fn enter(&self, address: IpAddr) -> Option<Counted> {
-        let address = network_of(address);
-        let mut counts = self
-            .counts
-            .lock()
-            .expect("nothing panics while holding this lock");
-        let count = counts.entry(address).or_default();
-        if *count >= self.limit {
-            return None;
-        }
-        *count += 1;
-        Some(Counted {
-            address,
-            counts: Arc::clone(&self.counts),
+    fn place(&self, address: IpAddr) -> Result<Place, Refused> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        let file = Arc::clone(&self.files).try_acquire_owned();
+        let (Ok(permit), Ok(file)) = (permit, file) else {
+            return Err(Refused::Full);
+        };
+        // Behind a balancer's address are all its miners; they are counted once they are known.
+        let counted = if self.proxy_from.contains(address) {
+            None
+        } else {
+            Some(self.count(address)?)
+        };
+        Ok(Place {
+            _permits: (permit, file),
+            counted,
         })
     }
-}
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut counts = self
-            .counts
-            .lock()
-            .expect("nothing panics while holding this lock");
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
+    fn count(&self, address: IpAddr) -> Result<Counted, Refused> {
+        if self.context.bans.is_banned(address) {
+            return Err(Refused::Banned);
         }
+        self.addresses.enter(address).ok_or(Refused::Crowded)
     }
-}
 
-/// What one party is assumed to have: an IPv4 address, or a /64 of IPv6.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_its_number_of_connections_and_gets_them_back() {
-        let addresses = Addresses {
-            limit: 2,
-            counts: Arc::default(),
-        };
-        let enter = |text: &str| addresses.enter(text.parse().unwrap());
-        let first = enter("1.2.3.4");
-        let second = enter("::ffff:1.2.3.4");
-        assert!(first.is_some() && second.is_some());
-        assert!(enter("1.2.3.4").is_none());
-        assert!(enter("1.2.3.5").is_some());
-        drop(first);
-        assert!(enter("1.2.3.4").is_some());
-        let _one = enter("2001:db8:1:1::1");
-        let _two = enter("2001:db8:1:1:ffff::2");
-        assert!(enter("2001:db8:1:1::3").is_none());
-        assert!(enter("2001:db8:1:2::1").is_some());
-        drop(second);
-        let counts = addresses.counts.lock().unwrap();
-        assert!(
-            !counts.contains_key(&"1.2.3.4".parse::<IpAddr>().unwrap()),
-            "no empty counts"
-        );
+    fn turn_away(&self, peer: SocketAddr, refused: &Refused) {
+        self.context.metrics.turned_away.inc();
+        debug!(%peer, reason = %refused, "turned away");
     }
 }

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
@@ -25,6 +26,8 @@ pub enum Notice {
     Answers = 2,
     /// The pool is stopping.
     Stop = 4,
+    /// The peer's address is banned.
+    Banned = 8,
 }
 
 /// Some notices.
@@ -62,7 +65,7 @@ struct List {
     next: u64,
     /// Whoever comes now is told at once.
     stopping: bool,
-    boxes: HashMap<u64, Arc<Mailbox>>,
+    boxes: HashMap<u64, (IpAddr, Arc<Mailbox>)>,
 }
 
 /// Keeps a mailbox on the list.
@@ -136,8 +139,8 @@ impl Mailbox {
 }
 
 impl Mailboxes {
-    /// A new mailbox, on the list for as long as the value lives.
-    pub fn enter(&self) -> Listed {
+    /// A new mailbox of a connection from `party`, on the list for as long as the value lives.
+    pub fn enter(&self, party: IpAddr) -> Listed {
         let mailbox = Arc::new(Mailbox::default());
         let mut list = self.list();
         if list.stopping {
@@ -145,7 +148,7 @@ impl Mailboxes {
         }
         let number = list.next;
         list.next += 1;
-        list.boxes.insert(number, Arc::clone(&mailbox));
+        list.boxes.insert(number, (party, Arc::clone(&mailbox)));
         Listed {
             mailbox,
             number,
@@ -157,8 +160,17 @@ impl Mailboxes {
     pub fn post(&self, notice: Notice) {
         let mut list = self.list();
         list.stopping |= notice == Notice::Stop;
-        for mailbox in list.boxes.values() {
+        for (_, mailbox) in list.boxes.values() {
             mailbox.post(notice);
+        }
+    }
+
+    /// Leaves a notice with all connections from `party`.
+    pub fn post_to(&self, party: IpAddr, notice: Notice) {
+        for (from, mailbox) in self.list().boxes.values() {
+            if *from == party {
+                mailbox.post(notice);
+            }
         }
     }
 
@@ -210,26 +222,31 @@ mod tests {
     #[test]
     fn a_notice_wakes_once_it_is_waited_for_and_is_taken_once() {
         let boxes = Mailboxes::default();
-        let (first, second) = (boxes.enter(), boxes.enter());
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let there = IpAddr::from([127, 0, 0, 2]);
+        let (first, second) = (boxes.enter(here), boxes.enter(there));
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
         assert_eq!(first.poll_take(&mut context), Poll::Pending);
         boxes.post(Notice::Work);
         boxes.post(Notice::Work);
-        first.post(Notice::Stop);
+        boxes.post_to(here, Notice::Banned);
         assert_eq!(woken.0.load(Relaxed), 1);
         let Poll::Ready(notices) = first.poll_take(&mut context) else {
             panic!("two notices were left");
         };
-        assert!(notices.has(Notice::Work) && notices.has(Notice::Stop));
+        assert!(notices.has(Notice::Work) && notices.has(Notice::Banned));
         assert!(!notices.has(Notice::Answers));
         assert_eq!(first.poll_take(&mut context), Poll::Pending);
-        assert!(second.poll_take(&mut context).is_ready());
+        let Poll::Ready(notices) = second.poll_take(&mut context) else {
+            panic!("one notice was left");
+        };
+        assert!(notices.has(Notice::Work) && !notices.has(Notice::Banned));
         drop(second);
         assert_eq!(boxes.list().boxes.len(), 1);
         boxes.post(Notice::Stop);
-        let late = boxes.enter();
+        let late = boxes.enter(here);
         assert!(
             late.poll_take(&mut context).is_ready(),
             "the pool is stopping"
@@ -258,7 +275,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_notice_is_lost_between_two_threads() {
         let boxes = Mailboxes::default();
-        let mailbox = boxes.enter();
+        let mailbox = boxes.enter(IpAddr::from([127, 0, 0, 1]));
         let shared = mailbox.share();
         let poster = tokio::task::spawn_blocking(move || {
             for _ in 0..20_000 {

@@ -16,10 +16,12 @@ pub struct Metrics {
     registry: Registry,
     /// Miners connected.
     pub connections: Gauge,
-    /// Connections refused for a limit.
+    /// Connections refused at the door: a limit, a ban, or not what the port is for.
     pub turned_away: Counter,
     /// Connections that ended in a fault of this program.
     pub panics: Counter,
+    /// Addresses banned.
+    pub bans: Counter,
     /// Lines that made no sense.
     pub malformed: Counter,
     /// Jobs sent.
@@ -52,8 +54,9 @@ impl Metrics {
         let mut registry = Registry::with_prefix_and_labels("adit", labels.into_iter());
         let r = &mut registry;
         let connections = registered(r, "connections", "Miners connected");
-        let turned_away = registered(r, "connections_refused", "Connections over a limit");
+        let turned_away = registered(r, "connections_refused", "Connections refused at the door");
         let panics = registered(r, "panics", "Connections ended by a fault of this program");
+        let bans = registered(r, "bans", "Addresses banned for invalid shares");
         let malformed = registered(r, "lines_malformed", "Lines that made no sense");
         let jobs_sent = registered(r, "jobs_sent", "Jobs sent to miners");
         let accepted = registered(r, "shares_accepted", "Shares accepted and stored");
@@ -86,6 +89,7 @@ impl Metrics {
             connections,
             turned_away,
             panics,
+            bans,
             malformed,
             jobs_sent,
             accepted,

@@ -5,23 +5,24 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use mining::{
-    Address, Coin, Difficulty, Network, coinbase::Payees, extranonce::Allocator, seen::Seen,
-    vardiff,
+    Address, Coin, Difficulty, Network, ban::Rule, coinbase::Payees, extranonce::Allocator,
+    seen::Seen, vardiff,
 };
 use store::{PoolId, Store};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    bans::{self, Bans},
     block::Blocks,
     clock,
-    config::{self, BadConfig},
+    config::{self, BadConfig, TlsMode},
     connection::{Context, Rules},
     daemon::{self, Daemons, Feed},
-    data,
-    devices::{self, Devices},
-    listener,
+    data, devices,
+    listener::{self, Certificate, House, Limits, Port, StatusPage, Tls},
     mailbox::{Mailboxes, Notice},
     metrics::Metrics,
+    networks::Networks,
     sessions::Sessions,
     share_log,
     tasks::{Stage, Tasks},
@@ -37,6 +38,10 @@ const LEASE_CHECK: Duration = Duration::from_secs(1);
 const COMMIT_INTERVAL_MAX_MS: u64 = 1_000;
 /// How long a daemon may take to show that it can be mined with.
 const TRY_DAEMON: Duration = Duration::from_secs(15);
+/// A longer ban is a matter for a firewall.
+const BAN_MAX_S: u32 = 30 * 24 * 60 * 60;
+/// The longest time that shares count towards a ban.
+const BAN_WINDOW_MAX_S: u32 = 24 * 60 * 60;
 /// The longest tag that leaves room in every coinbase.
 const TAG_MAX: usize = 38;
 
@@ -59,6 +64,8 @@ pub struct Pool {
     pub newest: watch::Receiver<Newest>,
     /// Who is connected.
     pub sessions: Sessions,
+    /// Who may not be.
+    pub bans: Bans,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where miners connect.
@@ -73,6 +80,9 @@ struct Plan {
     recipe: Recipe,
     /// What each listener allows, in the order of the settings.
     rules: Vec<Rules>,
+    /// Their ports, likewise.
+    ports: Vec<Port>,
+    bans: bans::Settings,
 }
 
 fn bad(settings: &config::Pool, text: &str) -> BadConfig {
@@ -151,6 +161,12 @@ impl Plan {
             .iter()
             .map(|listener| rules(listener, settings, version_mask).map_err(bad))
             .collect::<Result<_, _>>()?;
+        let ports = settings
+            .listener
+            .iter()
+            .map(|listener| port(listener).map_err(bad))
+            .collect::<Result<_, _>>()?;
+        let bans = ban_settings(&settings.bans).map_err(bad)?;
         let recipe = Recipe {
             tag: tag.to_vec(),
             payees: Payees {
@@ -165,6 +181,8 @@ impl Plan {
             coin,
             recipe,
             rules,
+            ports,
+            bans,
         })
     }
 }
@@ -190,9 +208,13 @@ fn rules(
             "connections_per_address_max",
             listener.connections_per_address_max,
         ),
+        (
+            "connections_per_network_max",
+            listener.connections_per_network_max,
+        ),
     ] {
-        if value == 0 {
-            return Err(format!("{name}: at least 1"));
+        if value == 0 || value > Semaphore::MAX_PERMITS {
+            return Err(format!("{name}: 1 to {}", Semaphore::MAX_PERMITS));
         }
     }
     for (name, value) in [
@@ -223,7 +245,7 @@ pub async fn start(
     settings: &config::Pool,
     data: &Path,
     store: &Store,
-    devices: &Devices,
+    house: &House,
     tasks: &Tasks,
 ) -> anyhow::Result<Pool> {
     let plan = Plan::new(settings)?;
@@ -268,9 +290,19 @@ pub async fn start(
     let sessions = Sessions::default();
     let mailboxes = Mailboxes::default();
     post_notices(newest.clone(), mailboxes.clone(), tasks);
+    let bans = bans::start(
+        plan.bans,
+        store.clone(),
+        id,
+        mailboxes.clone(),
+        Arc::clone(&metrics),
+        tasks,
+    )
+    .await
+    .context("the list of bans")?;
 
     let mut listening = Vec::new();
-    for (listener, rules) in settings.listener.iter().zip(plan.rules) {
+    for (port, rules) in plan.ports.into_iter().zip(plan.rules) {
         let context = Arc::new(Context {
             coin,
             network: settings.network,
@@ -282,15 +314,12 @@ pub async fn start(
             blocks: blocks.clone(),
             mailboxes: mailboxes.clone(),
             sessions: sessions.clone(),
+            bans: bans.clone(),
             metrics: Arc::clone(&metrics),
-            devices: devices.clone(),
+            devices: house.devices.clone(),
             rules,
         });
-        let limits = listener::Limits {
-            connections: listener.connections_max,
-            per_address: listener.connections_per_address_max,
-        };
-        listening.push(listener::open(listener.listen, limits, context, tasks).await?);
+        listening.push(listener::open(port, house, context, tasks).await?);
     }
     Ok(Pool {
         name: settings.name.clone(),
@@ -301,6 +330,7 @@ pub async fn start(
         daemons,
         newest,
         sessions,
+        bans,
         metrics,
         listening,
         started_ms: clock::now_ms(),
@@ -323,6 +353,61 @@ fn post_notices(mut newest: watch::Receiver<Newest>, mailboxes: Mailboxes, tasks
         mailboxes.post(Notice::Stop);
         Ok(())
     });
+}
+
+/// A listener's port, from its settings. Reads the certificate.
+fn port(listener: &config::Listener) -> Result<Port, String> {
+    let proxy_from =
+        Networks::parse(&listener.proxy_from).map_err(|error| format!("proxy_from: {error}"))?;
+    let files = (&listener.tls_certificate, &listener.tls_key);
+    let tls = match (listener.tls, files) {
+        (TlsMode::Off, _) => None,
+        (mode, (Some(certificate), Some(key))) => Some(Tls {
+            certificate: Certificate::load(certificate, key)
+                .map_err(|error| format!("TLS at {}: {error}", listener.listen))?,
+            only: mode == TlsMode::Only,
+        }),
+        (TlsMode::On | TlsMode::Only, _) => {
+            return Err("TLS needs tls_certificate and tls_key".into());
+        }
+    };
+    Ok(Port {
+        address: listener.listen,
+        limits: Limits {
+            connections: listener.connections_max,
+            per_address: listener.connections_per_address_max,
+            per_network: listener.connections_per_network_max,
+        },
+        proxy_from,
+        tls,
+    })
+}
+
+fn ban_settings(settings: &config::Bans) -> Result<bans::Settings, String> {
+    // All of a hundred would ban nobody: that is what `enabled` is for.
+    if settings.invalid_percent > 99 {
+        return Err("bans.invalid_percent: 0 to 99".into());
+    }
+    for (name, value, most) in [
+        ("shares_min", settings.shares_min, u32::MAX),
+        ("window_s", settings.window_s, BAN_WINDOW_MAX_S),
+        ("ban_s", settings.ban_s, BAN_MAX_S),
+    ] {
+        if value == 0 || value > most {
+            return Err(format!("bans.{name}: 1 to {most}"));
+        }
+    }
+    let rule = Rule {
+        invalid_percent: settings.invalid_percent,
+        shares_min: settings.shares_min.into(),
+        window_ms: i64::from(settings.window_s) * 1000,
+    };
+    Ok(bans::Settings {
+        rule: settings.enabled.then_some(rule),
+        lasts: Duration::from_secs(settings.ban_s.into()),
+        exempt: Networks::parse(&settings.exempt)
+            .map_err(|error| format!("bans.exempt: {error}"))?,
+    })
 }
 
 /// Takes a lease now and another one whenever half of it is spent.
@@ -394,7 +479,7 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
         for listener in &pool.listener {
             note(
                 format!("port for miners {}", listener.listen),
-                try_port(listener.listen).await,
+                try_port(listener.listen),
             );
         }
     }
@@ -404,9 +489,12 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
             .map_err(anyhow::Error::from);
         note(format!("devices in {}", path.display()), found);
     }
+    if let Err(error) = StatusPage::new(&config.http) {
+        note("settings of HTTP".into(), Err(anyhow::anyhow!(error)));
+    }
     note(
         format!("port for HTTP {}", config.http.listen),
-        try_port(config.http.listen).await,
+        try_port(config.http.listen),
     );
     let store = data::open_store(&config.data).await;
     note(
@@ -438,7 +526,7 @@ async fn try_daemon(
     }
 }
 
-async fn try_port(address: SocketAddr) -> anyhow::Result<String> {
-    tokio::net::TcpListener::bind(address).await?;
+fn try_port(address: SocketAddr) -> anyhow::Result<String> {
+    listener::is_free(address)?;
     Ok("free".into())
 }

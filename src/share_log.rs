@@ -357,7 +357,7 @@ mod tests {
     impl Replies {
         fn new() -> Self {
             Self {
-                mailbox: Mailboxes::default().enter(),
+                mailbox: Mailboxes::default().enter([127, 0, 0, 1].into()),
                 answered: 0,
             }
         }

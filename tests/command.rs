@@ -203,7 +203,43 @@ fn a_limit_that_lets_nobody_in_is_refused() {
             listener("connections_per_address_max = 0"),
             "connections_per_address_max",
         ),
+        (
+            listener("connections_per_network_max = 0"),
+            "connections_per_network_max",
+        ),
     ]);
+}
+
+#[test]
+fn a_door_that_cannot_be_meant_is_refused() {
+    let listener = |text: &str| (String::new(), text.to_owned());
+    let bans = |text: &str| (format!("[pool.bans]\n{text}"), String::new());
+    refused(&[
+        (listener("proxy_from = [\"everyone\"]"), "proxy_from"),
+        (listener("proxy_from = [\"10.0.0.1/8\"]"), "10.0.0.0/8"),
+        (listener("tls = \"maybe\""), "tls"),
+        (listener("tls = \"on\""), "tls_certificate"),
+        (
+            listener("tls = \"only\"\ntls_certificate = \"none\"\ntls_key = \"none\""),
+            "cannot read none",
+        ),
+        (bans("invalid_percent = 100"), "invalid_percent"),
+        (bans("shares_min = 0"), "shares_min"),
+        (bans("window_s = 86401"), "window_s"),
+        (bans("ban_s = 0"), "ban_s"),
+        (bans("ban_s = 2592001"), "ban_s"),
+        (bans("exempt = [\"10.0.0.0/33\"]"), "exempt"),
+    ]);
+}
+
+#[test]
+fn a_url_of_the_status_page_that_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(&folder, "[http]\nurl = \"pool.example\"\n");
+    let data = folder.path().join("data");
+    let output = run(&["pool", "-c", path(&file), "--data", path(&data)]);
+    assert_eq!(code(&output), 64, "{}", said(&output));
+    assert!(said(&output).contains("http.url"), "{}", said(&output));
 }
 
 /// The name becomes a folder of the data directory.

@@ -7,6 +7,7 @@ mod clients;
 mod command;
 mod crash;
 mod demo;
+mod door;
 mod firmware;
 mod layout;
 mod limits;

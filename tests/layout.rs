@@ -220,7 +220,7 @@ fn the_documents_name_files_that_exist() {
 }
 
 /// Keys that have no default: what is said in the example is an example.
-const WITHOUT_DEFAULT: [&str; 8] = [
+const WITHOUT_DEFAULT: [&str; 11] = [
     "devices",
     "pool.payout_address",
     "pool.daemon.url",
@@ -229,6 +229,9 @@ const WITHOUT_DEFAULT: [&str; 8] = [
     "pool.daemon.cookie",
     "pool.daemon.zmq",
     "pool.daemon.min_peers",
+    "pool.listener.tls_certificate",
+    "pool.listener.tls_key",
+    "http.url",
 ];
 
 #[test]

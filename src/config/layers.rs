@@ -140,7 +140,7 @@ impl Layers {
             };
             let entry = table.entry(part.clone());
             place = match known {
-                Value::Array(items) => {
+                Value::Array(items) if items.iter().any(Value::is_table) => {
                     let list = entry.or_insert_with(|| Value::Array(Vec::new()));
                     let index = parts.peek().and_then(|next| next.parse::<usize>().ok());
                     if index.is_some() {
@@ -243,12 +243,23 @@ fn example() -> Config {
     daemon.cookie = Some(PathBuf::new());
     daemon.zmq = Some(String::new());
     daemon.min_peers = Some(0);
+    let listener = super::Listener {
+        tls_certificate: Some(PathBuf::new()),
+        tls_key: Some(PathBuf::new()),
+        ..super::Listener::default()
+    };
     let pool = super::Pool {
         daemon: vec![daemon],
+        listener: vec![listener],
         ..super::Pool::default()
+    };
+    let http = super::Http {
+        url: Some(String::new()),
+        ..super::Http::default()
     };
     Config {
         devices: Some(PathBuf::new()),
+        http,
         pool: vec![pool],
         ..Config::default()
     }
@@ -273,7 +284,7 @@ fn flatten(value: &Value, key: String, keys: &mut Vec<(String, Value)>) {
                 flatten(value, under(part), keys);
             }
         }
-        Value::Array(items) if items.iter().all(Value::is_table) => {
+        Value::Array(items) if items.iter().any(Value::is_table) => {
             for (index, value) in items.iter().enumerate() {
                 flatten(value, under(&index.to_string()), keys);
             }
@@ -293,6 +304,14 @@ fn parse_like(known: &Value, text: &str) -> Option<Value> {
                 .filter(|number: &f64| number.is_finite())?,
         ),
         Value::Boolean(_) => Value::Boolean(text.parse().ok()?),
+        // All lists of settings are lists of texts.
+        Value::Array(_) => {
+            let items = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
+            Value::Array(items.map(|item| Value::String(item.into())).collect())
+        }
         _ => return None,
     })
 }
@@ -386,6 +405,9 @@ mod tests {
                     ("ADIT_DATA", "b"),
                     ("ADIT_POOL__NAME", "first"),
                     ("ADIT_POOL__1__REFRESH_S", "7"),
+                    ("ADIT_POOL__BANS__EXEMPT", "10.0.0.0/8, ::1"),
+                    ("ADIT_POOL__1__LISTENER__PROXY_FROM", ""),
+                    ("ADIT_POOL__LISTENER__TLS_KEY", "k"),
                     ("ADIT_POOL__1__LISTENER__0__MIN_DIFFICULTY", "0.5"),
                     ("ADIT_POOL__0__DAEMON__PASSWORD", "secret"),
                     ("ADIT_POOL__0__DAEMON__URL", "http://127.0.0.1:1"),
@@ -399,6 +421,9 @@ mod tests {
         assert_eq!(config.data, PathBuf::from("c"));
         assert_eq!(config.pool[0].name, "first");
         assert_eq!(config.pool[1].refresh_s, 7);
+        assert_eq!(config.pool[0].bans.exempt, ["10.0.0.0/8", "::1"]);
+        assert!(config.pool[1].listener[0].proxy_from.is_empty());
+        assert_eq!(config.pool[0].listener[0].tls_key, Some("k".into()));
         assert_eq!(config.pool[1].listener[0].min_difficulty, 0.5);
         let described = layers.describe(&config);
         let find = |key: &str| described.iter().find(|(name, ..)| name == key).unwrap();

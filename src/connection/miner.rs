@@ -25,6 +25,7 @@ use super::{
     session::{Handled, Subscription, UNAUTHORIZED},
 };
 use crate::{
+    bans::Tally,
     block::Found,
     clock,
     mailbox::{Mailbox, Outcome},
@@ -49,6 +50,7 @@ pub(super) struct Miner {
     context: Arc<Context>,
     mailbox: Arc<Mailbox>,
     subscription: Subscription,
+    tally: Arc<Tally>,
     workers: Vec<Worker>,
     jobs: Jobs,
     vardiff: Vardiff,
@@ -83,6 +85,7 @@ impl Miner {
         subscription: Subscription,
         suggested: Option<Difficulty>,
         now: Instant,
+        tally: Arc<Tally>,
     ) -> Self {
         let start = suggested.unwrap_or(context.rules.start_difficulty);
         let vardiff = Vardiff::new(context.rules.vardiff, start, 0);
@@ -90,6 +93,7 @@ impl Miner {
             context,
             mailbox,
             subscription,
+            tally,
             workers: Vec::new(),
             jobs: Jobs::default(),
             vardiff,
@@ -277,6 +281,7 @@ impl Miner {
                     let session = &self.workers[pending.worker].entry;
                     session.accepted.fetch_add(1, Ordering::Relaxed);
                     self.context.metrics.accepted.inc();
+                    self.tally.valid();
                     reply::boolean(out, id, true);
                 }
                 Outcome::Failed | Outcome::Unknown => {
@@ -300,6 +305,10 @@ impl Miner {
             .rejected
             .fetch_add(1, Ordering::Relaxed);
         self.context.metrics.rejected(reject).inc();
+        if reject.is_invalid() {
+            // A ban ends the connection with its next turn.
+            self.tally.invalid(clock::now_ms());
+        }
         let text = reject.to_string();
         reply::reject(
             out,

@@ -19,6 +19,7 @@ use wire::sv1::{
 
 use super::{Context, End, miner::Miner};
 use crate::{
+    bans::Tally,
     clock,
     mailbox::Mailbox,
     share_log::Entry,
@@ -30,6 +31,7 @@ pub(super) struct Session {
     peer: SocketAddr,
     context: Arc<Context>,
     mailbox: Arc<Mailbox>,
+    tally: Arc<Tally>,
     options: Options,
     state: State,
 }
@@ -79,11 +81,17 @@ pub(super) const UNAUTHORIZED: ErrorReply<'_> = ErrorReply {
 };
 
 impl Session {
-    pub(super) fn new(peer: SocketAddr, context: Arc<Context>, mailbox: Arc<Mailbox>) -> Self {
+    pub(super) fn new(
+        peer: SocketAddr,
+        context: Arc<Context>,
+        mailbox: Arc<Mailbox>,
+        tally: Arc<Tally>,
+    ) -> Self {
         Self {
             peer,
             context,
             mailbox,
+            tally,
             options: Options::default(),
             state: State::Connected,
         }
@@ -127,6 +135,8 @@ impl Session {
                 };
                 match malformed.method {
                     Some(Method::Submit) => {
+                        // A ban ends the connection with its next turn.
+                        self.tally.invalid(clock::now_ms());
                         reply::reject(out, malformed.id, &error);
                     }
                     _ => reply::error(out, malformed.id, &error),
@@ -315,6 +325,7 @@ impl Session {
                     subscription,
                     self.options.suggested,
                     now,
+                    Arc::clone(&self.tally),
                 );
                 miner.add_worker(&asked.user, entry);
                 self.state = State::Authorized(Box::new(miner));

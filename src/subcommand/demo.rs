@@ -18,6 +18,8 @@ use crate::{
     daemon::{self, Secret},
     data,
     devices::Devices,
+    listener::{House, StatusPage},
+    open_files,
     pool::{self, Pool},
     tasks::{Failures, Stage, Tasks},
     telemetry, worker,
@@ -120,9 +122,13 @@ impl Demo {
         let settings = self.settings(coin, &node);
         let _lock = data::lock(data)?;
         let store = data::open_store(data).await?;
-        let devices = Devices::start(None, tasks)?;
-        let pool = pool::start(&settings, data, &store, &devices, tasks).await?;
         let page = SocketAddr::from(([127, 0, 0, 1], self.http_port));
+        let house = House {
+            devices: Devices::start(None, tasks)?,
+            status_page: StatusPage::At(page),
+            files: open_files::for_miners(settings.listener[0].connections_max),
+        };
+        let pool = pool::start(&settings, data, &store, &house, tasks).await?;
         let page = api::open(page, vec![pool.clone()], tasks).await?;
         let miners = pool
             .listening

@@ -7,9 +7,12 @@ use tracing::info;
 
 use super::config::SettingsArguments;
 use crate::{
-    api, data,
+    api,
+    config::BadConfig,
+    data,
     devices::Devices,
-    pool,
+    listener::{House, StatusPage},
+    open_files, pool,
     tasks::{Failures, Tasks},
     telemetry,
 };
@@ -41,12 +44,20 @@ async fn serve(
     tasks: &Tasks,
     mut failures: Failures,
 ) -> anyhow::Result<()> {
+    let listeners = config.pool.iter().flat_map(|pool| &pool.listener);
+    let wanted = listeners.fold(0_usize, |sum, listener| {
+        sum.saturating_add(listener.connections_max)
+    });
+    let house = House {
+        devices: Devices::start(config.devices.clone(), tasks)?,
+        status_page: StatusPage::new(&config.http).map_err(BadConfig::Value)?,
+        files: open_files::for_miners(wanted),
+    };
     let mut pools = Vec::new();
     let _lock = data::lock(&config.data)?;
     let store = data::open_store(&config.data).await?;
-    let devices = Devices::start(config.devices.clone(), tasks)?;
     for settings in &config.pool {
-        pools.push(pool::start(settings, &config.data, &store, &devices, tasks).await?);
+        pools.push(pool::start(settings, &config.data, &store, &house, tasks).await?);
     }
     api::open(config.http.listen, pools, tasks).await?;
     info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");

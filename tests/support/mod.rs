@@ -154,6 +154,7 @@ pub(crate) struct Pool {
     pub(crate) miners: u16,
     pub(crate) http: u16,
     pub(crate) folder: PathBuf,
+    open_files: Option<u32>,
     config: PathBuf,
 }
 
@@ -161,6 +162,10 @@ pub(crate) struct Pool {
 pub(crate) struct PoolSettings<'a> {
     pub(crate) coin: &'a str,
     pub(crate) address: &'a str,
+    /// Where it listens for miners, without the port.
+    pub(crate) host: &'a str,
+    /// The files it may open; nothing for as many as the tests may.
+    pub(crate) open_files: Option<u32>,
     /// Lines for `[[pool]]`.
     pub(crate) pool: &'a str,
     /// Lines for `[[pool.listener]]`.
@@ -174,6 +179,8 @@ impl Default for PoolSettings<'_> {
         Self {
             coin: "bitcoin",
             address: ADDRESS,
+            host: "127.0.0.1",
+            open_files: None,
             pool: "",
             listener: FIXED_DIFFICULTY,
             daemons: String::new(),
@@ -201,6 +208,8 @@ impl Pool {
         let PoolSettings {
             coin,
             address,
+            host,
+            open_files,
             pool,
             listener,
             daemons,
@@ -214,28 +223,40 @@ impl Pool {
                  [http]\nlisten = \"127.0.0.1:{http}\"\n\
                  [[pool]]\ncoin = \"{coin}\"\nnetwork = \"regtest\"\n\
                  payout_address = \"{address}\"\n{pool}\n\
-                 [[pool.listener]]\nlisten = \"127.0.0.1:{miners}\"\n{listener}\n{daemons}"
+                 [[pool.listener]]\nlisten = \"{host}:{miners}\"\n{listener}\n{daemons}"
             ),
         )
         .unwrap();
-        let process = Self::process(&config, folder.path());
+        let process = Self::process(&config, folder.path(), *open_files);
         Self {
             process,
             miners,
             http,
             folder: folder.path().to_owned(),
+            open_files: *open_files,
             config,
         }
     }
 
-    fn process(config: &Path, folder: &Path) -> Process {
-        let command = adit(&["pool", "-c", config.to_str().unwrap()]);
+    fn process(config: &Path, folder: &Path, open_files: Option<u32>) -> Process {
+        let mut command = adit(&["pool", "-c", config.to_str().unwrap()]);
+        if let Some(open_files) = open_files {
+            let program = command;
+            command = Command::new("sh");
+            // The shell becomes the program, so that signals reach it.
+            command
+                .args(["-c", "ulimit -n \"$0\" && exec \"$@\""])
+                .arg(open_files.to_string())
+                .arg(program.get_program())
+                .args(program.get_args())
+                .stdin(Stdio::null());
+        }
         Process::start(command, folder.join("pool.log"))
     }
 
     /// Starts it again with the same configuration and data.
     pub(crate) fn start_again(&mut self) {
-        self.process = Self::process(&self.config, &self.folder);
+        self.process = Self::process(&self.config, &self.folder, self.open_files);
     }
 
     pub(crate) fn wait_until_ready(&self) {
@@ -262,6 +283,14 @@ impl Pool {
                 .status()
                 .as_u16()
         })
+    }
+
+    /// The status of an answer to a DELETE.
+    pub(crate) fn delete(&self, path: &str) -> u16 {
+        let url = format!("http://127.0.0.1:{}{path}", self.http);
+        let client = reqwest::Client::new();
+        let sent = runtime().block_on(async { client.delete(url).send().await });
+        sent.unwrap().status().as_u16()
     }
 
     /// `/api/v1/status` of the only pool.

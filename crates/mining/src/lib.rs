@@ -3,7 +3,8 @@
 //!
 //! In the order of the flow: [`template`] is what a daemon wants mined, [`coinbase`] and [`merkle`]
 //! turn it into a [`job`], [`extranonce`] and [`vardiff`] make that job one miner's own, [`share`]
-//! judges what comes back, and [`block`] follows what was solved.
+//! judges what comes back, [`ban`] says who sent too much of what is wrong, and [`block`] follows
+//! what was solved.
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ pub mod password;
 pub mod username;
 pub mod vardiff;
 
+pub mod ban;
 pub mod block;
 pub mod seen;
 pub mod share;

@@ -118,6 +118,19 @@ impl Reject {
         Self::TooMany,
     ];
 
+    /// Whether the share was wrong from the start, as honest devices seldom send: this counts
+    /// towards a ban. One that came too late does not.
+    pub fn is_invalid(self) -> bool {
+        match self {
+            Self::UnknownJob | Self::Stale | Self::TooMany => false,
+            Self::Duplicate
+            | Self::LowDifficulty
+            | Self::Ntime
+            | Self::VersionMask
+            | Self::Extranonce2Size => true,
+        }
+    }
+
     /// Stratum V1's error code.
     pub fn code(self) -> i32 {
         match self {

@@ -12,6 +12,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+mod bans;
 mod blocks;
 mod database;
 mod error;
@@ -27,6 +28,7 @@ mod shares;
 mod worker_list;
 mod workers;
 
+pub use bans::Ban;
 pub use blocks::{Block, BlockChange, BlockCounts, BlockError, NewBlock};
 pub use error::{OpenError, ReadError, WriteError};
 pub use figures::{Active, Sums};

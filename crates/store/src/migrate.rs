@@ -10,6 +10,7 @@ use crate::{OpenError, database::Database};
 /// All migrations; the first has number 1.
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_shares_and_blocks.sql"),
+    include_str!("../migrations/0002_bans.sql"),
     include_str!("../migrations/0003_share_batches.sql"),
 ];
 

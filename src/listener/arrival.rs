@@ -1,0 +1,149 @@
+//! From a socket to a connection: a balancer's header, TLS, and a browser that is sent elsewhere.
+//! All of it has the time that a connection has to authorize a worker, and no more.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tracing::debug;
+use wire::proxy::{HEADER_MAX, Origin, Progress, ProxyError};
+
+use super::{
+    Door, Place,
+    first_bytes::{Speech, speech},
+    http,
+};
+use crate::{connection, stream::Stream, tasks::Stage};
+
+/// Why a peer does not become a miner.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("as many connections as there may be")]
+    Full,
+    #[error("as many connections from there as there may be")]
+    Crowded,
+    #[error("banned")]
+    Banned,
+    #[error("a PROXY header from where none may come")]
+    StrangeProxy,
+    #[error("{0}")]
+    Proxy(#[from] ProxyError),
+    #[error("TLS on a port without")]
+    NoTls,
+    #[error("no TLS on a port for nothing else")]
+    OnlyTls,
+    #[error("it ended before it said anything")]
+    Ended,
+    #[error("nothing whole was said in time")]
+    Late,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// A peer that is known and has said something.
+struct Arrived {
+    stream: Stream,
+    peer: SocketAddr,
+    speech: Speech,
+    place: Place,
+}
+
+impl Door {
+    /// Serves a peer until it is gone.
+    pub(super) async fn arrive(
+        self: Arc<Self>,
+        socket: TcpStream,
+        peer: SocketAddr,
+        accepted_at: Instant,
+        place: Place,
+    ) {
+        let stopping = self.tasks.ending(Stage::Doors);
+        let deadline = accepted_at + self.context.rules.handshake;
+        // Boxed, as what it holds is of no use to the connection that follows.
+        let arriving = Box::pin(timeout_at(deadline, self.receive(socket, peer, place)));
+        let arrived = tokio::select! {
+            () = stopping.cancelled() => return,
+            arrived = arriving => arrived.unwrap_or(Err(Refused::Late)),
+        };
+        let Arrived {
+            stream,
+            peer,
+            speech,
+            place,
+        } = match arrived {
+            Ok(arrived) => arrived,
+            // Whoever looks whether the port is open comes and goes.
+            Err(Refused::Ended) => return,
+            Err(refused) => return self.turn_away(peer, &refused),
+        };
+        if speech == Speech::Http {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                answered = Box::pin(http::answer(stream, &self.page)) => match answered {
+                    Ok(()) => debug!(%peer, "a browser was answered"),
+                    Err(error) => debug!(%peer, %error, "a browser was not answered"),
+                },
+            }
+        } else {
+            let context = Arc::clone(&self.context);
+            // Boxed too: it is there only once somebody speaks.
+            Box::pin(connection::serve(stream, peer, accepted_at, context)).await;
+        }
+        drop(place);
+    }
+
+    async fn receive(
+        &self,
+        socket: TcpStream,
+        mut peer: SocketAddr,
+        mut place: Place,
+    ) -> Result<Arrived, Refused> {
+        let mut stream = Stream::plain(socket);
+        if place.counted.is_none() {
+            if let Origin::Peer(origin) = read_header(&mut stream).await? {
+                peer = origin;
+            }
+            place.counted = Some(self.count(peer.ip())?);
+        }
+        let mut said = speech(&mut stream).await?.ok_or(Refused::Ended)?;
+        if said == Speech::Tls {
+            let tls = self.tls.as_ref().ok_or(Refused::NoTls)?;
+            let config = Arc::clone(&tls.borrow());
+            stream.start_tls(config).await?;
+            said = speech(&mut stream).await?.ok_or(Refused::Ended)?;
+        } else if self.only_tls && said != Speech::Proxy {
+            return Err(Refused::OnlyTls);
+        }
+        match said {
+            // Also a second one of a balancer, and one that hides under TLS.
+            Speech::Proxy => Err(Refused::StrangeProxy),
+            // TLS within TLS is nothing that a miner speaks.
+            Speech::Tls => Err(Refused::NoTls),
+            Speech::Http | Speech::Stratum => Ok(Arrived {
+                stream,
+                peer,
+                speech: said,
+                place,
+            }),
+        }
+    }
+}
+
+/// Reads a PROXY header and not one byte more.
+async fn read_header(stream: &mut Stream) -> Result<Origin, Refused> {
+    let mut header = [0; HEADER_MAX];
+    let mut length = 0;
+    let mut wanted = wire::proxy::START;
+    loop {
+        match stream.read(&mut header[length..wanted]).await? {
+            0 => return Err(Refused::Ended),
+            count => length += count,
+        }
+        match wire::proxy::read(&header[..length])? {
+            Progress::Whole(origin, _) => return Ok(origin),
+            Progress::Needs(more) => wanted = more,
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The certificate of a listener: read when the settings are checked, and again whenever its files
+//! change, so that a renewal needs no restart. A pair that cannot be used never replaces one that
+//! can.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::NoServerSessionStorage,
+    version::{TLS12, TLS13},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The longest file that is read. A chain has a few KiB.
+const FILE_MAX: u64 = 1024 * 1024;
+
+/// A certificate with its key, as new connections use it.
+pub struct Certificate {
+    files: Files,
+    newest: watch::Sender<Arc<ServerConfig>>,
+    /// What the files held when they were looked at last.
+    seen: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// What the files hold.
+struct Contents {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+/// Why files are no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is too long to be what it should be.
+    #[error("{path} has more than {FILE_MAX} bytes")]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of the certificate holds none.
+    #[error("{path} holds no certificate in PEM form")]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of the key holds none.
+    #[error("{path} holds no private key in PEM form")]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// They are not of use, or not for each other.
+    #[error("{certificate} and {key} are no pair that TLS can use: {source}")]
+    NotAPair {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+}
+
+impl Certificate {
+    /// Reads a chain of certificates and a key, both PEM.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, CertificateError> {
+        let files = Files {
+            certificate: certificate.into(),
+            key: key.into(),
+        };
+        let contents = files.read()?;
+        let config = files.config(&contents)?;
+        Ok(Self {
+            files,
+            newest: watch::Sender::new(Arc::new(config)),
+            seen: contents.print(),
+        })
+    }
+
+    /// What a new connection is to use.
+    pub fn newest(&self) -> watch::Receiver<Arc<ServerConfig>> {
+        self.newest.subscribe()
+    }
+
+    /// Looks at the files until `stopping`.
+    pub async fn follow(mut self, stopping: CancellationToken) -> anyhow::Result<()> {
+        let mut is_readable = true;
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            let files = self.files.clone();
+            match tokio::task::spawn_blocking(move || files.read()).await? {
+                Ok(contents) => {
+                    is_readable = true;
+                    self.renew(&contents);
+                }
+                // A file may be missing for an instant while it is replaced; told once.
+                Err(error) if is_readable => {
+                    is_readable = false;
+                    warn!(%error, "the certificate in use stays");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn renew(&mut self, contents: &Contents) {
+        let print = contents.print();
+        if print == self.seen {
+            return;
+        }
+        self.seen = print;
+        match self.files.config(contents) {
+            Ok(config) => {
+                self.newest.send_replace(Arc::new(config));
+                info!(certificate = %self.files.certificate.display(), "new certificate in use");
+            }
+            // One file may be written before the other: then the next look is at a pair again.
+            Err(error) => warn!(%error, "the certificate in use stays"),
+        }
+    }
+}
+
+impl Files {
+    fn read(&self) -> Result<Contents, CertificateError> {
+        Ok(Contents {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+        })
+    }
+
+    fn config(&self, contents: &Contents) -> Result<ServerConfig, CertificateError> {
+        let chain: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_slice_iter(&contents.certificate)
+                .collect::<Result<_, _>>()
+                .unwrap_or_default();
+        if chain.is_empty() {
+            return Err(CertificateError::NoCertificate {
+                path: self.certificate.clone(),
+            });
+        }
+        let key =
+            PrivateKeyDer::from_pem_slice(&contents.key).map_err(|_| CertificateError::NoKey {
+                path: self.key.clone(),
+            })?;
+        let provider = Arc::new(ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(|source| CertificateError::NotAPair {
+                certificate: self.certificate.clone(),
+                key: self.key.clone(),
+                source,
+            })?;
+        // A miner connects once a day: nothing is kept for the next time.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    }
+}
+
+impl Contents {
+    /// Tells contents apart. Only the operator can write them, so that nobody makes two alike.
+    fn print(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.certificate.hash(&mut hasher);
+        self.key.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    let unreadable = |source| CertificateError::Unreadable {
+        path: path.into(),
+        source,
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= FILE_MAX) {
+        Ok(bytes)
+    } else {
+        Err(CertificateError::TooLong { path: path.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Pair {
+        folder: tempfile::TempDir,
+    }
+
+    impl Pair {
+        fn new() -> Self {
+            let pair = Self {
+                folder: tempfile::tempdir().unwrap(),
+            };
+            pair.write();
+            pair
+        }
+
+        fn certificate(&self) -> PathBuf {
+            self.folder.path().join("certificate.pem")
+        }
+
+        fn key(&self) -> PathBuf {
+            self.folder.path().join("key.pem")
+        }
+
+        fn write(&self) {
+            let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+            std::fs::write(self.certificate(), made.cert.pem()).unwrap();
+            std::fs::write(self.key(), made.signing_key.serialize_pem()).unwrap();
+        }
+
+        fn load(&self) -> Result<Certificate, CertificateError> {
+            Certificate::load(&self.certificate(), &self.key())
+        }
+    }
+
+    #[test]
+    fn files_that_are_no_pair_are_refused_by_name() {
+        let pair = Pair::new();
+        assert!(pair.load().is_ok());
+        let error = Certificate::load(&pair.certificate(), &pair.folder.path().join("none"));
+        assert!(matches!(error, Err(CertificateError::Unreadable { .. })));
+        let error = Certificate::load(&pair.key(), &pair.key());
+        assert!(matches!(error, Err(CertificateError::NoCertificate { .. })));
+        let error = Certificate::load(&pair.certificate(), &pair.certificate());
+        assert!(matches!(error, Err(CertificateError::NoKey { .. })));
+        let other = Pair::new();
+        let error = Certificate::load(&pair.certificate(), &other.key());
+        assert!(matches!(error, Err(CertificateError::NotAPair { .. })));
+        let long = vec![b'\n'; usize::try_from(FILE_MAX).unwrap() + 1];
+        std::fs::write(pair.key(), long).unwrap();
+        assert!(matches!(pair.load(), Err(CertificateError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_changed_pair_is_used_and_a_broken_one_is_not() {
+        let pair = Pair::new();
+        let mut certificate = pair.load().unwrap();
+        let mut newest = certificate.newest();
+        let mut look = |certificate: &mut Certificate| {
+            let contents = certificate.files.read().unwrap();
+            certificate.renew(&contents);
+            let changed = newest.has_changed().unwrap();
+            newest.mark_unchanged();
+            changed
+        };
+        assert!(!look(&mut certificate), "nothing has changed");
+        std::fs::write(pair.key(), "nonsense").unwrap();
+        assert!(!look(&mut certificate), "no key");
+        pair.write();
+        assert!(look(&mut certificate), "a new pair");
+        assert!(!look(&mut certificate), "the same again");
+    }
+}
