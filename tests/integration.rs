@@ -3,6 +3,7 @@
 
 mod support;
 
+mod attacks;
 mod command;
 mod crash;
 mod demo;
