@@ -268,8 +268,8 @@ fn a38_every_job_is_of_one_piece() {
 }
 
 #[test]
-#[ignore = "not built: a template's coinbase is not proposed to the daemon before miners get it"]
-fn a39_a_block_that_the_daemon_would_refuse_is_not_mined() {
+#[ignore = "not built: no block is proposed to the daemon before miners work on it"]
+fn a39_every_new_shape_of_block_is_proposed_to_the_daemon() {
     let folder = TempDir::new().unwrap();
     let node = Node::regtest(&folder);
     let settings = PoolSettings {
