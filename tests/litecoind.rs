@@ -242,7 +242,8 @@ fn a25_a_pool_whose_clock_is_three_hours_wrong_makes_good_blocks() {
         &PoolSettings {
             coin: "litecoin",
             address,
-            daemons: rpc.daemon(),
+            pool: "refresh_s = 1",
+            daemons: rpc.daemon() + "refresh_s = 1\n",
             ..PoolSettings::default()
         },
     );
