@@ -75,7 +75,11 @@ fn job(txids: &[[u8; 32]]) -> Job {
     let classes =
         JobTemplate::for_all_classes(&template, b"/f/", &payees, EXTRANONCE2_SIZE, TIP, algorithm)
             .expect("a coinbase for each class");
-    Job::new(JOB_ID, Arc::clone(&classes[0]), Difficulty::from_steps(STEPS))
+    Job::new(
+        JOB_ID,
+        Arc::clone(&classes[0]),
+        Difficulty::from_steps(STEPS),
+    )
 }
 
 fuzz_target!(|line: &[u8]| {
@@ -122,9 +126,8 @@ fn judge(job: &Job, txids: &[[u8; 32]], submit: &Submit<'_>, version_mask: u32) 
     }
     let header = header(job, txids, &submission, version_mask);
     let hash = header.block_hash();
-    let meets = |target: Target| {
-        bitcoin::Target::from_be_bytes(target.to_display_bytes()).is_met_by(hash)
-    };
+    let meets =
+        |target: Target| bitcoin::Target::from_be_bytes(target.to_display_bytes()).is_met_by(hash);
     if let Ok(share) = verdict.share {
         assert!(meets(job.target));
         assert_eq!(share.hash().0, hash.to_byte_array());
@@ -134,10 +137,14 @@ fn judge(job: &Job, txids: &[[u8; 32]], submit: &Submit<'_>, version_mask: u32) 
         assert_eq!(rolled & !version_mask, 0);
         assert!((TIME - 600..=TIME + 7_200).contains(&submission.ntime));
     } else {
-        assert_eq!(again.share, verdict.share, "what is refused is not remembered");
+        assert_eq!(
+            again.share, verdict.share,
+            "what is refused is not remembered"
+        );
         assert_eq!(
             verdict.share == Err(Reject::LowDifficulty),
-            !meets(job.target) && !matches!(verdict.share, Err(Reject::Ntime | Reject::VersionMask))
+            !meets(job.target)
+                && !matches!(verdict.share, Err(Reject::Ntime | Reject::VersionMask))
         );
     }
     let network = bitcoin::Target::from_compact(CompactTarget::from_consensus(BITS));

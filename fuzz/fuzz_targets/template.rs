@@ -15,7 +15,9 @@ fuzz_target!(|input: &[u8]| {
     let Some((pick, body)) = input.split_first() else {
         return;
     };
-    let coin: &Coin = COINS[usize::from(*pick) % 3].parse().expect("it is in the table");
+    let coin: &Coin = COINS[usize::from(*pick) % 3]
+        .parse()
+        .expect("it is in the table");
     let network = NETWORKS[usize::from(*pick) / 3 % 2];
     let Ok(template) = read_template(body, coin, network) else {
         return;
