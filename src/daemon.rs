@@ -44,6 +44,19 @@ pub use node::Source;
 pub use rpc::CallError;
 pub use submit::{Submission, Verdict};
 
+/// The template in a reply to `getblocktemplate`, or why there is none. Only the fuzz target of the
+/// parser sees it; the program itself goes through `bitcoind`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn read_template(
+    body: &[u8],
+    coin: &Coin,
+    network: Network,
+) -> Result<mining::Template, String> {
+    let reply: reply::BlockTemplate<'_> = rpc::parse(body).map_err(|error| error.to_string())?;
+    template::template(&reply, coin, network).map_err(|error| error.to_string())
+}
+
 /// The daemons of one coin. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Daemons(Arc<Inner>);

@@ -252,3 +252,26 @@ fn notify_line(shared: &JobTemplate) -> NotifyLine {
         ntime: template.time,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a13_no_job_id_comes_twice_in_a_million() {
+        const EACH: usize = 250_000;
+        let ids = JobIds::new();
+        let taking: Vec<_> = (0..4)
+            .map(|_| {
+                let ids = ids.clone();
+                std::thread::spawn(move || (0..EACH).map(|_| ids.next()).collect::<Vec<_>>())
+            })
+            .collect();
+        let taken = taking.into_iter().flat_map(|ids| ids.join().unwrap());
+        let distinct: HashSet<u32> = taken.collect();
+        assert_eq!(distinct.len(), 4 * EACH);
+        assert!(!distinct.contains(&0));
+    }
+}

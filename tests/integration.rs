@@ -3,6 +3,7 @@
 
 mod support;
 
+mod attacks;
 mod clients;
 mod command;
 mod crash;

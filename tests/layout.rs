@@ -219,6 +219,25 @@ fn the_documents_name_files_that_exist() {
     none(&faults);
 }
 
+#[test]
+fn every_case_of_the_attacks_has_its_test_and_every_such_test_its_case() {
+    let document = read("docs/attacks.md");
+    let (held, not_ours) = document.split_once("## Not of this pool").unwrap();
+    let cases = |text: &str| -> BTreeSet<String> {
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| A"));
+        rows.map(|row| format!("a{}", &row[..2])).collect()
+    };
+    let tests: BTreeSet<String> = Source::all()
+        .iter()
+        .flat_map(|source| source.code.lines())
+        .filter_map(|line| line.split_once("fn a")?.1.get(..3))
+        .filter(|number| number.ends_with('_') && number[..2].parse::<u8>().is_ok())
+        .map(|number| format!("a{}", &number[..2]))
+        .collect();
+    assert!(held.contains("| A01") && not_ours.contains("| A08"));
+    assert_eq!(cases(held), tests);
+}
+
 /// Keys that have no default: what is said in the example is an example.
 const WITHOUT_DEFAULT: [&str; 11] = [
     "devices",

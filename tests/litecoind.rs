@@ -220,3 +220,59 @@ fn litecoind_accepts_blocks_of_every_class_with_rolled_versions_and_mweb() {
         "{status}"
     );
 }
+
+/// Headers get their time from the template, never from the pool's clock, so that the node finds
+/// them in order however wrong that clock is: at the heights beside a retarget, too.
+#[test]
+fn a25_a_pool_whose_clock_is_three_hours_wrong_makes_good_blocks() {
+    const WRONG_S: u64 = 3 * 60 * 60;
+    const RETARGET: u64 = 2016;
+    let folder = TempDir::new().unwrap();
+    let litecoin = Litecoin::start(&folder);
+    let rpc = &litecoin.rpc;
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    rpc.call("setmocktime", json!([now - WRONG_S]));
+    litecoin.up_to_mweb();
+    let address = rpc.call("getnewaddress", json!(["", "bech32"]));
+    let address = address.as_str().unwrap();
+    let left = RETARGET - 2 - (MWEB_HEIGHT - 1);
+    rpc.call("generatetoaddress", json!([left, address]));
+    let pool = Pool::start(
+        &folder,
+        &PoolSettings {
+            coin: "litecoin",
+            address,
+            pool: "refresh_s = 1",
+            daemons: rpc.daemon() + "refresh_s = 1\n",
+            ..PoolSettings::default()
+        },
+    );
+    for (node_clock, height) in [
+        (now - WRONG_S, RETARGET - 1),
+        (now - WRONG_S, RETARGET),
+        (now + WRONG_S, RETARGET + 1),
+        (now + WRONG_S, RETARGET + 2),
+    ] {
+        rpc.call("setmocktime", json!([node_clock]));
+        let parent = rpc.call("getbestblockhash", json!([]));
+        let parent: pow::Hash = parent.as_str().unwrap().parse().unwrap();
+        let on_time = |notify: &wire::sv1::Notify| {
+            let ahead = u64::from(notify.work.ntime).abs_diff(node_clock);
+            notify.work.previous_block == parent.0 && ahead < 600
+        };
+        let mut miner = wait_for("work with the node's time", || {
+            let mut miner = Miner::connect(pool.miners);
+            miner.algorithm = pow::Algorithm::Scrypt;
+            miner.log_in(&format!("{address}.test"));
+            miner.job.as_ref().is_some_and(on_time).then_some(miner)
+        });
+        let solution = miner.block(height, None);
+        miner.send(
+            "mining.submit",
+            Miner::params(&format!("{address}.test"), &solution),
+        );
+        wait_for("litecoind to take the block", || {
+            (rpc.height() == height).then_some(())
+        });
+    }
+}

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_harder_of_bits_and_target_counts() {
+    fn a32_the_harder_of_bits_and_target_counts() {
         let of_bits = Target::from_compact(0x1702_3456).unwrap();
         let mut reply = bitcoin();
         reply["target"] = json!("f".repeat(64));

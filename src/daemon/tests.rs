@@ -364,7 +364,7 @@ async fn a_daemon_whose_waits_return_at_once_is_not_flooded() {
 }
 
 #[tokio::test]
-async fn pokes_without_a_block_cost_little() {
+async fn a40_pokes_without_a_block_cost_little() {
     let fake = Fake::start();
     let pool = waiting_for_news(&fake).await;
     let before = fake.calls("getblocktemplate");
@@ -378,7 +378,7 @@ async fn pokes_without_a_block_cost_little() {
 }
 
 #[tokio::test]
-async fn work_stops_with_the_reason_and_goes_on_without_a_restart() {
+async fn a42_work_stops_with_the_reason_and_goes_on_without_a_restart() {
     let fake = Fake::start();
     let mut pool = Pool::of(&[&fake]);
     pool.mining_on(fake.tip()).await;
@@ -428,7 +428,7 @@ async fn work_stops_with_the_reason_and_goes_on_without_a_restart() {
 }
 
 #[tokio::test]
-async fn an_old_tip_is_not_mined_on() {
+async fn a42_an_old_tip_is_not_mined_on() {
     let fake = Fake::start();
     fake.set(|state| state.tip_time = now() - 20 * 600 - 60);
     let mut pool = Pool::of(&[&fake]);
@@ -598,7 +598,7 @@ async fn a_wrong_password_is_told_without_showing_it() {
 }
 
 #[tokio::test]
-async fn each_answer_to_a_solved_block_has_its_verdict() {
+async fn a34_each_answer_to_a_solved_block_has_its_verdict() {
     let fake = Fake::start();
     let mut pool = Pool::of(&[&fake]);
     pool.from(0).await;
@@ -650,7 +650,7 @@ async fn each_answer_to_a_solved_block_has_its_verdict() {
 }
 
 #[tokio::test]
-async fn an_inconclusive_answer_is_asked_about() {
+async fn a34_an_inconclusive_answer_is_asked_about() {
     let fake = Fake::start();
     let mut pool = Pool::of(&[&fake]);
     pool.from(0).await;
@@ -678,7 +678,7 @@ async fn an_inconclusive_answer_is_asked_about() {
 }
 
 #[tokio::test]
-async fn a_block_goes_to_every_daemon_and_the_first_acceptance_is_known_at_once() {
+async fn a36_a_block_goes_to_every_daemon_and_the_first_acceptance_is_known_at_once() {
     let (first, second, third) = (Fake::start(), Fake::start(), Fake::start());
     first.set(|state| state.always.insert("submitblock", Play::Hang));
     second.set(|state| {
@@ -736,7 +736,7 @@ async fn a_block_goes_over_an_open_connection_whatever_else_is_asked() {
 }
 
 #[tokio::test]
-async fn a_block_waits_for_a_daemon_that_is_down_and_passes_its_breaker() {
+async fn a37_a_block_waits_for_a_daemon_that_is_down_and_passes_its_breaker() {
     let fake = Fake::start();
     let mut pool = Pool::of(&[&fake]);
     pool.from(0).await;
@@ -754,7 +754,7 @@ async fn a_block_waits_for_a_daemon_that_is_down_and_passes_its_breaker() {
 }
 
 #[tokio::test]
-async fn a_block_that_is_buried_is_given_up() {
+async fn a37_a_block_that_is_buried_is_given_up() {
     let (up, down) = (Fake::start(), Fake::start());
     down.set(|state| state.always.insert("submitblock", Play::Http(500, "")));
     let mut pool = Pool::of(&[&up, &down]);
@@ -777,7 +777,7 @@ async fn a_block_that_is_buried_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_kept_block_is_sent_again_after_a_crash_until_it_is_forgotten() {
+async fn a37_a_kept_block_is_sent_again_after_a_crash_until_it_is_forgotten() {
     let fake = Fake::start();
     let pool = Pool::of(&[&fake]);
     let (block, hash) = (block_on(fake.tip()), Hash([3; 32]));
@@ -804,7 +804,7 @@ async fn a_kept_block_is_sent_again_after_a_crash_until_it_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_block_nobody_answered_is_kept_when_the_process_ends() {
+async fn a37_a_block_nobody_answered_is_kept_when_the_process_ends() {
     let fake = Fake::start();
     fake.stop();
     let pool = Pool::of(&[&fake]);
@@ -824,7 +824,7 @@ async fn a_block_nobody_answered_is_kept_when_the_process_ends() {
 }
 
 #[tokio::test]
-async fn a_disk_that_refuses_does_not_keep_a_block_back() {
+async fn a36_a_disk_that_refuses_does_not_keep_a_block_back() {
     let fake = Fake::start();
     let blocks = tempfile::tempdir().unwrap();
     std::fs::write(
@@ -838,7 +838,7 @@ async fn a_disk_that_refuses_does_not_keep_a_block_back() {
 }
 
 #[tokio::test]
-async fn the_status_of_a_block_comes_from_fit_daemons_only() {
+async fn a42_the_status_of_a_block_comes_from_fit_daemons_only() {
     let (first, second) = (Fake::start(), Fake::start());
     let mut pool = Pool::of(&[&first, &second]);
     assert_eq!(
@@ -872,7 +872,7 @@ async fn the_status_of_a_block_comes_from_fit_daemons_only() {
 }
 
 #[tokio::test]
-async fn a_proposal_is_checked_by_the_daemon_mined_with() {
+async fn a39_a_proposal_is_checked_by_the_daemon_mined_with() {
     let fake = Fake::start();
     let mut pool = Pool::of(&[&fake]);
     pool.from(0).await;

@@ -238,6 +238,34 @@ impl Miner {
         self.solve(extranonce2, None, |hash| target.is_met_by(hash))
     }
 
+    /// A block on the job in hand.
+    pub(crate) fn block(&self, extranonce2: u64, version_bits: Option<u32>) -> Solution {
+        let bits = self.job.as_ref().expect("there is a job").work.bits;
+        let target = mining::Target::from_compact(bits).unwrap();
+        self.solve(extranonce2, version_bits, |hash| target.is_met_by(hash))
+    }
+
+    /// Hears until there is a job on another block than this one's.
+    pub(crate) fn hear_new_tip(&mut self) {
+        let before = self
+            .job
+            .as_ref()
+            .expect("there is a job")
+            .work
+            .previous_block;
+        while self.job.as_ref().unwrap().work.previous_block == before {
+            self.hear();
+        }
+    }
+
+    /// Hears until there is another job than this one.
+    pub(crate) fn hear_new_job(&mut self) {
+        let before = self.job.as_ref().expect("there is a job").job_id.clone();
+        while self.job.as_ref().unwrap().job_id == before {
+            self.hear();
+        }
+    }
+
     #[track_caller]
     pub(crate) fn submit(&mut self, solution: &Solution) -> Value {
         let id = self.send_share(solution);

@@ -14,12 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) use miner::Miner;
 pub(crate) use node::Node;
-pub(crate) use rig::{Rig, assert_rejected};
+pub(crate) use rig::Rig;
 
 /// Long enough for a busy machine; whatever takes longer is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -301,9 +301,30 @@ impl Pool {
         status["pools"][0].clone()
     }
 
+    /// The newest block the pool found.
+    pub(crate) fn last_block(&self) -> Option<Value> {
+        self.status()["blocks"]["last"].get(0).cloned()
+    }
+
+    /// How many shares were refused for the reason with this name.
+    pub(crate) fn rejected(&self, reason: &str) -> u64 {
+        let status = self.status();
+        let rejected = status["shares"]["rejected"].as_array().unwrap();
+        let found = rejected.iter().find(|entry| entry["reason"] == reason);
+        found.map_or(0, |entry| entry["count"].as_u64().unwrap())
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.folder.join("data").join("adit.db")
     }
+}
+
+/// Checks that an answer refuses a share with this code and text.
+#[track_caller]
+pub(crate) fn assert_rejected(reply: &Value, code: i64, text: &str) {
+    assert_eq!(reply["result"], false, "{reply}");
+    assert_eq!(reply["error"], json!([code, text, null]), "{reply}");
+    assert_eq!(reply["reject-reason"], text, "{reply}");
 }
 
 pub(crate) fn runtime() -> tokio::runtime::Runtime {

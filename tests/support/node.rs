@@ -9,7 +9,9 @@ use super::{Process, adit, free_port, runtime, wait_for};
 pub(crate) struct Node {
     pub(crate) rpc: Rpc,
     /// Ends with the node.
-    _process: Process,
+    process: Process,
+    /// What it was started with, and where its output goes.
+    start: (Vec<String>, std::path::PathBuf),
 }
 
 /// A JSON-RPC port with its login.
@@ -30,16 +32,28 @@ impl Node {
             password: "adit",
         };
         let listen = format!("127.0.0.1:{port}");
-        let process = Process::start(
-            adit(&[&["simnet", "--listen", listen.as_str()], flags].concat()),
-            folder.path().join(format!("{name}.log")),
-        );
+        let arguments = [&["simnet", "--listen", listen.as_str()], flags].concat();
+        let log = folder.path().join(format!("{name}.log"));
         let node = Self {
             rpc,
-            _process: process,
+            process: Process::start(adit(&arguments), log.clone()),
+            start: (arguments.into_iter().map(str::to_owned).collect(), log),
         };
         node.rpc.wait();
         node
+    }
+
+    /// Kills it: its port is closed at once, and a chain in memory is gone.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again at the same port.
+    pub(crate) fn start_again(&mut self) {
+        let (arguments, log) = &self.start;
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.process = Process::start(adit(&arguments), log.clone());
+        self.rpc.wait();
     }
 
     /// With Bitcoin's regtest rules: every second hash is a block.

@@ -106,10 +106,3 @@ impl Rig {
         status["shares"]["work"].as_str().unwrap().parse().unwrap()
     }
 }
-
-#[track_caller]
-pub(crate) fn assert_rejected(reply: &Value, code: i64, text: &str) {
-    assert_eq!(reply["result"], false, "{reply}");
-    assert_eq!(reply["error"], json!([code, text, null]), "{reply}");
-    assert_eq!(reply["reject-reason"], text, "{reply}");
-}

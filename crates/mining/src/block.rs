@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn confirmations_tell_the_state() {
+    fn a43_confirmations_tell_the_state() {
         #[track_caller]
         fn case(confirmations: i64, expected: BlockState) {
             assert_eq!(BlockState::of_confirmations(confirmations, 100), expected);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_orphan_can_come_back_and_a_mature_block_stays() {
+    fn a43_an_orphan_can_come_back_and_a_mature_block_stays() {
         assert!(BlockState::Orphaned.becomes(BlockState::Immature));
         assert!(BlockState::Immature.becomes(BlockState::Orphaned));
         assert!(!BlockState::Mature.becomes(BlockState::Orphaned));

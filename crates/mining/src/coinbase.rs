@@ -306,6 +306,7 @@ pub(crate) fn compact_size(count: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use bitcoin::{absolute::LockTime, consensus, hashes::Hash as _};
+    use proptest::prelude::*;
 
     use super::*;
     use crate::template::{Room, TemplateKind, Transactions};
@@ -414,6 +415,46 @@ mod tests {
         for count in [0, 0xfc, 0xfd, 0xffff, 0x1_0000] {
             let expected = consensus::serialize(&bitcoin::VarInt::from(count));
             assert_eq!(compact_size(count), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a28_what_a_miner_joins_is_one_transaction(
+            height in 1u32..1 << 31,
+            has_commitment: bool,
+            flags in prop::collection::vec(any::<u8>(), 0..20),
+            tag in prop::collection::vec(any::<u8>(), 0..38),
+            outputs in 0u8..60,
+            class in prop::sample::select(&CoinbaseClass::ALL[..]),
+            salt: u32,
+            extranonce1: [u8; 4],
+            extranonce2 in prop::collection::vec(any::<u8>(), 2..=8),
+        ) {
+            let mut template = template(height, has_commitment);
+            template.coinbase_flags = flags;
+            let made = Coinbase::new(&template, &tag, &payees(outputs), extranonce2.len(), class);
+            let Ok(coinbase) = made else {
+                prop_assert!(matches!(made, Err(CoinbaseError::ScriptTooLong(_))));
+                return Ok(());
+            };
+            let salt_bytes = salt.to_be_bytes();
+            let joined = [
+                coinbase.prefix(), &salt_bytes, &extranonce1, &extranonce2, coinbase.suffix(),
+            ].concat();
+            let plain: bitcoin::Transaction = consensus::deserialize(&joined).unwrap();
+            prop_assert!(plain.is_coinbase() && plain.input.len() == 1);
+            // Nothing in it is read as the mark of a witness.
+            prop_assert_eq!(consensus::serialize(&plain), joined);
+            let id = coinbase.id(salt, extranonce1, &extranonce2);
+            prop_assert_eq!(plain.compute_txid().to_byte_array(), id.0);
+            prop_assert!(plain.input[0].script_sig.len() <= 100);
+            // The same with its witness, as it stands in a block.
+            let whole = coinbase.transaction(salt, extranonce1, &extranonce2);
+            let whole: bitcoin::Transaction = consensus::deserialize(&whole).unwrap();
+            prop_assert_eq!(whole.compute_txid(), plain.compute_txid());
+            prop_assert_eq!(&whole.output, &plain.output);
+            prop_assert_eq!(whole.input[0].witness.len(), usize::from(has_commitment));
         }
     }
 }

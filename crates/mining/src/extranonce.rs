@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seventy_thousand_sessions_have_seventy_thousand_prefixes() {
+    fn a10_seventy_thousand_sessions_have_seventy_thousand_prefixes() {
         let allocator = Allocator::default();
         allocator.lease(7..80_000);
         let prefixes: Vec<Prefix> = (0..70_000).map(|_| allocator.allocate().unwrap()).collect();
@@ -112,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_two_live_prefixes_are_ever_equal(
+        fn a05_no_two_live_prefixes_are_ever_equal(
             drops in prop::collection::vec(any::<prop::sample::Index>(), 1..200),
             start in 0u64..1 << 33,
         ) {

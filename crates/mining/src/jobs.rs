@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn all_jobs_of_a_tip_can_be_answered_up_to_the_limit() {
+    fn a14_all_jobs_of_a_tip_can_be_answered_up_to_the_limit() {
         let mut jobs = Jobs::default();
         for id in 0..100 {
             jobs.push(job(id, 1));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_jobs_of_earlier_tips_are_kept_for_the_block_they_may_solve() {
+    fn a14_a_few_jobs_of_earlier_tips_are_kept_for_the_block_they_may_solve() {
         let mut jobs = Jobs::default();
         for id in 0..20 {
             jobs.push(job(id, 1));

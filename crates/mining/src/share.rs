@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_credited_the_work_of_its_jobs_target_once() {
+    fn a01_a_share_is_credited_the_work_of_its_jobs_target_once() {
         let rig = Rig::shares();
         let good = rig.find(submission(), true);
         let share = rig.judge(good).share.unwrap();
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn rolled_time_and_version_are_new_work() {
+    fn a09_rolled_time_and_version_are_new_work() {
         let rig = Rig::shares();
         for submission in [
             submission(),
@@ -404,33 +404,6 @@ mod tests {
                 Reject::Extranonce2Size,
             );
         }
-        for ntime in [0, TIME - 601, TIME + 7_201, u32::MAX] {
-            case(
-                &rig,
-                Submission {
-                    ntime,
-                    ..submission()
-                },
-                Reject::Ntime,
-            );
-        }
-        for ntime in [TIME - 600, TIME + 7_200] {
-            let good = rig.find(
-                Submission {
-                    ntime,
-                    ..submission()
-                },
-                true,
-            );
-            rig.judge(good).share.unwrap();
-        }
-        for bits in [0x2000_0000, 0x1000, 0x8000_0000, u32::MAX] {
-            let rolled = Submission {
-                version_bits: Some(bits),
-                ..submission()
-            };
-            case(&rig, rolled, Reject::VersionMask);
-        }
         let good = rig.find(submission(), true);
         let stale = validate(
             &rig.job,
@@ -441,30 +414,121 @@ mod tests {
             },
         );
         assert_eq!(stale.share, Err(Reject::Stale));
-        let unmasked = Rules {
-            version_mask: 0,
-            ..rig.rules()
-        };
-        let rolled = Submission {
-            version_bits: Some(0x2000),
-            ..good
-        };
-        assert_eq!(
-            validate(&rig.job, &rolled, &unmasked).share,
-            Err(Reject::VersionMask)
-        );
-        let nothing_rolled = Submission {
-            version_bits: Some(0),
-            ..good
-        };
-        assert_ne!(
-            validate(&rig.job, &nothing_rolled, &unmasked).share,
-            Err(Reject::VersionMask)
-        );
     }
 
     #[test]
-    fn a_block_is_found_in_whatever_is_wrong_with_its_share() {
+    fn a23_version_bits_roll_within_the_mask_alone() {
+        let rig = Rig::shares();
+        let judged = |bits: u32, version_mask: u32| {
+            let rolled = Submission {
+                version_bits: Some(bits),
+                ..submission()
+            };
+            let rules = Rules {
+                version_mask,
+                ..rig.rules()
+            };
+            validate(&rig.job, &rolled, &rules).share
+        };
+        for bit in (0..32).map(|shift| 1u32 << shift) {
+            let refused = judged(bit, MASK) == Err(Reject::VersionMask);
+            assert_eq!(refused, bit & MASK == 0, "{bit:08x}");
+            assert_eq!(
+                judged(bit, 0),
+                Err(Reject::VersionMask),
+                "{bit:08x} not agreed"
+            );
+        }
+        for bits in [0x2000_0000, 0x1000, 0x8000_0000, 0x3fff_e000, u32::MAX] {
+            assert_eq!(judged(bits, MASK), Err(Reject::VersionMask), "{bits:08x}");
+        }
+        for (bits, mask) in [(0, 0), (0, MASK), (MASK, MASK), (0x2000, 0x2000)] {
+            assert_ne!(
+                judged(bits, mask),
+                Err(Reject::VersionMask),
+                "{bits:08x} {mask:08x}"
+            );
+        }
+    }
+
+    #[test]
+    fn a24_times_from_the_templates_earliest_to_two_hours_ahead() {
+        let rig = Rig::shares();
+        for (ntime, good) in [
+            (0, false),
+            (TIME - 601, false),
+            (TIME - 600, true),
+            (TIME + 7_200, true),
+            (TIME + 7_201, false),
+            (u32::MAX, false),
+        ] {
+            let timed = |nonce| Submission {
+                ntime,
+                nonce,
+                ..submission()
+            };
+            // A proof with this time, so that nothing else is wrong with it.
+            let shared = &rig.job.shared;
+            let proof = (0..10_000)
+                .find(|nonce| {
+                    let extranonce1 = rig.prefix.bytes();
+                    let version = shared.template.version;
+                    let header = shared.header(9, extranonce1, &[0; 8], version, ntime, *nonce);
+                    rig.job.target.is_met_by(&shared.algorithm.hash(&header))
+                })
+                .expect("one hash in 16 is a share");
+            let share = rig.judge(timed(proof)).share;
+            if good {
+                assert!(share.is_ok(), "{ntime}: {share:?}");
+            } else {
+                assert_eq!(share, Err(Reject::Ntime), "{ntime}");
+            }
+        }
+    }
+
+    #[test]
+    fn a24_the_pools_clock_does_not_lower_the_earliest_time() {
+        let rig = Rig::shares();
+        for now in [0, TIME - 100_000, TIME, u32::MAX] {
+            let early = Submission {
+                ntime: TIME - 601,
+                ..submission()
+            };
+            let rules = Rules { now, ..rig.rules() };
+            assert_eq!(validate(&rig.job, &early, &rules).share, Err(Reject::Ntime));
+        }
+    }
+
+    #[test]
+    fn a25_a_wrong_clock_keeps_no_block_back() {
+        let rig = Rig::new(0x207f_ffff, Difficulty::ONE, Algorithm::Sha256d);
+        for now in [0, TIME - 3 * 3_600, TIME + 3 * 3_600, u32::MAX] {
+            let blocks = (0..64).filter(|nonce| {
+                let rules = Rules { now, ..rig.rules() };
+                let submission = Submission {
+                    nonce: *nonce,
+                    ..submission()
+                };
+                validate(&rig.job, &submission, &rules).block.is_some()
+            });
+            assert!(blocks.count() > 10, "{now}");
+        }
+    }
+
+    #[test]
+    #[ignore = "not built: the time a job was sent with counts as too far ahead of a slow clock"]
+    fn a25_a_slow_clock_refuses_no_share_with_the_jobs_own_time() {
+        let rig = Rig::shares();
+        let good = rig.find(submission(), true);
+        let rules = Rules {
+            now: TIME - 3 * 3_600,
+            ..rig.rules()
+        };
+        assert!(validate(&rig.job, &good, &rules).share.is_ok());
+    }
+
+    #[test]
+    fn a35_a_block_is_found_in_whatever_is_wrong_with_its_share() {
         let rig = Rig::new(0x207f_ffff, Difficulty::ONE, Algorithm::Sha256d);
         let good = rig.find(submission(), true);
         let stale = validate(
@@ -493,7 +557,7 @@ mod tests {
     }
 
     #[test]
-    fn every_block_is_a_share_and_earns_no_more_than_its_proof() {
+    fn a16_every_block_is_a_share_and_earns_no_more_than_its_proof() {
         for algorithm in [Algorithm::Sha256d, Algorithm::Scrypt] {
             // Difficulty 1 is far harder than this network: the job is eased to the network's.
             let rig = Rig::new(0x207f_ffff, Difficulty::ONE, algorithm);

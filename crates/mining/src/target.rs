@@ -382,6 +382,91 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a29_hash_and_target_compare_as_their_digits_do() {
+        let (share, network) = (
+            Difficulty::from_steps(16).target(Algorithm::Sha256d),
+            Target::from_compact(0x1d00_ffff).unwrap(),
+        );
+        for target in [share, network] {
+            let one = U256::from(1);
+            assert!(target.is_met_by(&hash_of(target.0 - one)));
+            assert!(target.is_met_by(&hash_of(target.0)));
+            assert!(!target.is_met_by(&hash_of(target.0 + one)));
+        }
+        // Numbers of one length compare as their digits do, most significant first.
+        let mut state = 1u64;
+        let mut number = |like: Option<U256>| {
+            let limbs = std::array::from_fn(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                state
+            });
+            match like {
+                // Alike in all but one limb, so that each limb decides once in a while.
+                Some(like) if state >> 63 == 1 => {
+                    let mut alike = *like.as_limbs();
+                    let limb = usize::from((state >> 61).to_le_bytes()[0] & 3);
+                    alike[limb] = limbs[limb];
+                    U256::from_limbs(alike)
+                }
+                _ => U256::from_limbs(limbs),
+            }
+        };
+        let mut met = 0;
+        for _ in 0..100_000 {
+            let target = number(None);
+            let hash = number(Some(target));
+            let expected = hash.to_be_bytes::<32>() <= target.to_be_bytes::<32>();
+            assert_eq!(
+                Target(target).is_met_by(&hash_of(hash)),
+                expected,
+                "{hash:x} {target:x}"
+            );
+            met += u32::from(expected);
+        }
+        assert!((10_000..90_000).contains(&met), "{met}");
+    }
+
+    #[test]
+    fn a30_a_target_is_never_easier_than_what_was_said() {
+        for number in [
+            1e-9,
+            0.001,
+            0.5,
+            1.0,
+            931.1,
+            65_535.99,
+            9_007_199_254_740_993.0,
+            1e300,
+        ] {
+            for algorithm in BOTH {
+                let difficulty = Difficulty::from_f64(number).unwrap();
+                assert_eq!(Difficulty::from_f64(difficulty.to_f64()), Some(difficulty));
+                let exact = target_of_one_step(algorithm);
+                let steps = U320::from(difficulty.steps());
+                let target = U320::from(difficulty.target(algorithm).0);
+                // The largest integer that is not easier, and no other.
+                assert!(target * steps <= exact, "{number}");
+                let is_all = target == U320::from(U256::MAX);
+                assert!(
+                    is_all || (target + U320::from(1)) * steps > exact,
+                    "{number}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a31_a_million_shares_add_up_where_floats_do_not() {
+        let mut sum = Work::from_hashes(1 << 53);
+        for _ in 0..1_000_000 {
+            sum = sum.checked_add(Work::from_hashes(1)).unwrap();
+        }
+        assert_eq!(sum.hashes(), (1 << 53) + 1_000_000);
+    }
+
     fn any_target() -> impl Strategy<Value = Target> {
         (any::<[u64; 4]>(), 0usize..128).prop_map(|(limbs, shift)| {
             Target(U256::from_limbs(limbs) >> shift | U256::from(1) << 128)
@@ -390,7 +475,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn equality_meets_the_target_and_one_more_does_not(target in any_target()) {
+        fn a29_equality_meets_the_target_and_one_more_does_not(target in any_target()) {
             prop_assert!(target.is_met_by(&hash_of(target.0)));
             prop_assert!(target.is_met_by(&hash_of(target.0 - U256::from(1))));
             if let Some(above) = target.0.checked_add(U256::from(1)) {
@@ -409,13 +494,13 @@ mod tests {
         }
 
         #[test]
-        fn the_order_of_hashes_is_the_order_of_numbers(a in any::<[u64; 4]>(), b in any::<[u64; 4]>()) {
+        fn a29_the_order_of_hashes_is_the_order_of_numbers(a in any::<[u64; 4]>(), b in any::<[u64; 4]>()) {
             let (a, b) = (U256::from_limbs(a), U256::from_limbs(b));
             prop_assert_eq!(hash_of(a).cmp(&hash_of(b)), a.cmp(&b));
         }
 
         #[test]
-        fn what_is_told_is_what_is_checked(steps in 1u64..=1 << 62, scrypt: bool) {
+        fn a30_what_is_told_is_what_is_checked(steps in 1u64..=1 << 62, scrypt: bool) {
             let algorithm = if scrypt { Algorithm::Scrypt } else { Algorithm::Sha256d };
             let difficulty = Difficulty::from_steps(steps.into());
             prop_assert_eq!(Difficulty::from_f64(difficulty.to_f64()), Some(difficulty));
@@ -438,7 +523,7 @@ mod tests {
         }
 
         #[test]
-        fn the_sum_of_work_does_not_depend_on_order_or_grouping(
+        fn a31_the_sum_of_work_does_not_depend_on_order_or_grouping(
             mut works in prop::collection::vec(any::<u64>(), 1..50), cut in any::<prop::sample::Index>()
         ) {
             let sum = |works: &[u64]| works.iter().map(|w| Work(u128::from(*w))).sum::<Work>();

@@ -278,4 +278,32 @@ mod tests {
         assert!(found.len() > 10);
         assert_eq!(found, expected);
     }
+
+    #[test]
+    fn a18_ten_thousand_headers_and_as_many_with_one_bit_changed_hash_as_rust_bitcoin_has_it() {
+        use bitcoin::hashes::{Hash as _, sha256d};
+
+        let mut header = [0; 80];
+        for round in 0..10_000u32 {
+            // The last hash is as random as anything.
+            let next = Hash(sha256d::Hash::hash(&header).to_byte_array());
+            header[..32].copy_from_slice(&next.0);
+            header[36..68].copy_from_slice(&sha256d(&next.0).0);
+            header[76..].copy_from_slice(&round.to_le_bytes());
+            let mut changed = header;
+            let bit = usize::try_from(round).unwrap() % 640;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            for header in [&header, &changed] {
+                let expected = sha256d::Hash::hash(header).to_byte_array();
+                assert_eq!(sha256d(header).0, expected);
+                assert_eq!(
+                    HeaderHasher::new(header)
+                        .hash(u32::from_le_bytes(*header.last_chunk().unwrap()))
+                        .0,
+                    expected
+                );
+            }
+            assert_ne!(sha256d(&header), sha256d(&changed));
+        }
+    }
 }
