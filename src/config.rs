@@ -157,6 +157,16 @@ pub struct Listener {
     pub handshake_s: u64,
     /// A miner that is silent for so many seconds is gone.
     pub idle_s: u64,
+    /// A miner without an accepted share for so many seconds is gone, whatever else it sends.
+    pub shareless_s: u64,
+    /// Messages of one connection in a second, in the long run; zero is no limit.
+    pub messages_per_second_max: u32,
+    /// Shares of one worker in a second, in the long run; zero is no limit.
+    pub shares_per_second_max: u32,
+    /// Whether miners may say which difficulty they want.
+    pub heed_suggestions: bool,
+    /// Who is paid where a miner's name has no address: a home miner's own.
+    pub default_address: Option<String>,
     /// Networks and addresses of balancers, which must put a PROXY header first.
     pub proxy_from: Vec<String>,
     /// Whether the port speaks TLS.
@@ -254,6 +264,11 @@ impl Default for Listener {
             connections_per_network_max: 4_096,
             handshake_s: 10,
             idle_s: 600,
+            shareless_s: 3_600,
+            messages_per_second_max: 500,
+            shares_per_second_max: 100,
+            heed_suggestions: true,
+            default_address: None,
             proxy_from: Vec::new(),
             tls: TlsMode::Off,
             tls_certificate: None,

@@ -6,6 +6,7 @@
 
 mod miner;
 mod session;
+mod wishes;
 
 use std::{
     cell::Cell,
@@ -18,19 +19,27 @@ use std::{
     time::Duration,
 };
 
-use mining::{Coin, Difficulty, Network, extranonce::Allocator, seen::Seen, vardiff};
+use mining::{
+    Address, Coin, Difficulty, Network,
+    bucket::{Bucket, Limit},
+    extranonce::Allocator,
+    seen::Seen,
+    vardiff,
+};
+use store::{PoolId, Store};
 use tokio::{
     sync::watch,
     time::{Instant, Sleep},
 };
 use tracing::debug;
-use wire::line::LineBuffer;
+use wire::{line::LineBuffer, sv1::reply};
 
 use crate::{
     bans::Bans,
     block::Blocks,
-    connection::session::Session,
+    connection::session::{AliasLogin, Session},
     devices::Devices,
+    kept_sessions::KeptSessions,
     mailbox::{Listed, Mailboxes, Notice, Notices},
     metrics::Metrics,
     networks,
@@ -73,6 +82,12 @@ pub struct Context {
     pub share_log: ShareLog,
     /// Where solved blocks go.
     pub blocks: Blocks,
+    /// Sessions that may be taken up again.
+    pub kept_sessions: KeptSessions,
+    /// Where aliases are looked up.
+    pub store: Store,
+    /// The pool in the store.
+    pub pool: PoolId,
     /// The mailboxes of all connections.
     pub mailboxes: Mailboxes,
     /// Who is connected.
@@ -102,6 +117,16 @@ pub struct Rules {
     pub handshake: Duration,
     /// A miner that sends nothing for so long is gone.
     pub idle: Duration,
+    /// A miner without an accepted share for so long is gone.
+    pub shareless: Duration,
+    /// How many messages may come.
+    pub messages: Limit,
+    /// How many shares of one worker may come in a second; zero is no limit.
+    pub shares_per_second: u32,
+    /// Whether miners may say which difficulty they want.
+    pub heed_suggestions: bool,
+    /// Who is paid where a name has no address.
+    pub default_address: Option<Address>,
 }
 
 /// Why a connection ended.
@@ -117,6 +142,10 @@ enum End {
     Handshake,
     #[error("silent for too long")]
     Idle,
+    #[error("no share for too long")]
+    Shareless,
+    #[error("too many messages")]
+    Flood,
     #[error("does not read what it is sent")]
     DoesNotRead,
     #[error("too many lines that make no sense")]
@@ -131,6 +160,27 @@ enum End {
     Stopping,
 }
 
+impl End {
+    /// Whether the miner may take its session up again: not one that was thrown out.
+    fn leaves_a_session(&self) -> bool {
+        match self {
+            Self::Closed
+            | Self::Io(_)
+            | Self::Idle
+            | Self::Shareless
+            | Self::DoesNotRead
+            | Self::NoWork(_)
+            | Self::Stopping => true,
+            Self::TooLong(_)
+            | Self::Handshake
+            | Self::Flood
+            | Self::Malformed
+            | Self::NoExtranonce
+            | Self::Banned => false,
+        }
+    }
+}
+
 /// Serves a miner until one of both sides has enough. The time to authorize runs from
 /// `accepted_at`.
 pub async fn serve(stream: Stream, peer: SocketAddr, accepted_at: Instant, context: Arc<Context>) {
@@ -138,9 +188,13 @@ pub async fn serve(stream: Stream, peer: SocketAddr, accepted_at: Instant, conte
     metrics.connections.inc();
     let mut connection = Connection::new(stream, peer, accepted_at, context);
     let end = connection.run().await;
-    connection.drain().await;
+    connection.drain(&end).await;
+    let worker = connection.session.worker();
+    if end.leaves_a_session() {
+        connection.session.keep(Instant::now());
+    }
     metrics.connections.dec();
-    debug!(%peer, worker = connection.session.worker(), reason = %end, "connection ended");
+    debug!(%peer, worker, reason = %end, "connection ended");
 }
 
 /// What a connection waits for.
@@ -172,7 +226,10 @@ struct Connection {
     next_tick: Instant,
     /// Wakes the connection at its deadline, or at one that was its deadline before.
     alarm: Pin<Box<Sleep>>,
+    messages: Bucket,
     malformed: u32,
+    /// A login that waits for the store, and with it the lines behind it.
+    alias: Option<Box<AliasLogin>>,
 }
 
 thread_local! {
@@ -201,7 +258,9 @@ impl Connection {
             alarm: Box::pin(tokio::time::sleep_until(
                 accepted_at + context.rules.handshake,
             )),
+            messages: Bucket::new(context.rules.messages, 0),
             malformed: 0,
+            alias: None,
             context,
         }
     }
@@ -226,6 +285,11 @@ impl Connection {
             };
             if let Err(end) = done.and(rest) {
                 return end;
+            }
+            while let Some(login) = self.alias.take() {
+                if let Err(end) = self.look_up(*login).await {
+                    return end;
+                }
             }
         }
     }
@@ -292,11 +356,15 @@ impl Connection {
 
     /// Handles the lines that are there, as long as their shares find a place in flight.
     fn take_lines(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), End> {
-        while self.session.in_flight() < IN_FLIGHT_MAX {
+        while self.session.in_flight() < IN_FLIGHT_MAX && self.alias.is_none() {
             let Some(line) = self.lines.next_line()? else {
                 break;
             };
             self.heard_at = now;
+            let ms = now.duration_since(self.accepted_at).as_millis();
+            if !self.messages.take(u64::try_from(ms).unwrap_or(u64::MAX)) {
+                return Err(End::Flood);
+            }
             let was_authorized = self.session.is_authorized();
             match self.session.line(line, now, out)? {
                 session::Handled::Done => {}
@@ -307,16 +375,54 @@ impl Connection {
                     }
                 }
                 session::Handled::Share(entry) => self.context.share_log.append(entry),
+                session::Handled::Alias(login) => self.alias = Some(login),
             }
             if !was_authorized && self.session.is_authorized() {
-                self.lines.set_limit(LINE_MAX_AFTER);
-                self.next_tick = now + self.tick_every();
-                let deadline = self.deadline();
-                self.alarm.as_mut().reset(deadline);
-                self.offer(out)?;
+                self.welcome(now, out)?;
             }
         }
         Ok(())
+    }
+
+    /// A miner has been authorized: it gets its first work.
+    fn welcome(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), End> {
+        self.lines.set_limit(LINE_MAX_AFTER);
+        self.next_tick = now + self.tick_every();
+        let deadline = self.deadline();
+        self.alarm.as_mut().reset(deadline);
+        self.offer(out)
+    }
+
+    /// Asks the store whose alias it is, and goes on with the login and the lines behind it.
+    async fn look_up(&mut self, login: AliasLogin) -> Result<(), End> {
+        let Context {
+            store,
+            pool,
+            coin,
+            network,
+            ..
+        } = &*self.context;
+        let found = store.address_of(*pool, login.number).await;
+        let address = match found {
+            Ok(address) => address,
+            Err(error) => {
+                debug!(%error, "an alias was not looked up");
+                None
+            }
+        };
+        let address = address.and_then(|text| Address::parse(coin, *network, &text).ok());
+        let now = Instant::now();
+        let was_authorized = self.session.is_authorized();
+        let mut out = Vec::new();
+        self.session.alias_found(login, address, now, &mut out)?;
+        if !was_authorized && self.session.is_authorized() {
+            self.welcome(now, &mut out)?;
+        }
+        self.take_lines(now, &mut out)?;
+        match self.send_now(&out)? {
+            Sent::All => Ok(()),
+            Sent::Part => self.send_rest().await,
+        }
     }
 
     /// Sends the newest work to an authorized miner.
@@ -342,6 +448,9 @@ impl Connection {
         if now >= self.heard_at + self.context.rules.idle {
             return Err(End::Idle);
         }
+        if now >= self.share_due() {
+            return Err(End::Shareless);
+        }
         self.next_tick = now + self.tick_every();
         self.session.tick(now, out);
         Ok(())
@@ -351,10 +460,17 @@ impl Connection {
     fn deadline(&self) -> Instant {
         let rules = &self.context.rules;
         if self.session.is_authorized() {
-            self.next_tick.min(self.heard_at + rules.idle)
+            self.next_tick
+                .min(self.heard_at + rules.idle)
+                .min(self.share_due())
         } else {
             self.accepted_at + rules.handshake
         }
+    }
+
+    /// By when a share has to be accepted.
+    fn share_due(&self) -> Instant {
+        self.session.last_share_at().unwrap_or(self.accepted_at) + self.context.rules.shareless
     }
 
     fn tick_every(&self) -> Duration {
@@ -410,7 +526,7 @@ impl Connection {
     }
 
     /// Answers the shares that are still being committed, then says good-bye.
-    async fn drain(&mut self) {
+    async fn drain(&mut self, end: &End) {
         let mut out = Vec::new();
         let drained = async {
             while self.session.in_flight() > 0 {
@@ -420,6 +536,9 @@ impl Connection {
         };
         if tokio::time::timeout(WRITE_TIMEOUT, drained).await.is_err() {
             return;
+        }
+        if matches!(end, End::Stopping) && self.session.is_authorized() {
+            reply::reconnect(&mut out);
         }
         let sent = match self.send_now(&out) {
             Ok(Sent::All) => Ok(()),

@@ -23,6 +23,7 @@ pub mod open_files;
 
 pub mod connection;
 pub mod devices;
+pub mod kept_sessions;
 pub mod mailbox;
 pub mod sessions;
 pub mod stream;

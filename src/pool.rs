@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use mining::{
-    Address, Coin, Difficulty, Network, ban::Rule, coinbase::Payees, extranonce::Allocator,
-    seen::Seen, vardiff,
+    Address, Coin, Difficulty, Network, ban::Rule, bucket::Limit, coinbase::Payees,
+    extranonce::Allocator, seen::Seen, vardiff,
 };
 use store::{PoolId, Store};
 use tokio::sync::{Semaphore, watch};
@@ -19,6 +19,7 @@ use crate::{
     connection::{Context, Rules},
     daemon::{self, Daemons, Feed},
     data, devices,
+    kept_sessions::KeptSessions,
     listener::{self, Certificate, House, Limits, Port, StatusPage, Tls},
     mailbox::{Mailboxes, Notice},
     metrics::Metrics,
@@ -42,6 +43,8 @@ const TRY_DAEMON: Duration = Duration::from_secs(15);
 const BAN_MAX_S: u32 = 30 * 24 * 60 * 60;
 /// The longest time that shares count towards a ban.
 const BAN_WINDOW_MAX_S: u32 = 24 * 60 * 60;
+/// So many seconds' worth of messages may come at once: what a proxy sends after a pause.
+const MESSAGES_BURST_S: u32 = 4;
 /// The longest tag that leaves room in every coinbase.
 const TAG_MAX: usize = 38;
 
@@ -159,7 +162,7 @@ impl Plan {
         let rules = settings
             .listener
             .iter()
-            .map(|listener| rules(listener, settings, version_mask).map_err(bad))
+            .map(|listener| rules(listener, settings, coin, version_mask).map_err(bad))
             .collect::<Result<_, _>>()?;
         let ports = settings
             .listener
@@ -191,8 +194,15 @@ impl Plan {
 fn rules(
     listener: &config::Listener,
     settings: &config::Pool,
+    coin: &Coin,
     version_mask: u32,
 ) -> Result<Rules, String> {
+    let default_address = listener
+        .default_address
+        .as_ref()
+        .map(|address| Address::parse(coin, settings.network, address))
+        .transpose()
+        .map_err(|error| format!("default_address: {error}"))?;
     let difficulty = |name: &str, number: f64| {
         Difficulty::from_f64(number).ok_or_else(|| format!("{name}: a number above zero"))
     };
@@ -221,6 +231,7 @@ fn rules(
         ("share_time_s", listener.share_time_s),
         ("handshake_s", listener.handshake_s),
         ("idle_s", listener.idle_s),
+        ("shareless_s", listener.shareless_s),
     ] {
         if value == 0 || value > 86_400 {
             return Err(format!("{name}: 1 to 86400"));
@@ -231,12 +242,23 @@ fn rules(
             min,
             max,
             share_time_ms: listener.share_time_s * 1000,
+            harder_only: false,
         },
         start_difficulty,
         extranonce2_size: settings.extranonce2_size,
         version_mask,
         handshake: Duration::from_secs(listener.handshake_s),
         idle: Duration::from_secs(listener.idle_s),
+        shareless: Duration::from_secs(listener.shareless_s),
+        messages: Limit {
+            per_second: listener.messages_per_second_max,
+            burst: listener
+                .messages_per_second_max
+                .saturating_mul(MESSAGES_BURST_S),
+        },
+        shares_per_second: listener.shares_per_second_max,
+        heed_suggestions: listener.heed_suggestions,
+        default_address,
     })
 }
 
@@ -288,6 +310,7 @@ pub async fn start(
     );
     let prefixes = lease_extranonces(store.clone(), id, tasks).await?;
     let sessions = Sessions::default();
+    let kept_sessions = KeptSessions::default();
     let mailboxes = Mailboxes::default();
     post_notices(newest.clone(), mailboxes.clone(), tasks);
     let bans = bans::start(
@@ -312,6 +335,9 @@ pub async fn start(
             seen: Arc::clone(&seen),
             share_log: share_log.clone(),
             blocks: blocks.clone(),
+            kept_sessions: kept_sessions.clone(),
+            store: store.clone(),
+            pool: id,
             mailboxes: mailboxes.clone(),
             sessions: sessions.clone(),
             bans: bans.clone(),

@@ -128,7 +128,6 @@ fn a_spoiled_minimum_of_bits_does_not_spoil_rolling() {
 }
 
 #[test]
-#[ignore = "not built: silence for an unknown notification; it is answered with an error"]
 fn what_bfgminer_says_of_itself_is_not_answered_before_its_subscription() {
     let rig = Rig::new();
     let mut miner = Miner::connect(rig.pool.miners);

@@ -244,6 +244,7 @@ fn example() -> Config {
     daemon.zmq = Some(String::new());
     daemon.min_peers = Some(0);
     let listener = super::Listener {
+        default_address: Some(String::new()),
         tls_certificate: Some(PathBuf::new()),
         tls_key: Some(PathBuf::new()),
         ..super::Listener::default()

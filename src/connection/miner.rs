@@ -7,6 +7,7 @@ use std::{
 
 use mining::{
     Difficulty, Job,
+    bucket::{Ceiling, Rate},
     jobs::Jobs,
     share::{Reject, Rules, Submission, validate},
     username::Username,
@@ -23,11 +24,13 @@ use wire::sv1::{
 use super::{
     Context,
     session::{Handled, Subscription, UNAUTHORIZED},
+    wishes::Wishes,
 };
 use crate::{
     bans::Tally,
     block::Found,
     clock,
+    kept_sessions::{Kept, SessionId},
     mailbox::{Mailbox, Outcome},
     sessions,
     share_log::Entry,
@@ -62,6 +65,7 @@ pub(super) struct Miner {
     /// The newest tip that was offered.
     tip: u64,
     started: Instant,
+    last_share_at: Instant,
 }
 
 struct Worker {
@@ -69,6 +73,7 @@ struct Worker {
     user: String,
     name: Arc<WorkerName>,
     entry: sessions::Entry,
+    ceiling: Ceiling,
 }
 
 /// A share that waits for its commit.
@@ -83,25 +88,30 @@ impl Miner {
         context: Arc<Context>,
         mailbox: Arc<Mailbox>,
         subscription: Subscription,
-        suggested: Option<Difficulty>,
+        wishes: &Wishes,
         now: Instant,
         tally: Arc<Tally>,
     ) -> Self {
-        let start = suggested.unwrap_or(context.rules.start_difficulty);
-        let vardiff = Vardiff::new(context.rules.vardiff, start, 0);
+        let mut subscription = subscription;
+        let resumed = subscription.resumed.take();
+        let before = resumed.as_ref().map(|kept| kept.difficulty);
+        let (limits, start) = subscription.device.difficulties(wishes, before);
+        let vardiff = Vardiff::new(limits, start, 0);
+        let jobs = resumed.map_or_else(Jobs::default, |kept| kept.jobs);
         Self {
             context,
             mailbox,
             subscription,
             tally,
             workers: Vec::new(),
-            jobs: Jobs::default(),
+            tip: jobs.newest().map_or(0, |job| job.shared.tip),
+            jobs,
             vardiff,
             told: None,
             pending: VecDeque::new(),
             answered: 0,
-            tip: 0,
             started: now,
+            last_share_at: now,
         }
     }
 
@@ -124,6 +134,7 @@ impl Miner {
             user: user.to_owned(),
             name,
             entry,
+            ceiling: Ceiling::new(self.context.rules.shares_per_second, 0),
         });
         true
     }
@@ -140,14 +151,36 @@ impl Miner {
         self.subscription.prefix.bytes()
     }
 
+    pub(super) fn session(&self) -> SessionId {
+        self.subscription.session
+    }
+
+    /// When its last share was accepted, or it was.
+    pub(super) fn last_share_at(&self) -> Instant {
+        self.last_share_at
+    }
+
+    /// What the miner would need to go on where it was.
+    pub(super) fn leave(self, version_mask: Option<u32>) -> (SessionId, Kept) {
+        let kept = Kept {
+            class: self.subscription.device.class,
+            version_mask,
+            difficulty: self.vardiff.current(),
+            jobs: self.jobs,
+            prefix: Some(self.subscription.prefix),
+        };
+        (self.subscription.session, kept)
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         self.pending.len()
     }
 
     /// Sends the job that everyone of its class gets.
     pub(super) fn offer(&mut self, offer: &Offer, out: &mut Vec<u8>) {
-        // The first job is always a clean one.
-        let clean = offer.clean || self.jobs.newest().is_none();
+        // The first job is a clean one, also where the miner was here on an earlier tip.
+        let is_other = |job: &Job| job.shared.tip != offer.tip;
+        let clean = offer.clean && self.tip != offer.tip || self.jobs.newest().is_none_or(is_other);
         self.send_job(offer, offer.job_id, clean, out);
     }
 
@@ -166,7 +199,7 @@ impl Miner {
 
     fn send_job(&mut self, offer: &Offer, id: u32, clean: bool, out: &mut Vec<u8>) {
         self.tip = offer.tip;
-        let class = offer.for_class(self.subscription.class);
+        let class = offer.for_class(self.subscription.device.class);
         let job = Job::new(id, Arc::clone(&class.shared), self.vardiff.current());
         if self.told != Some(job.difficulty) {
             self.told = Some(job.difficulty);
@@ -182,9 +215,12 @@ impl Miner {
         self.jobs.push(job);
     }
 
-    /// The miner asks for a difficulty.
-    pub(super) fn suggest(&mut self, wanted: Difficulty, now: Instant, out: &mut Vec<u8>) {
-        if self.vardiff.suggest(wanted, self.ms(now)).is_some() {
+    /// The miner wishes another difficulty.
+    pub(super) fn wish(&mut self, wishes: &Wishes, now: Instant, out: &mut Vec<u8>) {
+        let before = self.vardiff.current();
+        let (limits, start) = self.subscription.device.difficulties(wishes, Some(before));
+        self.vardiff = Vardiff::new(limits, start, self.ms(now));
+        if start != before {
             self.offer_own(out);
         }
     }
@@ -245,10 +281,17 @@ impl Miner {
                 time_ms: now_ms,
             });
         }
+        let ms = self.ms(now);
+        let rate = self.workers[index].ceiling.share(ms);
         let share = match verdict.share {
+            Ok(share) if rate == Rate::Refuse => {
+                self.context.seen.remove(&share.hash());
+                return self.refuse(Reject::TooMany, index, id, out);
+            }
             Ok(share) => share,
             Err(reject) => return self.refuse(reject, index, id, out),
         };
+        let worker = &self.workers[index];
         worker.entry.last_share_ms.store(now_ms, Ordering::Relaxed);
         let entry = Entry {
             share: ShareRecord::new(share.hash(), share.work(), share.height(), now_ms)
@@ -262,7 +305,12 @@ impl Miner {
             hash: share.hash(),
             worker: index,
         });
-        if self.vardiff.share(difficulty, self.ms(now)).is_some() {
+        self.last_share_at = now;
+        let by_rate = match rate {
+            Rate::Raise => self.vardiff.raise(ms),
+            Rate::Fine | Rate::Refuse => None,
+        };
+        if by_rate.or(self.vardiff.share(difficulty, ms)).is_some() {
             self.offer_own(out);
         }
         Handled::Share(entry)

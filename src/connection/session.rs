@@ -10,17 +10,27 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use mining::{Difficulty, device::CoinbaseClass, extranonce::Prefix, username::Username};
+use mining::{
+    Address, Difficulty,
+    extranonce::Prefix,
+    password,
+    username::{Alias, Login, Username},
+};
 use tokio::time::Instant;
 use wire::sv1::{
-    Authorize, ClientMessage, Configure, Granted, Id, Method, Request, Subscribe,
+    Authorize, ClientMessage, Configure, Granted, Id, Method, OwnedId, Request, Subscribe,
     reply::{self, ErrorReply},
 };
 
-use super::{Context, End, miner::Miner};
+use super::{
+    Context, End,
+    miner::Miner,
+    wishes::{Device, Wishes},
+};
 use crate::{
     bans::Tally,
     clock,
+    kept_sessions::{Kept, SessionId},
     mailbox::Mailbox,
     share_log::Entry,
     template_feed::{Newest, Offer},
@@ -32,7 +42,9 @@ pub(super) struct Session {
     context: Arc<Context>,
     mailbox: Arc<Mailbox>,
     tally: Arc<Tally>,
-    options: Options,
+    wishes: Wishes,
+    /// The version bits it may roll; nothing before that was agreed.
+    version_mask: Option<u32>,
     state: State,
 }
 
@@ -42,23 +54,18 @@ enum State {
     Authorized(Box<Miner>),
 }
 
-/// What a miner may say at any time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Options {
-    /// The version bits it may roll; zero if that was not agreed.
-    pub(super) version_mask: u32,
-    /// The difficulty it asked for last.
-    pub(super) suggested: Option<Difficulty>,
-}
-
 /// What `mining.subscribe` gives.
 pub(super) struct Subscription {
+    /// What the session is called, should the miner come back.
+    pub(super) session: SessionId,
     /// The connection's extranonce1.
     pub(super) prefix: Prefix,
     /// What the device calls itself.
     pub(super) agent: String,
-    /// How large its coinbase may be.
-    pub(super) class: CoinbaseClass,
+    /// What it can bear.
+    pub(super) device: Device,
+    /// What it left behind when it was here before.
+    pub(super) resumed: Option<Kept>,
 }
 
 /// What remains to be done after a line.
@@ -69,6 +76,18 @@ pub(super) enum Handled {
     Malformed,
     /// An accepted share is to be logged.
     Share(Entry),
+    /// The address that an alias stands for is to be looked up.
+    Alias(Box<AliasLogin>),
+}
+
+/// A login whose address the store knows.
+pub(super) struct AliasLogin {
+    /// The alias's number.
+    pub(super) number: u64,
+    worker: String,
+    user: String,
+    wishes: password::Options,
+    id: OwnedId,
 }
 
 const NOT_SUBSCRIBED: ErrorReply<'_> = ErrorReply {
@@ -78,6 +97,10 @@ const NOT_SUBSCRIBED: ErrorReply<'_> = ErrorReply {
 pub(super) const UNAUTHORIZED: ErrorReply<'_> = ErrorReply {
     code: 24,
     text: "Unauthorized worker",
+};
+const SUGGESTIONS_OFF: ErrorReply<'_> = ErrorReply {
+    code: 20,
+    text: "Suggest difficulty is disabled for this connection",
 };
 
 impl Session {
@@ -92,7 +115,8 @@ impl Session {
             context,
             mailbox,
             tally,
-            options: Options::default(),
+            wishes: Wishes::default(),
+            version_mask: None,
             state: State::Connected,
         }
     }
@@ -109,11 +133,28 @@ impl Session {
         }
     }
 
+    /// When the last share was accepted, or the miner was.
+    pub(super) fn last_share_at(&self) -> Option<Instant> {
+        match &self.state {
+            State::Authorized(miner) => Some(miner.last_share_at()),
+            _ => None,
+        }
+    }
+
     /// The first worker that was authorized, for logs.
     pub(super) fn worker(&self) -> Option<String> {
         match &self.state {
             State::Authorized(miner) => Some(miner.first_worker().to_string()),
             _ => None,
+        }
+    }
+
+    /// Keeps what the miner would need to go on where it was. Nothing comes after it.
+    pub(super) fn keep(&mut self, now: Instant) {
+        if let State::Authorized(miner) = std::mem::replace(&mut self.state, State::Connected) {
+            let context = Arc::clone(&self.context);
+            let (session, kept) = miner.leave(self.version_mask);
+            context.kept_sessions.keep(session, kept, now);
         }
     }
 
@@ -149,7 +190,7 @@ impl Session {
             ClientMessage::Submit(submit) => {
                 return Ok(match &mut self.state {
                     State::Authorized(miner) => {
-                        miner.submit(&submit, id, self.options.version_mask, now, out)
+                        miner.submit(&submit, id, self.version_mask.unwrap_or(0), now, out)
                     }
                     State::Subscribed(_) => {
                         reply::reject(out, id, &UNAUTHORIZED);
@@ -162,8 +203,10 @@ impl Session {
                 });
             }
             ClientMessage::Configure(configure) => self.configure(&configure, id, now, out),
-            ClientMessage::Subscribe(subscribe) => self.subscribe(&subscribe, id, out)?,
-            ClientMessage::Authorize(authorize) => self.authorize(&authorize, id, now, out)?,
+            ClientMessage::Subscribe(subscribe) => self.subscribe(&subscribe, id, now, out)?,
+            ClientMessage::Authorize(authorize) => {
+                return self.authorize(&authorize, id, now, out);
+            }
             ClientMessage::SuggestDifficulty(wanted) => {
                 self.suggest(Difficulty::from_f64(wanted.get()), id, now, out);
             }
@@ -182,6 +225,8 @@ impl Session {
             ClientMessage::GetTransactions => reply::no_transactions(out, id),
             ClientMessage::MultiVersion => reply::boolean(out, id, true),
             ClientMessage::Response => {}
+            // bfgminer tells its capabilities, and would take an answer for that to the next.
+            ClientMessage::Unknown(_) if id == Id::NULL => {}
             ClientMessage::Unknown(_) => {
                 reply::error(
                     out,
@@ -222,11 +267,10 @@ impl Session {
         let mask = asked
             .version_rolling
             .map(|mask| mask & self.context.rules.version_mask);
-        if let Some(mask) = mask {
-            self.options.version_mask = mask;
-        }
-        if let Some(Some(minimum)) = asked.minimum_difficulty {
-            self.take_suggestion(Difficulty::from_f64(minimum.get()), now, out);
+        self.version_mask = mask.or(self.version_mask);
+        if let Some(least) = asked.minimum_difficulty {
+            self.wishes.least = least.and_then(|least| Difficulty::from_f64(least.get()));
+            self.wish(now, out);
         }
         let granted = Granted {
             version_rolling: mask,
@@ -241,38 +285,57 @@ impl Session {
         &mut self,
         asked: &Subscribe<'_>,
         id: Id<'_>,
+        now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), End> {
         let agent = asked.agent.as_deref().unwrap_or_default();
         match &self.state {
             State::Connected => {
-                let prefix = self
-                    .context
-                    .prefixes
-                    .allocate()
-                    .map_err(|_| End::NoExtranonce)?;
-                let class = CoinbaseClass::of_agent(agent);
-                self.subscribed(id, prefix.bytes(), out);
-                let agent = agent.to_owned();
+                let profiles = self.context.devices.current();
+                let profile = profiles.of_any(agent);
+                let device = Device::new(profile, &self.context);
+                let session = asked.session.as_deref().and_then(SessionId::parse);
+                let kept = session.and_then(|session| {
+                    let kept = self.context.kept_sessions.take(session, now)?;
+                    (kept.class == device.class).then_some((session, kept))
+                });
+                let (session, prefix, resumed) = match kept {
+                    Some((session, mut kept)) => (session, kept.prefix.take(), Some(kept)),
+                    None => (self.context.kept_sessions.new_id(), None, None),
+                };
+                let prefix = match prefix {
+                    Some(prefix) => prefix,
+                    None => {
+                        let allocated = self.context.prefixes.allocate();
+                        allocated.map_err(|_| End::NoExtranonce)?
+                    }
+                };
+                if let Some(kept) = &resumed {
+                    self.version_mask = self.version_mask.or(kept.version_mask);
+                }
+                self.subscribed(id, session, prefix.bytes(), out);
                 self.state = State::Subscribed(Subscription {
+                    session,
                     prefix,
-                    agent,
-                    class,
+                    agent: agent.to_owned(),
+                    device,
+                    resumed,
                 });
             }
             // Asked again, the answer is the same: its jobs are made for this extranonce.
-            State::Subscribed(subscription) => {
-                self.subscribed(id, subscription.prefix.bytes(), out);
+            State::Subscribed(Subscription {
+                session, prefix, ..
+            }) => self.subscribed(id, *session, prefix.bytes(), out),
+            State::Authorized(miner) => {
+                self.subscribed(id, miner.session(), miner.extranonce1(), out);
             }
-            State::Authorized(miner) => self.subscribed(id, miner.extranonce1(), out),
         }
         Ok(())
     }
 
-    fn subscribed(&self, id: Id<'_>, extranonce1: [u8; 4], out: &mut Vec<u8>) {
-        let session = u32::from_be_bytes(extranonce1);
+    fn subscribed(&self, id: Id<'_>, session: SessionId, extranonce1: [u8; 4], out: &mut Vec<u8>) {
         let size = self.context.rules.extranonce2_size;
-        reply::subscribed(out, id, &format!("{session:08x}"), &extranonce1, size);
+        reply::subscribed(out, id, &session.to_string(), &extranonce1, size);
     }
 
     fn authorize(
@@ -281,64 +344,121 @@ impl Session {
         id: Id<'_>,
         now: Instant,
         out: &mut Vec<u8>,
-    ) -> Result<(), End> {
+    ) -> Result<Handled, End> {
+        if matches!(self.state, State::Connected) {
+            reply::reject(out, id, &NOT_SUBSCRIBED);
+            return Ok(Handled::Done);
+        }
         let (coin, network) = (self.context.coin, self.context.network);
-        let worker = match Username::parse(coin, network, &asked.user) {
-            Ok(worker) => worker,
-            Err(error) => {
-                let text = format!("Invalid {} address: {error}", coin.name);
-                reply::reject(
-                    out,
-                    id,
-                    &ErrorReply {
-                        code: 24,
-                        text: &text,
-                    },
-                );
-                return Ok(());
+        let default = self.context.rules.default_address.as_ref();
+        let wishes = password::Options::parse(asked.password.as_deref().unwrap_or_default());
+        match Login::parse(coin, network, &asked.user, default) {
+            Ok(Login::Address { username, .. }) => {
+                self.log_in(username, &asked.user, &wishes, id, now, out)?;
+                Ok(Handled::Done)
             }
+            Ok(Login::Alias { number, worker }) => Ok(Handled::Alias(Box::new(AliasLogin {
+                number,
+                worker,
+                user: asked.user.clone().into_owned(),
+                wishes,
+                id: id.to_owned(),
+            }))),
+            Err(error) => {
+                self.refuse_login(id, &error.to_string(), out);
+                Ok(Handled::Done)
+            }
+        }
+    }
+
+    /// Goes on with a login when the store has said whose alias it is.
+    pub(super) fn alias_found(
+        &mut self,
+        login: AliasLogin,
+        address: Option<Address>,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        let AliasLogin {
+            number,
+            mut worker,
+            user,
+            wishes,
+            id,
+        } = login;
+        let Some(address) = address else {
+            let alias = Alias::new(number).map_or_else(String::new, |alias| alias.to_string());
+            let reason = format!("nobody here is called {alias}");
+            self.refuse_login(id.as_id(), &reason, out);
+            return Ok(());
+        };
+        if let Some(name) = &wishes.worker {
+            worker.clone_from(name);
+        }
+        let username = Username { address, worker };
+        self.log_in(username, &user, &wishes, id.as_id(), now, out)
+    }
+
+    /// The text is one that AxeOS explains to its user; what is wrong stands behind it.
+    fn refuse_login(&self, id: Id<'_>, reason: &str, out: &mut Vec<u8>) {
+        let text = format!("Invalid {} address", self.context.coin.title());
+        let error = ErrorReply {
+            code: 24,
+            text: &text,
+        };
+        reply::reject_because(out, id, &error, &format!("{text}: {reason}"));
+    }
+
+    fn log_in(
+        &mut self,
+        mut username: Username,
+        user: &str,
+        wishes: &password::Options,
+        id: Id<'_>,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        if let Some(name) = &wishes.worker {
+            username.worker.clone_from(name);
+        }
+        let enter = |agent: &str| {
+            let (sessions, peer) = (&self.context.sessions, self.peer);
+            sessions.enter(username, agent.to_owned(), peer, clock::now_ms())
         };
         match std::mem::replace(&mut self.state, State::Connected) {
             State::Connected => reply::reject(out, id, &NOT_SUBSCRIBED),
             State::Subscribed(subscription) => {
                 if let Newest::Nothing(reason) = &*self.context.newest.borrow() {
                     let text = format!("No work: {reason}");
-                    reply::reject(
-                        out,
-                        id,
-                        &ErrorReply {
-                            code: 20,
-                            text: &text,
-                        },
-                    );
+                    let error = ErrorReply {
+                        code: 20,
+                        text: &text,
+                    };
+                    reply::reject(out, id, &error);
                     return Err(End::NoWork(Arc::clone(reason)));
                 }
-                let entry = self.context.sessions.enter(
-                    worker,
-                    subscription.agent.clone(),
-                    self.peer,
-                    clock::now_ms(),
-                );
+                let entry = enter(&subscription.agent);
+                self.wishes.of_password(wishes, &self.context);
+                let device = subscription.device;
                 let mut miner = Miner::new(
                     Arc::clone(&self.context),
                     Arc::clone(&self.mailbox),
                     subscription,
-                    self.options.suggested,
+                    &self.wishes,
                     now,
                     Arc::clone(&self.tally),
                 );
-                miner.add_worker(&asked.user, entry);
+                miner.add_worker(user, entry);
                 self.state = State::Authorized(Box::new(miner));
                 reply::boolean(out, id, true);
+                if let Some(mask) = self.version_mask {
+                    reply::set_version_mask(out, mask);
+                }
+                device.tell(user, &wishes.ignored, out);
             }
             State::Authorized(mut miner) => {
-                let entry = self.context.sessions.enter(
-                    worker,
-                    miner.agent().to_owned(),
-                    self.peer,
-                    clock::now_ms(),
-                );
-                if miner.add_worker(&asked.user, entry) {
+                let entry = enter(miner.agent());
+                if miner.add_worker(user, entry) {
                     reply::boolean(out, id, true);
                 } else {
                     let text = "Too many workers on one connection";
@@ -351,21 +471,24 @@ impl Session {
     }
 
     fn suggest(&mut self, wanted: Option<Difficulty>, id: Id<'_>, now: Instant, out: &mut Vec<u8>) {
+        let heeded = self.context.rules.heed_suggestions;
         // Sent as a notification it gets no answer.
         if id != Id::NULL {
-            reply::boolean(out, id, wanted.is_some());
+            match heeded {
+                true => reply::boolean(out, id, wanted.is_some()),
+                false => reply::reject(out, id, &SUGGESTIONS_OFF),
+            }
         }
-        self.take_suggestion(wanted, now, out);
+        // NerdMiner repeats its wish every 30 seconds to stay alive; vardiff knows better by then.
+        if heeded && wanted.is_some() && wanted != self.wishes.suggested {
+            self.wishes.suggested = wanted;
+            self.wish(now, out);
+        }
     }
 
-    fn take_suggestion(&mut self, wanted: Option<Difficulty>, now: Instant, out: &mut Vec<u8>) {
-        // NerdMiner repeats its wish every 30 seconds to stay alive; vardiff knows better by then.
-        if wanted.is_none() || wanted == self.options.suggested {
-            return;
-        }
-        self.options.suggested = wanted;
-        if let (State::Authorized(miner), Some(wanted)) = (&mut self.state, wanted) {
-            miner.suggest(wanted, now, out);
+    fn wish(&mut self, now: Instant, out: &mut Vec<u8>) {
+        if let State::Authorized(miner) = &mut self.state {
+            miner.wish(&self.wishes, now, out);
         }
     }
 }

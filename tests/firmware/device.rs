@@ -49,7 +49,6 @@ fn a_wish_is_granted_within_the_listeners_limits() {
 }
 
 #[test]
-#[ignore = "not built: the first difficulty by the kind of device"]
 fn a_device_begins_at_a_difficulty_that_suits_it() {
     let rig = Rig::heavy(DEFAULT);
     for (agent, least, most) in [
@@ -86,7 +85,6 @@ fn a_device_begins_at_a_difficulty_that_suits_it() {
 }
 
 #[test]
-#[ignore = "not built: NiceHash's least difficulty"]
 fn nicehash_never_gets_less_than_it_mines_at() {
     let rig = Rig::heavy(DEFAULT);
     for wishes in [&[][..], &[1.0], &[1_000_000.0, 0.001]] {

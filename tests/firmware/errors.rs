@@ -132,7 +132,6 @@ fn what_is_no_share_is_answered_with_null_or_false_and_a_reason() {
 }
 
 #[test]
-#[ignore = "not built: the very text for a bad address that AxeOS explains"]
 fn a_bad_address_is_refused_with_the_text_that_axeos_explains() {
     let rig = Rig::new();
     let mut miner = Miner::connect(rig.pool.miners);

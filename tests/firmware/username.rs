@@ -119,7 +119,6 @@ fn a_share_is_the_workers_whose_name_it_bears() {
 }
 
 #[test]
-#[ignore = "not built: user names that firmware has percent-encoded"]
 fn a_percent_encoded_name_is_the_name_that_was_typed() {
     let rig = Rig::new();
     let expected = format!("{ADDRESS}.rig1");
@@ -170,7 +169,6 @@ fn a_password_without_a_wish_changes_nothing() {
 }
 
 #[test]
-#[ignore = "not built: a difficulty in the password"]
 fn a_difficulty_in_the_password_is_the_difficulty() {
     let rig = Rig::heavy(WIDE);
     for (password, expected) in [

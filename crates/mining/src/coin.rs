@@ -217,6 +217,14 @@ pub static COINS: &[Coin] = &[
 ];
 
 impl Coin {
+    /// Its name as people write it: `Bitcoin`.
+    pub fn title(&self) -> String {
+        let mut letters = self.name.chars();
+        letters.next().map_or_else(String::new, |first| {
+            first.to_ascii_uppercase().to_string() + letters.as_str()
+        })
+    }
+
     /// What this coin's daemon and addresses look like on `network`, if it has it.
     pub fn on(&self, network: Network) -> Option<&'static NetworkRules> {
         let networks: &'static [NetworkRules] = self.networks;

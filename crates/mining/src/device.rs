@@ -174,7 +174,13 @@ impl Profile {
             .min
             .map_or(limits.min, |min| min.clamp(limits.min, limits.max));
         let start = self.start.unwrap_or(start).clamp(min, limits.max);
-        (vardiff::Limits { min, ..limits }, start)
+        let harder_only = limits.harder_only || self.harder_only;
+        let limits = vardiff::Limits {
+            min,
+            harder_only,
+            ..limits
+        };
+        (limits, start)
     }
 }
 
@@ -425,6 +431,7 @@ mod tests {
             min: difficulty("1"),
             max: difficulty("1000"),
             share_time_ms: 15_000,
+            harder_only: false,
         };
         #[track_caller]
         fn case(limits: vardiff::Limits, asks: (&str, &str), gets: (&str, &str)) {

@@ -34,6 +34,8 @@ pub struct Limits {
     pub max: Difficulty,
     /// The time between two shares to aim at, in milliseconds.
     pub share_time_ms: u64,
+    /// Whether it is made harder only: whoever rents hashrate counts easy shares as a fault.
+    pub harder_only: bool,
 }
 
 /// The difficulty of one connection.
@@ -75,6 +77,12 @@ impl Vardiff {
         self.move_to(wanted.clamp(self.limits.min, self.limits.max), now_ms)
     }
 
+    /// Shares come faster than they may: it is made four times as hard, where the limits let it.
+    pub fn raise(&mut self, now_ms: u64) -> Option<Difficulty> {
+        let harder = Difficulty::from_steps(u128::from(self.current.steps()) * 4);
+        self.move_to(harder.clamp(self.limits.min, self.limits.max), now_ms)
+    }
+
     /// A share was accepted at this difficulty, that of its job. Returns the new difficulty if
     /// it changes.
     pub fn share(&mut self, difficulty: Difficulty, now_ms: u64) -> Option<Difficulty> {
@@ -105,6 +113,9 @@ impl Vardiff {
         if self.window.shares == 0 && elapsed_ms >= silence * self.limits.share_time_ms {
             let eased = Difficulty::from_steps(u128::from(self.current.steps() / easier));
             self.window = Window::new(now_ms);
+            if self.limits.harder_only {
+                return None;
+            }
             return self.move_to(eased.clamp(self.limits.min, self.limits.max), now_ms);
         }
         let over = elapsed_ms >= WINDOW_SHARE_TIMES * self.limits.share_time_ms;
@@ -129,7 +140,7 @@ impl Vardiff {
             (u128::from(wanted.steps()), u128::from(self.current.steps()));
         // The dead band: from 5/8 to 8/5 of the present difficulty nothing changes.
         let inside = wanted_steps * 8 >= current * 5 && wanted_steps * 5 <= current * 8;
-        if inside {
+        if inside || self.limits.harder_only && wanted < self.current {
             None
         } else {
             self.move_to(wanted, now_ms)
@@ -170,6 +181,7 @@ mod tests {
         min: Difficulty::MIN,
         max: Difficulty::MAX,
         share_time_ms: 15_000,
+        harder_only: false,
     };
 
     fn difficulty(number: f64) -> Difficulty {
@@ -284,6 +296,33 @@ mod tests {
         assert_eq!(vardiff.suggest(difficulty(8.0), 1), None);
     }
 
+    #[test]
+    fn rented_hashrate_never_gets_easier_work() {
+        let limits = Limits {
+            harder_only: true,
+            ..LIMITS
+        };
+        let mut vardiff = Vardiff::new(limits, difficulty(64.0), 0);
+        assert_eq!(vardiff.tick(1_000_000), None);
+        assert_eq!(vardiff.share(difficulty(64.0), 2_000_000), None);
+        for i in 1..=24 {
+            vardiff.share(difficulty(64.0), 2_000_000 + i);
+        }
+        assert!(vardiff.current() > difficulty(64.0));
+    }
+
+    #[test]
+    fn a_raise_is_four_times_as_hard_up_to_the_limit() {
+        let limits = Limits {
+            max: difficulty(100.0),
+            ..LIMITS
+        };
+        let mut vardiff = Vardiff::new(limits, difficulty(10.0), 0);
+        assert_eq!(vardiff.raise(1), Some(difficulty(40.0)));
+        assert_eq!(vardiff.raise(2), Some(difficulty(100.0)));
+        assert_eq!(vardiff.raise(3), None);
+    }
+
     proptest! {
         #[test]
         fn it_stays_within_its_limits_whatever_happens(
@@ -294,6 +333,7 @@ mod tests {
                 min: Difficulty::from_steps(min.into()),
                 max: Difficulty::from_steps(u128::from(min) + u128::from(span)),
                 share_time_ms: 15_000,
+                harder_only: false,
             };
             let mut vardiff = Vardiff::new(limits, difficulty(1.0), 0);
             let mut now = 0;

@@ -10,7 +10,7 @@ use std::{
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use crate::{PoolId, ShareRow, rows};
+use crate::{PoolId, ReadError, ShareRow, Store, rows};
 
 /// How many workers are kept in memory, at some 200 bytes each. Past it all are forgotten, which
 /// costs one query with the next batch.
@@ -89,6 +89,35 @@ impl std::fmt::Display for WorkerName {
         } else {
             write!(f, ".{}", self.name)
         }
+    }
+}
+
+impl Store {
+    /// The address of the worker with this number: an alias for it. Numbers are not guessed at
+    /// for secrets, an address is none.
+    pub async fn address_of(&self, pool: PoolId, number: u64) -> Result<Option<String>, ReadError> {
+        let Ok(id) = i64::try_from(number) else {
+            return Ok(None);
+        };
+        let mut reading = self.database.read().await?;
+        let address = sqlx::query_scalar("SELECT address FROM workers WHERE pool = $1 AND id = $2")
+            .bind(pool.0)
+            .bind(id)
+            .fetch_optional(&mut *reading)
+            .await?;
+        Ok(address)
+    }
+
+    /// The number that is an alias for an address: that of its first worker.
+    pub async fn alias_of(&self, pool: PoolId, address: &str) -> Result<Option<u64>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let id: Option<i64> =
+            sqlx::query_scalar("SELECT MIN(id) FROM workers WHERE pool = $1 AND address = $2")
+                .bind(pool.0)
+                .bind(address)
+                .fetch_one(&mut *reading)
+                .await?;
+        Ok(id.map(|id| rows::unsigned(id, "workers.id")).transpose()?)
     }
 }
 

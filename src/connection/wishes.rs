@@ -1,0 +1,175 @@
+//! Which difficulty a miner gets: what it wishes, within what its device can bear, within what the
+//! listener allows. What the password says goes before `mining.suggest_difficulty`, and that before
+//! what is known of the device.
+
+use mining::{
+    Difficulty,
+    device::{CoinbaseClass, Profile},
+    password::{Ignored, Options},
+    vardiff::Limits,
+};
+use wire::sv1::reply;
+
+use super::Context;
+
+/// AxeOS shows no more of a message.
+const MESSAGE_LEN_MAX: usize = 256;
+
+/// What the device can bear, on this listener.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Device {
+    /// How large its coinbase may be.
+    pub(super) class: CoinbaseClass,
+    limits: Limits,
+    start: Difficulty,
+    user_max: Option<usize>,
+}
+
+/// What a miner has asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wishes {
+    /// The difficulty it asked for last.
+    pub(super) suggested: Option<Difficulty>,
+    /// The easiest it wants (`minimum-difficulty` of BIP 310).
+    pub(super) least: Option<Difficulty>,
+    fixed: Option<Difficulty>,
+    min: Option<Difficulty>,
+    start: Option<Difficulty>,
+}
+
+impl Device {
+    pub(super) fn new(profile: &Profile, context: &Context) -> Self {
+        let rules = &context.rules;
+        let algorithm = context.coin.algorithm;
+        let (limits, start) = profile.within(rules.vardiff, rules.start_difficulty, algorithm);
+        Self {
+            class: profile.class,
+            limits,
+            start,
+            user_max: profile.user_max,
+        }
+    }
+
+    /// The limits of this miner's vardiff, and where it begins. `before` is the difficulty it had
+    /// when it was here last.
+    pub(super) fn difficulties(
+        &self,
+        wishes: &Wishes,
+        before: Option<Difficulty>,
+    ) -> (Limits, Difficulty) {
+        let (easiest, hardest) = (self.limits.min, self.limits.max);
+        if let Some(fixed) = wishes.fixed {
+            let fixed = fixed.clamp(easiest, hardest);
+            let limits = Limits {
+                min: fixed,
+                max: fixed,
+                ..self.limits
+            };
+            return (limits, fixed);
+        }
+        let least = wishes.least.max(wishes.min);
+        let limits = Limits {
+            min: least.map_or(easiest, |least| least.clamp(easiest, hardest)),
+            ..self.limits
+        };
+        let start = wishes.start.or(wishes.suggested).or(before);
+        (
+            limits,
+            start.unwrap_or(self.start).clamp(limits.min, hardest),
+        )
+    }
+
+    /// Tells the miner's owner what came out other than he may think.
+    pub(super) fn tell(&self, user: &str, ignored: &[Ignored], out: &mut Vec<u8>) {
+        if let Some(longest) = self.user_max.filter(|longest| user.len() > *longest) {
+            let text = format!(
+                "This device may cut names after {longest} characters. See the pool's page for a short one."
+            );
+            reply::show_message(out, &text);
+        }
+        if !ignored.is_empty() {
+            let parts: Vec<_> = ignored.iter().map(Ignored::to_string).collect();
+            let mut text = format!("Not heeded in the password: {}", parts.join("; "));
+            text.truncate(MESSAGE_LEN_MAX);
+            reply::show_message(out, &text);
+        }
+    }
+}
+
+impl Wishes {
+    /// Takes what the password says.
+    pub(super) fn of_password(&mut self, options: &Options, context: &Context) {
+        let share_time_ms = context.rules.vardiff.share_time_ms;
+        self.fixed = options.fixed;
+        self.min = options.min;
+        self.start = options.start_difficulty(context.coin.algorithm, share_time_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn difficulty(number: f64) -> Difficulty {
+        Difficulty::from_f64(number).unwrap()
+    }
+
+    fn device() -> Device {
+        Device {
+            class: CoinbaseClass::Stock,
+            limits: Limits {
+                min: difficulty(1.0),
+                max: difficulty(1000.0),
+                share_time_ms: 15_000,
+                harder_only: false,
+            },
+            start: difficulty(64.0),
+            user_max: None,
+        }
+    }
+
+    #[test]
+    fn the_password_goes_before_a_suggestion_and_that_before_the_device() {
+        let some = |number: f64| Some(difficulty(number));
+        let case = |wishes: Wishes, before: Option<Difficulty>, expected: (f64, f64, f64)| {
+            let (limits, start) = device().difficulties(&wishes, before);
+            let (min, max, first) = expected;
+            assert_eq!(
+                (limits.min, limits.max, start),
+                (difficulty(min), difficulty(max), difficulty(first)),
+                "{wishes:?}"
+            );
+        };
+        let none = Wishes::default();
+        case(none, None, (1.0, 1000.0, 64.0));
+        case(none, some(5.0), (1.0, 1000.0, 5.0));
+        let suggested = Wishes {
+            suggested: some(16.0),
+            ..none
+        };
+        case(suggested, some(5.0), (1.0, 1000.0, 16.0));
+        let start = Wishes {
+            start: some(32.0),
+            ..suggested
+        };
+        case(start, some(5.0), (1.0, 1000.0, 32.0));
+        let least = Wishes {
+            least: some(40.0),
+            min: some(33.0),
+            ..start
+        };
+        case(least, None, (40.0, 1000.0, 40.0));
+        let fixed = Wishes {
+            fixed: some(8.0),
+            ..least
+        };
+        case(fixed, None, (8.0, 8.0, 8.0));
+        for (wish, got) in [(0.001, 1.0), (5000.0, 1000.0)] {
+            let fixed = Wishes {
+                fixed: some(wish),
+                ..none
+            };
+            case(fixed, None, (got, got, got));
+        }
+    }
+}
