@@ -22,14 +22,18 @@ fn stored(pool: &Pool) -> HashMap<Hash, u32> {
     runtime().block_on(async {
         let url = format!("sqlite:{}?mode=ro", pool.database().display());
         let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        let rows: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT hash FROM shares")
+        let rows: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT shares FROM share_batches")
             .fetch_all(&mut database)
             .await
             .unwrap();
         let mut hashes = HashMap::new();
-        for (mut bytes,) in rows {
-            bytes.reverse();
-            *hashes.entry(Hash(bytes.try_into().unwrap())).or_default() += 1;
+        for (batch,) in rows {
+            // 60 bytes a share, its hash first.
+            assert_eq!(batch.len() % 60, 0);
+            for share in batch.chunks(60) {
+                let hash = Hash(share[..32].try_into().unwrap());
+                *hashes.entry(hash).or_default() += 1;
+            }
         }
         hashes
     })

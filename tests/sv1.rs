@@ -29,6 +29,9 @@ fn the_handshake_answers_in_the_order_that_firmware_waits_for() {
         (&authorized["id"], &authorized["result"]),
         (&json!(2), &json!(true))
     );
+    let mask = miner.hear();
+    assert_eq!(mask["method"], "mining.set_version_mask");
+    assert_eq!(mask["params"], json!(["1fffe000"]));
     assert_eq!(miner.hear()["method"], "mining.set_difficulty");
     let notify = miner.hear();
     assert_eq!(notify["method"], "mining.notify");
@@ -66,7 +69,7 @@ fn nothing_is_given_to_those_who_did_not_ask_in_order() {
         assert_eq!(refused["result"], false, "{user}");
         assert_eq!(refused["error"][0], 24);
         let text = refused["reject-reason"].as_str().unwrap();
-        assert!(text.starts_with("Invalid bitcoin address"), "{text}");
+        assert!(text == "Invalid Bitcoin address", "{text}");
     }
     miner.log_in(&format!("{ADDRESS}.rig"));
     assert_eq!(miner.ask("mining.nonsense", json!([]))["error"][0], 20);

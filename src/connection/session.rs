@@ -399,14 +399,15 @@ impl Session {
         self.log_in(username, &user, &wishes, id.as_id(), now, out)
     }
 
-    /// The text is one that AxeOS explains to its user; what is wrong stands behind it.
+    /// The text is one that AxeOS explains to its user; what is wrong comes as a message.
     fn refuse_login(&self, id: Id<'_>, reason: &str, out: &mut Vec<u8>) {
         let text = format!("Invalid {} address", self.context.coin.title());
         let error = ErrorReply {
             code: 24,
             text: &text,
         };
-        reply::reject_because(out, id, &error, &format!("{text}: {reason}"));
+        reply::reject(out, id, &error);
+        reply::show_message(out, &format!("{text}: {reason}"));
     }
 
     fn log_in(

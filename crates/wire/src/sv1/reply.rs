@@ -68,17 +68,11 @@ pub fn error(out: &mut Vec<u8>, id: Id<'_>, error: &ErrorReply<'_>) {
 /// A request that was read and denied, as a share: `result` is `false`, and the text comes a second
 /// time where cgminer, bfgminer and ESP-Miner look for it.
 pub fn reject(out: &mut Vec<u8>, id: Id<'_>, error: &ErrorReply<'_>) {
-    reject_because(out, id, error, error.text);
-}
-
-/// The same, where more can be said than the text that firmware knows: `reason` stands where the
-/// text would be repeated.
-pub fn reject_because(out: &mut Vec<u8>, id: Id<'_>, error: &ErrorReply<'_>, reason: &str) {
     begin(out, id);
     out.extend_from_slice(b"false");
     push_error(out, error);
     out.extend_from_slice(br#","reject-reason":"#);
-    push_string(out, reason);
+    push_string(out, error.text);
     out.extend_from_slice(b"}\n");
 }
 
