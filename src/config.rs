@@ -98,9 +98,9 @@ pub struct Shares {
     pub keep_shares_days: u32,
     /// The sums by minute are kept so many days; after that, their sums by worker.
     pub keep_minutes_days: u32,
-    /// Commits begin at least so many milliseconds apart, so that on a fast disk, too, a busy pool
-    /// writes many shares at once. A share that comes after a pause is committed at once.
-    pub commit_interval_ms: u64,
+    /// A commit waits so many milliseconds at most for more shares, where the last one had many. A
+    /// share that comes after a pause is committed at once.
+    pub commit_wait_ms: u64,
 }
 
 /// `[pool.bans]`
@@ -233,7 +233,7 @@ impl Default for Shares {
         Self {
             keep_shares_days: 7,
             keep_minutes_days: 90,
-            commit_interval_ms: 2,
+            commit_wait_ms: 2,
         }
     }
 }

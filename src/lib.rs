@@ -58,6 +58,9 @@ use crate::{arguments::Arguments, config::BadConfig};
 /// A bad configuration, as in BSD's `sysexits.h`.
 const EX_USAGE: u8 = 64;
 
+/// Every so many tasks a thread takes one from the common queue.
+const GLOBAL_QUEUE_INTERVAL: u32 = 3;
+
 /// Runs the command line. Codes: 0 ok, 1 failure, 64 bad configuration or command line.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -71,6 +74,9 @@ pub fn main() -> ExitCode {
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
+        // With more ready connections than a thread's own queue holds, the rest wait in the common
+        // one; looked at rarely, it would make some miners wait for all others, again and again.
+        .global_queue_interval(GLOBAL_QUEUE_INTERVAL)
         .enable_all()
         .build()
     {

@@ -36,7 +36,7 @@ const LEASE: u32 = 1 << 20;
 /// How often the lease is looked at.
 const LEASE_CHECK: Duration = Duration::from_secs(1);
 /// A reply must not wait longer for company.
-const COMMIT_INTERVAL_MAX_MS: u64 = 1_000;
+const COMMIT_WAIT_MAX_MS: u64 = 1_000;
 /// How long a daemon may take to show that it can be mined with.
 const TRY_DAEMON: Duration = Duration::from_secs(15);
 /// A longer ban is a matter for a firewall.
@@ -154,10 +154,8 @@ impl Plan {
                 "keep_shares_days and keep_minutes_days: at least 1".into()
             ));
         }
-        if shares.commit_interval_ms > COMMIT_INTERVAL_MAX_MS {
-            return Err(bad(format!(
-                "commit_interval_ms: at most {COMMIT_INTERVAL_MAX_MS}"
-            )));
+        if shares.commit_wait_ms > COMMIT_WAIT_MAX_MS {
+            return Err(bad(format!("commit_wait_ms: at most {COMMIT_WAIT_MAX_MS}")));
         }
         let rules = settings
             .listener
@@ -295,7 +293,7 @@ pub async fn start(
     ));
     let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
     let log = share_log::Config {
-        commit_interval: Duration::from_millis(settings.shares.commit_interval_ms),
+        commit_wait: Duration::from_millis(settings.shares.commit_wait_ms),
         keep_shares: days(settings.shares.keep_shares_days),
         keep_minutes: days(settings.shares.keep_minutes_days),
     };

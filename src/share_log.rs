@@ -7,6 +7,7 @@
 //! what was written and removes what is no longer kept.
 
 mod bookkeeping;
+mod pace;
 
 use std::{
     sync::{
@@ -16,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pace::Pace;
 use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -37,8 +39,8 @@ const TRIES: u32 = 3;
 /// What an operator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Commits begin at least so far apart. A share that comes after a pause is committed at once.
-    pub commit_interval: Duration,
+    /// A busy pool's commit waits for more shares, but no longer than this.
+    pub commit_wait: Duration,
     /// How long shares are kept one by one.
     pub keep_shares: Duration,
     /// How long the minutes that they were rolled up to are kept.
@@ -49,7 +51,7 @@ impl Default for Config {
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60;
         Self {
-            commit_interval: Duration::from_millis(2),
+            commit_wait: Duration::from_millis(2),
             keep_shares: Duration::from_secs(7 * DAY),
             keep_minutes: Duration::from_secs(90 * DAY),
         }
@@ -89,7 +91,7 @@ pub struct ShareLog(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// The queue is no longer empty.
+    /// The queue is as long as the writer waits for.
     filled: Notify,
     accepted: AtomicU64,
     failed: AtomicU64,
@@ -100,6 +102,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     entries: Vec<Entry>,
+    /// The length at which the writer is woken.
+    wake_at: usize,
     closed: bool,
 }
 
@@ -109,7 +113,7 @@ pub fn start(store: Store, pool: PoolId, config: Config, tasks: &Tasks) -> Share
     let writer = Writer {
         store: store.clone(),
         pool,
-        commit_interval: config.commit_interval,
+        commit_wait: config.commit_wait,
         shared: Arc::clone(&shared),
         ending: tasks.ending(Stage::Books),
         outage: None,
@@ -136,7 +140,7 @@ impl ShareLog {
             return;
         }
         queue.entries.push(entry);
-        if queue.entries.len() == 1 {
+        if queue.entries.len() == queue.wake_at {
             drop(queue);
             self.0.filled.notify_one();
         }
@@ -173,7 +177,7 @@ impl Shared {
 struct Writer {
     store: Store,
     pool: PoolId,
-    commit_interval: Duration,
+    commit_wait: Duration,
     shared: Arc<Shared>,
     ending: CancellationToken,
     /// The number of shares that failed since the last commit.
@@ -184,25 +188,26 @@ impl Writer {
     async fn run(mut self) -> anyhow::Result<()> {
         let mut taken = Vec::new();
         let mut rows = Vec::new();
-        let mut begun = None;
+        let mut pace = Pace::new();
+        let mut ended = Instant::now();
         loop {
-            tokio::select! {
-                () = self.shared.filled.notified() => {}
-                () = self.ending.cancelled() => {
-                    // From here on nothing comes in, and what is in the queue is still written.
-                    self.shared.queue().closed = true;
-                }
-            }
-            self.wait_out(begun).await;
-            begun = Some(tokio::time::Instant::now());
+            self.wait_for(1).await;
+            let target = pace.target(ended.elapsed(), self.commit_wait);
+            let in_time = target <= 1
+                || tokio::time::timeout(self.commit_wait, self.wait_for(target))
+                    .await
+                    .is_ok();
             let closed = {
                 let mut queue = self.shared.queue();
+                queue.closed = self.ending.is_cancelled();
                 std::mem::swap(&mut taken, &mut queue.entries);
                 queue.closed
             };
             for batch in taken.chunks(MOST_SHARES) {
                 self.commit(batch, &mut rows).await;
             }
+            pace.written(taken.len(), in_time);
+            ended = Instant::now();
             taken.clear();
             taken.shrink_to(MOST_SHARES);
             if closed {
@@ -211,14 +216,20 @@ impl Writer {
         }
     }
 
-    /// Waits out what is left of the interval since the last commit began.
-    async fn wait_out(&self, begun: Option<tokio::time::Instant>) {
-        let Some(next) = begun.map(|begun| begun + self.commit_interval) else {
-            return;
-        };
-        tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
-            () = self.ending.cancelled() => {}
+    /// Waits until the queue holds so many shares, or until nothing more comes in.
+    async fn wait_for(&self, shares: usize) {
+        loop {
+            {
+                let mut queue = self.shared.queue();
+                if queue.entries.len() >= shares {
+                    return;
+                }
+                queue.wake_at = shares;
+            }
+            tokio::select! {
+                () = self.shared.filled.notified() => {}
+                () = self.ending.cancelled() => return,
+            }
         }
     }
 
@@ -430,24 +441,37 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn commits_are_an_interval_apart_and_the_first_is_at_once() {
+    async fn a_busy_log_waits_for_company_and_an_idle_one_does_not() {
         let config = Config {
-            commit_interval: Duration::from_millis(300),
+            commit_wait: Duration::from_millis(300),
             ..Config::default()
         };
         let log = Log::start(config, Duration::from_secs(5)).await;
         let mut replies = Replies::new();
-        let begun = Instant::now();
+        // One goes at once, the next waits for a second one.
         log.log.append(entry(0, &replies));
         replies.next(1).await;
-        let first = begun.elapsed();
-        for number in 1..11 {
-            log.log.append(entry(number, &replies));
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        replies.next(10).await;
+        log.log.append(entry(1, &replies));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(replies.there(), []);
+        log.log.append(entry(2, &replies));
+        replies.next(2).await;
         assert_eq!(log.log.figures().batches, 2);
-        assert!(first < begun.elapsed() && begun.elapsed() >= Duration::from_millis(300));
+        // Four are waited for; three do, when none comes any more.
+        for number in 3..6 {
+            log.log.append(entry(number, &replies));
+        }
+        let begun = Instant::now();
+        replies.next(3).await;
+        assert!(begun.elapsed() >= Duration::from_millis(250));
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let begun = Instant::now();
+        log.log.append(entry(6, &replies));
+        replies.next(1).await;
+        assert!(
+            begun.elapsed() < Duration::from_millis(250),
+            "after a pause"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

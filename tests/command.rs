@@ -101,9 +101,9 @@ fn an_unknown_key_is_named_with_the_nearest_one() {
             "payout_address",
         ),
         (
-            "[[pool]]\n[pool.shares]\ncommit_interval = 1",
-            "commit_interval",
-            "commit_interval_ms",
+            "[[pool]]\n[pool.shares]\ncommit_wait = 1",
+            "commit_wait",
+            "commit_wait_ms",
         ),
         ("[[pool]]\n[[pool.listener]]\nidle = 1", "idle", "idle_s"),
         (
