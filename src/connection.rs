@@ -188,7 +188,7 @@ pub async fn serve(stream: Stream, peer: SocketAddr, accepted_at: Instant, conte
     metrics.connections.inc();
     let mut connection = Connection::new(stream, peer, accepted_at, context);
     let end = connection.run().await;
-    connection.drain(&end).await;
+    Box::pin(connection.drain(&end)).await;
     let worker = connection.session.worker();
     if end.leaves_a_session() {
         connection.session.keep(Instant::now());
@@ -280,14 +280,15 @@ impl Connection {
             ANSWERS.set(out);
             let rest = match sent {
                 Ok(Sent::All) => Ok(()),
-                Ok(Sent::Part) => self.send_rest().await,
+                // Boxed, as it is rare: an idle connection holds no room for it.
+                Ok(Sent::Part) => Box::pin(self.send_rest()).await,
                 Err(end) => Err(end),
             };
             if let Err(end) = done.and(rest) {
                 return end;
             }
             while let Some(login) = self.alias.take() {
-                if let Err(end) = self.look_up(*login).await {
+                if let Err(end) = Box::pin(self.look_up(*login)).await {
                     return end;
                 }
             }

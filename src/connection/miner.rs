@@ -103,7 +103,8 @@ impl Miner {
             mailbox,
             subscription,
             tally,
-            workers: Vec::new(),
+            // Nearly all have one.
+            workers: Vec::with_capacity(1),
             tip: jobs.newest().map_or(0, |job| job.shared.tip),
             jobs,
             vardiff,

@@ -102,7 +102,7 @@ impl Door {
     ) -> Result<Arrived, Refused> {
         let mut stream = Stream::plain(socket);
         if place.counted.is_none() {
-            if let Origin::Peer(origin) = read_header(&mut stream).await? {
+            if let Origin::Peer(origin) = Box::pin(read_header(&mut stream)).await? {
                 peer = origin;
             }
             place.counted = Some(self.count(peer.ip())?);
@@ -111,7 +111,7 @@ impl Door {
         if said == Speech::Tls {
             let tls = self.tls.as_ref().ok_or(Refused::NoTls)?;
             let config = Arc::clone(&tls.borrow());
-            stream.start_tls(config).await?;
+            Box::pin(stream.start_tls(config)).await?;
             said = speech(&mut stream).await?.ok_or(Refused::Ended)?;
         } else if self.only_tls && said != Speech::Proxy {
             return Err(Refused::OnlyTls);

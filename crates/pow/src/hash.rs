@@ -70,22 +70,32 @@ impl fmt::Display for NotAHash {
 
 impl std::error::Error for NotAHash {}
 
+/// The value of a digit; 0x10 for what is none. A template has thousands of hashes.
+const NIBBLE: [u8; 256] = {
+    let mut values = [0x10; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit as usize] as usize] = digit;
+        values[b"0123456789ABCDEF"[digit as usize] as usize] = digit;
+        digit += 1;
+    }
+    values
+};
+
 impl FromStr for Hash {
     type Err = NotAHash;
 
     fn from_str(text: &str) -> Result<Self, NotAHash> {
-        fn nibble(character: u8) -> Result<u8, NotAHash> {
-            match character {
-                b'0'..=b'9' => Ok(character - b'0'),
-                b'a'..=b'f' => Ok(character - b'a' + 10),
-                b'A'..=b'F' => Ok(character - b'A' + 10),
-                _ => Err(NotAHash),
-            }
-        }
         let text: &[u8; 64] = text.as_bytes().try_into().map_err(|_| NotAHash)?;
         let mut bytes = [0; 32];
+        let mut seen = 0;
         for (byte, pair) in bytes.iter_mut().rev().zip(text.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+            let (high, low) = (NIBBLE[usize::from(pair[0])], NIBBLE[usize::from(pair[1])]);
+            seen |= high | low;
+            *byte = high << 4 | low & 0xf;
+        }
+        if seen > 0xf {
+            return Err(NotAHash);
         }
         Ok(Self(bytes))
     }
