@@ -32,6 +32,8 @@ pub struct Metrics {
     pub not_stored: Counter,
     /// Blocks solved.
     pub blocks: Counter,
+    /// Mature blocks that their chain left.
+    pub mature_left: Counter,
     /// The height that is mined.
     pub height: Gauge,
     /// The age of the newest template, in seconds.
@@ -62,6 +64,7 @@ impl Metrics {
         let accepted = registered(r, "shares_accepted", "Shares accepted and stored");
         let not_stored = registered(r, "shares_not_stored", "Good shares the store did not take");
         let blocks = registered(r, "blocks_solved", "Blocks solved");
+        let mature_left = registered(r, "mature_blocks_left", "Mature blocks their chain left");
         let height = registered(r, "template_height", "Height of the block being mined");
         let template_age = Gauge::default();
         r.register_with_unit(
@@ -95,6 +98,7 @@ impl Metrics {
             accepted,
             not_stored,
             blocks,
+            mature_left,
             height,
             template_age,
             hashrate,

@@ -62,6 +62,8 @@ pub struct Pool {
     pub daemons: Daemons,
     /// The newest work.
     pub newest: watch::Receiver<Newest>,
+    /// What became of the blocks that were found.
+    pub blocks: Blocks,
     /// Who is connected.
     pub sessions: Sessions,
     /// Who may not be.
@@ -329,6 +331,7 @@ pub async fn start(
         store: store.clone(),
         daemons,
         newest,
+        blocks,
         sessions,
         bans,
         metrics,

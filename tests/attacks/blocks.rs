@@ -460,23 +460,42 @@ fn a44_nothing_is_mature_before_its_time() {
 }
 
 #[test]
-#[ignore = "not built: a mature block that the chain leaves is not noticed"]
 fn a44_a_chain_that_leaves_a_mature_block_is_told() {
     let rig = Rig::regtest();
     let mut miner = rig.miner();
+    let state = |state: &str| {
+        wait_for(state, || {
+            (rig.pool.last_block()?["state"] == state).then_some(())
+        });
+    };
     let solution = miner.block(1, None);
     assert_eq!(miner.submit(&solution)["result"], true);
     wait_for("the block", || (rig.node.rpc.height() == 1).then_some(()));
     rig.node
         .rpc
         .call("generatetoaddress", json!([119, ADDRESS]));
-    wait_for("maturity", || {
-        (rig.pool.last_block()?["state"] == "mature").then_some(())
-    });
+    state("mature");
     rig.node.rpc.call("simnet_reorganise", json!([120]));
     let id = solution.hash.to_string();
-    wait_for("health to name the block", || {
+    let health = wait_for("health to name the block", || {
         let (_, health) = rig.pool.get("/health")?;
-        health.contains(&id).then_some(())
+        health.contains(&id).then_some(health)
     });
+    assert!(health.contains("degraded"), "{health}");
+    state("orphaned");
+    let log = rig.pool.process.log_text();
+    let is_told = |line: &&str| {
+        line.contains("ERROR") && line.contains("left a mature block") && line.contains(&id)
+    };
+    assert_eq!(log.lines().filter(is_told).count(), 1);
+    let (_, metrics) = rig.pool.get("/metrics").unwrap();
+    let counted =
+        |line: &str| line.starts_with("adit_mature_blocks_left_total") && line.ends_with(" 1");
+    assert!(metrics.lines().any(counted), "{metrics}");
+    // The chain comes back, and all is as before.
+    let other = rig.node.rpc.call("getblockhash", json!([1]));
+    rig.node.rpc.call("invalidateblock", json!([other]));
+    state("mature");
+    let (_, health) = rig.pool.get("/health").unwrap();
+    assert!(!health.contains(&id), "{health}");
 }
