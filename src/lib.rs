@@ -32,6 +32,7 @@ pub mod share_log;
 pub mod block;
 
 pub mod data;
+pub mod first_block;
 pub mod pool;
 
 pub mod api;

@@ -17,8 +17,8 @@ use crate::{
     clock,
     config::{self, BadConfig, TlsMode},
     connection::{Context, Rules},
-    daemon::{self, Daemons, Feed},
-    data, devices,
+    daemon::{self, Daemons, Feed, FirstBlock},
+    data, devices, first_block,
     listener::{self, Certificate, House, Limits, Port, StatusPage, Tls},
     mailbox::{Mailboxes, Notice},
     metrics::Metrics,
@@ -257,14 +257,17 @@ pub async fn start(
 
     // template: daemons -> templates -> jobs
     let kept_blocks = data.join("blocks").join(&settings.name);
+    let first_block = FirstBlock::to_be_confirmed();
     let (daemons, templates) = daemon::start(
         settings.daemon.clone(),
         coin,
         settings.network,
         kept_blocks,
+        first_block.clone(),
         tasks,
     )
     .map_err(|error| bad(settings, &format!("{error:#}")))?;
+    first_block::confirm(first_block, daemons.clone(), store.clone(), id, tasks);
     let job_ids = JobIds::new();
     let newest = template_feed::follow(templates, plan.recipe, job_ids.clone(), tasks);
 
@@ -515,8 +518,14 @@ async fn try_daemon(
 ) -> anyhow::Result<String> {
     let (tasks, _failures) = Tasks::new();
     let nowhere = std::path::PathBuf::from("/nonexistent");
-    let (daemons, mut templates) =
-        daemon::start(vec![daemon.clone()], coin, network, nowhere, &tasks)?;
+    let (daemons, mut templates) = daemon::start(
+        vec![daemon.clone()],
+        coin,
+        network,
+        nowhere,
+        FirstBlock::any(),
+        &tasks,
+    )?;
     let settled = templates.wait_for(|feed| !matches!(feed, Feed::Waiting));
     let in_time = tokio::time::timeout(TRY_DAEMON, settled).await.is_ok();
     let health = daemons.health();

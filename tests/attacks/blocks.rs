@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::Rig;
 use crate::support::{
-    ADDRESS, Miner, Node, Pool, PoolSettings, assert_rejected, runtime, wait_for,
+    ADDRESS, Miner, Node, Pool, PoolSettings, assert_rejected, run, runtime, wait_for,
 };
 
 /// Keeps the tip where it is while shares are judged: the node takes a block only after this.
@@ -357,27 +357,79 @@ fn on_the_wrong_network(folder: &TempDir, node: &Node) -> Pool {
 }
 
 #[test]
-fn a42_nothing_is_mined_on_a_daemon_of_another_network() {
-    let folder = TempDir::new().unwrap();
-    let node = Node::regtest(&folder);
-    let pool = on_the_wrong_network(&folder, &node);
-    let (_, body) = wait_for("the reason", || {
-        pool.get("/ready")
-            .filter(|(status, body)| *status == 503 && body.contains("chain"))
-    });
-    assert!(body.contains("regtest") && body.contains("main"), "{body}");
-    let status = pool.status();
-    assert_eq!(status["template"], Value::Null);
-    assert_eq!(status["daemons"][0]["fit"], false);
-}
-
-#[test]
-#[ignore = "not built: a pool whose only daemon is of another network waits instead of ending"]
-fn a42_a_daemon_of_another_network_ends_the_start() {
+fn a42_a_pool_before_a_daemon_of_another_network_says_so_and_waits() {
     let folder = TempDir::new().unwrap();
     let node = Node::regtest(&folder);
     let mut pool = on_the_wrong_network(&folder, &node);
-    assert_eq!(pool.process.wait().code(), Some(64));
+    let names_both = |text: &str| text.contains("\"regtest\", not on \"main\"");
+    wait_for("the reason", || {
+        let (status, body) = pool.get("/ready")?;
+        let body = body.replace('\\', "");
+        (status == 503 && names_both(&body)).then_some(())
+    });
+    let log = pool.process.log_text();
+    let line = log.lines().find(|line| line.contains("daemon is not fit"));
+    let line = line.expect("the log says it").replace('\\', "");
+    assert!(names_both(&line), "{line}");
+    let status = pool.status();
+    assert_eq!(status["template"], Value::Null);
+    assert_eq!(status["daemons"][0]["fit"], false);
+    // A miner gets no job, and the pool does not end.
+    let mut miner = Miner::connect(pool.miners);
+    miner.send("mining.subscribe", json!(["test/1"]));
+    let user = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.test";
+    miner.send("mining.authorize", json!([user, "x"]));
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
+        let heard = miner.overheard(Duration::from_millis(200));
+        assert!(!heard.contains("mining.notify"), "{heard}");
+    }
+    assert!(pool.process.is_running());
+    let file = folder.path().join("adit.toml");
+    let checked = run(&["config", "-c", file.to_str().unwrap(), "--check"]);
+    let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert_eq!(checked.status.code(), Some(1), "{text}");
+    let failed = |line: &str| line.starts_with("FAIL daemon") && names_both(line);
+    assert!(text.lines().any(failed), "{text}");
+}
+
+#[test]
+fn a42_the_database_of_another_chain_gets_no_shares() {
+    let folder = TempDir::new().unwrap();
+    let first = Node::regtest(&folder);
+    // Both call themselves regtest; their first blocks differ.
+    let other = Node::start(&folder, "other", &["--spacing", "600"]);
+    let settings = PoolSettings {
+        daemons: first.rpc.daemon(),
+        ..PoolSettings::default()
+    };
+    let mut pool = Pool::start(&folder, &settings);
+    pool.process.kill();
+    let config = folder.path().join("adit.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let (right, wrong) = (first.rpc.port.to_string(), other.rpc.port.to_string());
+    let exchanged = text.replace(&right, &wrong);
+    assert_ne!(exchanged, text);
+    std::fs::write(&config, exchanged).unwrap();
+    pool.start_again();
+    wait_for("the reason", || {
+        let (status, body) = pool.get("/ready")?;
+        (status == 503 && body.contains("the database is of the chain")).then_some(())
+    });
+    let genesis = first.rpc.call("getblockhash", json!([0]));
+    let log = pool.process.log_text();
+    let line = log
+        .lines()
+        .find(|line| line.contains("the database is of another chain than the daemon"));
+    let line = line.expect("the log says it");
+    assert!(line.contains(genesis.as_str().unwrap()), "{line}");
+    assert_eq!(pool.status()["template"], Value::Null);
+    assert_eq!(pool.status()["shares"]["stored"], 0);
+    pool.process.kill();
+    std::fs::write(&config, text).unwrap();
+    pool.start_again();
+    pool.wait_until_ready();
+    Miner::ready(pool.miners);
 }
 
 #[test]
