@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod daemon;
+pub mod proposal;
 pub mod template_feed;
 
 pub mod bans;

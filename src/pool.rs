@@ -23,6 +23,7 @@ use crate::{
     mailbox::{Mailboxes, Notice},
     metrics::Metrics,
     networks::Networks,
+    proposal::{self, Proposals},
     sessions::Sessions,
     share_log,
     tasks::{Stage, Tasks},
@@ -62,6 +63,8 @@ pub struct Pool {
     pub daemons: Daemons,
     /// The newest work.
     pub newest: watch::Receiver<Newest>,
+    /// What the daemon would refuse.
+    pub proposals: Proposals,
     /// What became of the blocks that were found.
     pub blocks: Blocks,
     /// Who is connected.
@@ -271,6 +274,14 @@ pub async fn start(
     let job_ids = JobIds::new();
     let newest = template_feed::follow(templates, plan.recipe, job_ids.clone(), tasks);
 
+    let proposals = proposal::start(
+        newest.clone(),
+        daemons.clone(),
+        settings.extranonce2_size,
+        Arc::clone(&metrics),
+        tasks,
+    );
+
     // share: connections -> share log -> store; blocks -> daemons
     let seen = Arc::new(Seen::of_tip(
         FIRST_TIP,
@@ -334,6 +345,7 @@ pub async fn start(
         store: store.clone(),
         daemons,
         newest,
+        proposals,
         blocks,
         sessions,
         bans,

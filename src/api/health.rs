@@ -111,8 +111,19 @@ impl Health {
         );
     }
 
-    /// What has gone wrong with blocks.
+    /// What has gone wrong with blocks, or will.
     fn look_at_blocks(&mut self, pool: &Pool) {
+        let refused = pool.proposals.refused();
+        let told: Vec<String> = refused
+            .iter()
+            .map(|(shape, reason)| format!("{reason} ({shape})"))
+            .collect();
+        let detail = match told.as_slice() {
+            [] => "the daemon would take them".to_owned(),
+            told => format!("the daemon would refuse them: {}", told.join("; ")),
+        };
+        let advice = "look up the reason; a block solved now would be lost";
+        self.note(pool, "unsolved blocks", told.is_empty(), detail, advice);
         let left = pool.blocks.left_when_mature();
         let told: Vec<String> = left
             .iter()
