@@ -17,19 +17,26 @@ const KILLS: u32 = 200;
 /// Shares on their way at once.
 const PIPELINE: usize = 24;
 
+/// The bytes of a share in a batch of the store; the hash stands first.
+const SHARE_SIZE: usize = 60;
+
 /// Every hash in the store and how often it is there.
 fn stored(pool: &Pool) -> HashMap<Hash, u32> {
     runtime().block_on(async {
         let url = format!("sqlite:{}?mode=ro", pool.database().display());
         let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        let rows: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT hash FROM shares")
+        let batches: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT shares FROM share_batches")
             .fetch_all(&mut database)
             .await
             .unwrap();
         let mut hashes = HashMap::new();
-        for (mut bytes,) in rows {
-            bytes.reverse();
-            *hashes.entry(Hash(bytes.try_into().unwrap())).or_default() += 1;
+        for (batch,) in batches {
+            let (shares, rest) = batch.as_chunks::<SHARE_SIZE>();
+            assert!(rest.is_empty(), "{} bytes", batch.len());
+            for share in shares {
+                let hash = Hash(*share.first_chunk().unwrap());
+                *hashes.entry(hash).or_default() += 1;
+            }
         }
         hashes
     })
