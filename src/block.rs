@@ -4,7 +4,11 @@
 //! Nothing stands between [`Blocks::submit`] and the daemons: the block is complete when it comes
 //! here, and the store is told afterwards, as often as it takes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use mining::{Amount, block::BlockState, share::Solved};
 use pow::Hash;
@@ -23,6 +27,11 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(2);
 const ORPHANS_EVERY: u64 = 5;
 /// How many of the last blocks may be orphans that come back.
 const ORPHANS: u32 = 50;
+/// Mature blocks are looked at until they have so many times the confirmations that made them
+/// mature: no coin has ever seen a reorganisation of a tenth of that.
+const MATURE_LOOKED_AT_TIMES: u32 = 3;
+/// How many of the last mature blocks are looked at in a round; each costs a call.
+const MATURE: u32 = 100;
 /// How often a store that is down is tried again.
 const RECORD_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -50,6 +59,8 @@ pub struct Blocks {
     maturity: u32,
     metrics: Arc<Metrics>,
     tasks: Tasks,
+    /// Blocks that were mature and are in no chain, with their heights.
+    left: Arc<Mutex<BTreeMap<Hash, u32>>>,
 }
 
 impl Blocks {
@@ -69,10 +80,22 @@ impl Blocks {
             maturity,
             metrics,
             tasks: tasks.clone(),
+            left: Arc::default(),
         };
         let following = blocks.clone();
         tasks.spawn(Stage::Books, "blocks", following.follow());
         blocks
+    }
+
+    /// The mature blocks that their chain left in this run of the pool, with their heights. One that
+    /// comes back is not among them any more.
+    pub fn left_when_mature(&self) -> Vec<(Hash, u32)> {
+        let left = self.left();
+        left.iter().map(|(hash, height)| (*hash, *height)).collect()
+    }
+
+    fn left(&self) -> MutexGuard<'_, BTreeMap<Hash, u32>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a block to all daemons at once and returns at once.
@@ -137,16 +160,20 @@ impl Blocks {
         }
     }
 
-    async fn change(&self, hash: Hash, change: BlockChange) {
+    /// Writes down what became of a block. False if it was not written.
+    async fn change(&self, hash: Hash, change: BlockChange) -> bool {
         match self.store.change_block(self.pool, hash, &change).await {
-            Ok(before) if before != change.state => {
-                info!(%hash, from = before.name(), to = change.state.name(), "block");
+            Ok(before) => {
+                if before != change.state {
+                    info!(%hash, from = before.name(), to = change.state.name(), "block");
+                }
+                return true;
             }
-            Ok(_) => {}
             Err(error @ BlockError::Illegal { .. }) => error!(%hash, %error, "look at this block"),
-            // The follower finds the block still open and comes here again.
+            // The follower finds the block as it was and comes here again.
             Err(error) => warn!(%hash, %error, "state of the block not recorded yet"),
         }
+        false
     }
 
     async fn follow(self) -> anyhow::Result<()> {
@@ -166,13 +193,13 @@ impl Blocks {
         Ok(())
     }
 
-    /// Asks what became of the open blocks and, if wanted, of the last orphans: a chain that left
-    /// them may come back.
-    async fn look(&self, at_orphans: bool) -> Result<(), store::ReadError> {
+    /// Asks what became of the open blocks and, if wanted, of the last orphans and mature ones: a
+    /// chain may come back, and leave what nobody thought it could.
+    async fn look(&self, at_all: bool) -> Result<(), store::ReadError> {
         for block in self.store.open_blocks(self.pool).await? {
             self.look_at(&block).await;
         }
-        if at_orphans {
+        if at_all {
             let last = self.store.blocks(self.pool, None, ORPHANS).await?;
             // What a daemon found invalid stays so.
             let left =
@@ -180,8 +207,21 @@ impl Blocks {
             for block in last.iter().filter(left) {
                 self.look_at(block).await;
             }
+            let depth = self.maturity.saturating_mul(MATURE_LOOKED_AT_TIMES);
+            for block in self.store.mature_blocks(self.pool, depth, MATURE).await? {
+                self.look_at(&block).await;
+            }
         }
         Ok(())
+    }
+
+    /// What was paid from this block may be gone: nothing but a person can mend that.
+    fn tell_left(&self, block: &Block) {
+        let (hash, height) = (block.found.hash, block.found.height);
+        let confirmations = block.confirmations;
+        error!(%hash, height, confirmations, "the chain left a mature block");
+        self.metrics.mature_left.inc();
+        self.left().insert(hash, height);
     }
 
     async fn look_at(&self, block: &Block) {
@@ -189,26 +229,27 @@ impl Blocks {
         let Ok(Some(status)) = self.daemons.block_status(block.found.hash).await else {
             return;
         };
-        let state = match BlockState::of_confirmations(status.confirmations, self.maturity) {
-            // One step at a time, however deep it is when it comes back.
-            BlockState::Mature if block.state == BlockState::Orphaned => BlockState::Immature,
-            state => state,
-        };
+        let state = block.state.after(status.confirmations, self.maturity);
         let confirmations = u32::try_from(status.confirmations.max(0)).unwrap_or(u32::MAX);
         if (state, confirmations) == (block.state, block.confirmations) {
             return;
         }
-        self.change(
-            block.found.hash,
-            BlockChange {
-                state,
-                confirmations,
-                verdict: None,
-            },
-        )
-        .await;
-        if state == BlockState::Mature {
-            self.daemons.forget(block.found.hash).await;
+        let change = BlockChange {
+            state,
+            confirmations,
+            verdict: None,
+        };
+        if !self.change(block.found.hash, change).await {
+            return;
+        }
+        match (block.state, state) {
+            (BlockState::Mature, BlockState::Orphaned) => self.tell_left(block),
+            (BlockState::Mature, _) => {}
+            (_, BlockState::Mature) => self.daemons.forget(block.found.hash).await,
+            (BlockState::Orphaned, BlockState::Immature) => {
+                self.left().remove(&block.found.hash);
+            }
+            _ => {}
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod config;
 #[cfg(test)]
 mod fake;
 mod feed;
+mod first_block;
 mod follow;
 mod kept_blocks;
 #[cfg(test)]
@@ -40,6 +41,7 @@ mod tests;
 pub use bitcoind::{BlockStatus, Proposal};
 pub use config::{Config, Secret};
 pub use feed::Feed;
+pub use first_block::FirstBlock;
 pub use node::Source;
 pub use rpc::CallError;
 pub use submit::{Submission, Verdict};
@@ -105,13 +107,15 @@ const DAEMONS: usize = 16;
 /// How long a kept block has the daemons to itself at the start before the next one is sent.
 const RESUBMIT_GAP: Duration = Duration::from_secs(10);
 
-/// Follows the daemons. Solved blocks are kept in the folder `blocks`. Fails only for a
+/// Follows the daemons. Solved blocks are kept in the folder `blocks`; only daemons whose chain
+/// begins with `first_block` are mined with. Fails only for a
 /// configuration that cannot work; daemons that are down are waited for.
 pub fn start(
     configs: Vec<Config>,
     coin: &'static Coin,
     network: Network,
     blocks: PathBuf,
+    first_block: FirstBlock,
     tasks: &Tasks,
 ) -> anyhow::Result<(Daemons, watch::Receiver<Feed>)> {
     let rules = coin
@@ -129,7 +133,7 @@ pub fn start(
     );
     let (mut daemons, mut notices) = (Vec::new(), Vec::new());
     for (index, config) in configs.iter().enumerate() {
-        let (daemon, received) = node::Node::new(index, config, coin, rules)?;
+        let (daemon, received) = node::Node::new(index, config, coin, rules, first_block.clone())?;
         ensure!(
             configs[..index].iter().all(|other| other.url != config.url),
             "{}: configured twice",
@@ -157,7 +161,12 @@ pub fn start(
     let (publish, feed) = watch::channel(Feed::Waiting);
     run(
         "choose daemon",
-        Box::pin(feed::feed(Arc::clone(&daemons), changed, publish)),
+        Box::pin(feed::feed(
+            Arc::clone(&daemons),
+            changed,
+            first_block,
+            publish,
+        )),
     );
     let kept = kept_blocks::KeptBlocks::new(blocks);
     let daemons = Daemons(Arc::new(Inner {

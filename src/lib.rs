@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod daemon;
+pub mod proposal;
 pub mod template_feed;
 
 pub mod bans;
@@ -33,6 +34,7 @@ pub mod share_log;
 pub mod block;
 
 pub mod data;
+pub mod first_block;
 pub mod pool;
 
 pub mod api;

@@ -32,6 +32,12 @@ pub struct Metrics {
     pub not_stored: Counter,
     /// Blocks solved.
     pub blocks: Counter,
+    /// Mature blocks that their chain left.
+    pub mature_left: Counter,
+    /// Unsolved blocks that the daemon judged.
+    pub proposals: Counter,
+    /// Those among them that it would not take.
+    pub proposals_refused: Counter,
     /// The height that is mined.
     pub height: Gauge,
     /// The age of the newest template, in seconds.
@@ -62,6 +68,13 @@ impl Metrics {
         let accepted = registered(r, "shares_accepted", "Shares accepted and stored");
         let not_stored = registered(r, "shares_not_stored", "Good shares the store did not take");
         let blocks = registered(r, "blocks_solved", "Blocks solved");
+        let mature_left = registered(r, "mature_blocks_left", "Mature blocks their chain left");
+        let proposals = registered(r, "proposals", "Unsolved blocks that the daemon judged");
+        let proposals_refused = registered(
+            r,
+            "proposals_refused",
+            "Unsolved blocks that the daemon would refuse",
+        );
         let height = registered(r, "template_height", "Height of the block being mined");
         let template_age = Gauge::default();
         r.register_with_unit(
@@ -95,6 +108,9 @@ impl Metrics {
             accepted,
             not_stored,
             blocks,
+            mature_left,
+            proposals,
+            proposals_refused,
             height,
             template_age,
             hashrate,

@@ -17,13 +17,14 @@ use crate::{
     clock,
     config::{self, BadConfig, TlsMode},
     connection::{Context, Rules},
-    daemon::{self, Daemons, Feed},
-    data, devices,
+    daemon::{self, Daemons, Feed, FirstBlock},
+    data, devices, first_block,
     kept_sessions::KeptSessions,
     listener::{self, Certificate, House, Limits, Port, StatusPage, Tls},
     mailbox::{Mailboxes, Notice},
     metrics::Metrics,
     networks::Networks,
+    proposal::{self, Proposals},
     sessions::Sessions,
     share_log,
     tasks::{Stage, Tasks},
@@ -65,6 +66,10 @@ pub struct Pool {
     pub daemons: Daemons,
     /// The newest work.
     pub newest: watch::Receiver<Newest>,
+    /// What the daemon would refuse.
+    pub proposals: Proposals,
+    /// What became of the blocks that were found.
+    pub blocks: Blocks,
     /// Who is connected.
     pub sessions: Sessions,
     /// Who may not be.
@@ -275,16 +280,27 @@ pub async fn start(
 
     // template: daemons -> templates -> jobs
     let kept_blocks = data.join("blocks").join(&settings.name);
+    let first_block = FirstBlock::to_be_confirmed();
     let (daemons, templates) = daemon::start(
         settings.daemon.clone(),
         coin,
         settings.network,
         kept_blocks,
+        first_block.clone(),
         tasks,
     )
     .map_err(|error| bad(settings, &format!("{error:#}")))?;
+    first_block::confirm(first_block, daemons.clone(), store.clone(), id, tasks);
     let job_ids = JobIds::new();
     let newest = template_feed::follow(templates, plan.recipe, job_ids.clone(), tasks);
+
+    let proposals = proposal::start(
+        newest.clone(),
+        daemons.clone(),
+        settings.extranonce2_size,
+        Arc::clone(&metrics),
+        tasks,
+    );
 
     // share: connections -> share log -> store; blocks -> daemons
     let seen = Arc::new(Seen::of_tip(
@@ -353,6 +369,8 @@ pub async fn start(
         store: store.clone(),
         daemons,
         newest,
+        proposals,
+        blocks,
         sessions,
         bans,
         metrics,
@@ -536,8 +554,14 @@ async fn try_daemon(
 ) -> anyhow::Result<String> {
     let (tasks, _failures) = Tasks::new();
     let nowhere = std::path::PathBuf::from("/nonexistent");
-    let (daemons, mut templates) =
-        daemon::start(vec![daemon.clone()], coin, network, nowhere, &tasks)?;
+    let (daemons, mut templates) = daemon::start(
+        vec![daemon.clone()],
+        coin,
+        network,
+        nowhere,
+        FirstBlock::any(),
+        &tasks,
+    )?;
     let settled = templates.wait_for(|feed| !matches!(feed, Feed::Waiting));
     let in_time = tokio::time::timeout(TRY_DAEMON, settled).await.is_ok();
     let health = daemons.health();

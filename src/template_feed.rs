@@ -89,6 +89,11 @@ impl Offer {
     pub fn for_class(&self, class: CoinbaseClass) -> &ClassOffer {
         &self.classes[class.index()]
     }
+
+    /// Those of all classes, in the order of [`CoinbaseClass::ALL`].
+    pub fn classes(&self) -> &[ClassOffer] {
+        &self.classes
+    }
 }
 
 impl JobIds {

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod fields;
+mod proposals;
 mod shares;
 
 use tempfile::TempDir;

@@ -17,21 +17,24 @@ const KILLS: u32 = 200;
 /// Shares on their way at once.
 const PIPELINE: usize = 24;
 
+/// The bytes of a share in a batch of the store; the hash stands first.
+const SHARE_SIZE: usize = 60;
+
 /// Every hash in the store and how often it is there.
 fn stored(pool: &Pool) -> HashMap<Hash, u32> {
     runtime().block_on(async {
         let url = format!("sqlite:{}?mode=ro", pool.database().display());
         let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        let rows: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT shares FROM share_batches")
+        let batches: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT shares FROM share_batches")
             .fetch_all(&mut database)
             .await
             .unwrap();
         let mut hashes = HashMap::new();
-        for (batch,) in rows {
-            // 60 bytes a share, its hash first.
-            assert_eq!(batch.len() % 60, 0);
-            for share in batch.chunks(60) {
-                let hash = Hash(share[..32].try_into().unwrap());
+        for (batch,) in batches {
+            let (shares, rest) = batch.as_chunks::<SHARE_SIZE>();
+            assert!(rest.is_empty(), "{} bytes", batch.len());
+            for share in shares {
+                let hash = Hash(*share.first_chunk().unwrap());
                 *hashes.entry(hash).or_default() += 1;
             }
         }

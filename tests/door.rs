@@ -7,7 +7,7 @@ mod tls;
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
 };
@@ -16,7 +16,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::support::{
-    FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, loopback, runtime, wait_for,
+    FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, loopback,
+    transport::{Duplex, connect_from, proxy_header},
+    wait_for,
 };
 
 /// Within this time a hang-up comes that has nothing to wait for.
@@ -63,17 +65,7 @@ impl Rig {
 
     /// From another address of loopback.
     fn connect_from(&self, address: &str) -> TcpStream {
-        let port = self.pool.miners;
-        runtime().block_on(async {
-            let socket = tokio::net::TcpSocket::new_v4().unwrap();
-            socket
-                .bind(format!("{address}:0").parse().unwrap())
-                .unwrap();
-            let stream = socket.connect(loopback(port)).await.unwrap();
-            let stream = stream.into_std().unwrap();
-            stream.set_nonblocking(false).unwrap();
-            stream
-        })
+        connect_from(address, self.pool.miners)
     }
 
     /// The value of a counter or gauge without labels of its own.
@@ -107,7 +99,7 @@ fn turned_away_after(mut stream: TcpStream, bytes: &[u8]) {
 
 /// Checks that a peer is answered, and gives it back.
 #[track_caller]
-fn let_in(stream: TcpStream) -> Miner {
+fn let_in(stream: impl Duplex + 'static) -> Miner {
     let mut miner = Miner::on(stream);
     assert!(miner.ask("mining.ping", json!([]))["error"].is_null());
     miner
@@ -199,25 +191,6 @@ fn a48_connection_floods_are_turned_away_by_address_and_network() {
     for miner in &mut inside {
         assert!(miner.ask("mining.ping", json!([]))["error"].is_null());
     }
-}
-
-/// A header that says that `peer` connects.
-fn proxy_header(peer: &str) -> Vec<u8> {
-    let peer: SocketAddr = peer.parse().unwrap();
-    let mut bytes = wire::proxy::SIGNATURE.to_vec();
-    match peer.ip() {
-        IpAddr::V4(address) => {
-            bytes.extend([0x21, 0x11, 0, 12]);
-            bytes.extend([address.octets(), [127, 0, 0, 1]].concat());
-        }
-        IpAddr::V6(address) => {
-            bytes.extend([0x21, 0x21, 0, 36]);
-            bytes.extend([address.octets(), [0; 16]].concat());
-        }
-    }
-    bytes.extend(peer.port().to_be_bytes());
-    bytes.extend(3333_u16.to_be_bytes());
-    bytes
 }
 
 const LOCAL_HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";

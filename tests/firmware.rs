@@ -15,17 +15,20 @@ use serde_json::{Value, json};
 use sqlx::Connection as _;
 
 use crate::support::{
-    ADDRESS, Miner, Rig, runtime,
-    transport::{Duplex, Plain, Transport},
+    ADDRESS, FIXED_DIFFICULTY, Miner, Rig, runtime,
+    tls::{self, Tls},
+    transport::{Balanced, Duplex, Plain, Six, Transport},
     wait_for,
 };
 
-/// Plays the whole table at once against a fresh pool, then looks at what the pool says of each.
-fn play_all(rig: &Rig, transport: &dyn Transport) {
+/// Plays the whole table at once against a fresh pool, the rows by turns over each of these
+/// transports, then looks at what the pool says of each.
+fn play_all(rig: &Rig, transports: &[&dyn Transport]) {
     let port = rig.pool.miners;
     let players: Vec<_> = table::FIXTURES
         .iter()
-        .map(|fixture| fixture.play(transport, port))
+        .zip(transports.iter().cycle())
+        .map(|(fixture, transport)| fixture.play(*transport, port))
         .collect();
     for fixture in table::FIXTURES {
         let session = rig.session(&worker(&fixture.user()), 1);
@@ -44,7 +47,48 @@ fn worker(user: &str) -> String {
 
 #[test]
 fn every_firmware_gets_its_share_accepted() {
-    play_all(&Rig::new(), &Plain);
+    play_all(&Rig::new(), &[&Plain]);
+}
+
+#[test]
+fn every_firmware_gets_its_share_accepted_over_ipv6() {
+    play_all(&Rig::at("[::1]", FIXED_DIFFICULTY), &[&Six]);
+}
+
+#[test]
+fn every_firmware_gets_its_share_accepted_through_a_balancer() {
+    let listener = format!("{FIXED_DIFFICULTY}proxy_from = [\"127.0.0.2\"]\n");
+    let rig = Rig::with(&listener);
+    let through = Balanced {
+        balancer: "127.0.0.2",
+        peer: "9.8.7.6:1000",
+    };
+    play_all(&rig, &[&through]);
+    assert!(rig.pool.process.log_text().contains("9.8.7.6:1000"));
+}
+
+/// A pool whose port speaks TLS so, and who can speak to it.
+fn with_tls(mode: &str) -> (Rig, Tls) {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = tls::write_certificate(folder.path());
+    let settings = tls::settings(mode, folder.path());
+    // The pool has read the files once it is ready.
+    let rig = Rig::with(&format!("{FIXED_DIFFICULTY}{settings}"));
+    (rig, Tls { certificate })
+}
+
+#[test]
+fn every_firmware_gets_its_share_accepted_under_tls() {
+    let (rig, tls) = with_tls("only");
+    play_all(&rig, &[&tls]);
+}
+
+#[test]
+fn every_firmware_gets_its_share_accepted_where_tls_and_plain_share_a_port() {
+    let (rig, tls) = with_tls("on");
+    play_all(&rig, &[&tls, &Plain]);
+    let (rig, tls) = with_tls("on");
+    play_all(&rig, &[&Plain, &tls]);
 }
 
 /// The bytes that AxeOS reads in one go when it looks whether its first pool is back, and how long

@@ -99,6 +99,7 @@ impl Health {
             .map_or_else(ToString::to_string, |()| "answers".to_owned());
         let advice = "see that the disk is neither full nor read-only";
         self.note(pool, "store", stored.is_ok(), detail, advice);
+        self.look_at_blocks(pool);
         let reason = why_not_ready(pool);
         let detail = reason.clone().unwrap_or_else(|| "miners have work".into());
         self.note(
@@ -108,6 +109,32 @@ impl Health {
             detail,
             "mend what the daemons say",
         );
+    }
+
+    /// What has gone wrong with blocks, or will.
+    fn look_at_blocks(&mut self, pool: &Pool) {
+        let refused = pool.proposals.refused();
+        let told: Vec<String> = refused
+            .iter()
+            .map(|(shape, reason)| format!("{reason} ({shape})"))
+            .collect();
+        let detail = match told.as_slice() {
+            [] => "the daemon would take them".to_owned(),
+            told => format!("the daemon would refuse them: {}", told.join("; ")),
+        };
+        let advice = "look up the reason; a block solved now would be lost";
+        self.note(pool, "unsolved blocks", told.is_empty(), detail, advice);
+        let left = pool.blocks.left_when_mature();
+        let told: Vec<String> = left
+            .iter()
+            .map(|(hash, height)| format!("{hash} at height {height}"))
+            .collect();
+        let detail = match told.as_slice() {
+            [] => "are in their chain".to_owned(),
+            told => format!("the chain left {}", told.join(", ")),
+        };
+        let advice = "their reward does not exist any more: see what was paid from it";
+        self.note(pool, "mature blocks", told.is_empty(), detail, advice);
     }
 
     fn note(&mut self, pool: &Pool, name: &str, healthy: bool, detail: String, advice: &str) {

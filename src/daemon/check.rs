@@ -44,6 +44,10 @@ pub(super) enum Unfit {
     },
     #[error("its first block is {actual}, which is not {coin}'s")]
     Genesis { actual: Hash, coin: &'static str },
+    #[error(
+        "its first block is {actual}, the database is of the chain that begins with {expected}"
+    )]
+    OtherDatabase { actual: Hash, expected: Hash },
     #[error("it is in initial download, at block {blocks} of {headers}")]
     InitialDownload { blocks: u32, headers: u32 },
     #[error("it has the headers up to {headers} but the blocks only up to {blocks}")]

@@ -12,7 +12,10 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::node::{Node, Status, UNKNOWN};
+use super::{
+    first_block::FirstBlock,
+    node::{Node, Status, UNKNOWN},
+};
 
 /// What to mine.
 #[derive(Clone, Debug)]
@@ -85,6 +88,7 @@ impl Candidate<'_> {
 pub(super) async fn feed(
     daemons: Arc<[Arc<Node>]>,
     changed: Arc<Notify>,
+    first_block: FirstBlock,
     published: watch::Sender<Feed>,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
@@ -109,7 +113,10 @@ pub(super) async fn feed(
         }
         match choose(&candidates, now) {
             Choice::Use(index) => {
-                if let Some((template, received)) = &statuses[index].current {
+                // A daemon of another chain is unfit as soon as it has heard of ours.
+                if let Some((template, received)) = &statuses[index].current
+                    && first_block.may_be(statuses[index].genesis)
+                {
                     publish(&published, &daemons, index, template, *received);
                 }
             }
@@ -119,6 +126,7 @@ pub(super) async fn feed(
         }
         tokio::select! {
             () = changed.notified() => {}
+            () = first_block.changed() => {}
             () = sleep(TICK) => {}
         }
     }
@@ -242,6 +250,7 @@ mod tests {
             height: Some(height),
             peers: None,
             version: None,
+            genesis: None,
             notified_by: None,
         }
     }

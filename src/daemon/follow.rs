@@ -21,7 +21,7 @@ use tracing::{debug, warn};
 
 use super::{
     bitcoind::{NoTemplate, Received},
-    check::{Facts, is_behind_headers},
+    check::{Facts, Unfit, is_behind_headers},
     node::{Node, Notice, Source, Status, UNKNOWN},
     pause::Pause,
     reply::{ChainInfo, Header, NetworkInfo},
@@ -441,6 +441,7 @@ impl Follower {
             height: self.tip.as_ref().map(|tip| tip.height),
             peers: background.map(|(network, _)| network.connections),
             version: background.map(|(network, _)| network.version),
+            genesis: background.map(|(_, genesis)| *genesis),
             notified_by: self.notified_by,
         }
     }
@@ -471,6 +472,12 @@ impl Follower {
         };
         if let Err(unfit) = self.daemon.expected.check(facts) {
             return because(&unfit);
+        }
+        if let Some(expected) = self.daemon.first_block.confirmed()
+            && expected != *genesis
+        {
+            let actual = *genesis;
+            return because(&Unfit::OtherDatabase { actual, expected });
         }
         if let Some((since, failure)) = &self.no_template {
             let says_no = matches!(

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Config, Daemons, Feed, Proposal, Source, Verdict,
+    Config, Daemons, Feed, FirstBlock, Proposal, Source, Verdict,
     rpc::{Lane, Rpc},
     start,
 };
@@ -227,8 +227,15 @@ async fn litecoind_is_followed_and_takes_our_blocks() {
     let mut config = node.config();
     config.poll_ms = 200;
     let folder = blocks.path().to_owned();
-    let (daemons, mut feed) =
-        start(vec![config], litecoin, Network::Regtest, folder, &tasks).unwrap();
+    let (daemons, mut feed) = start(
+        vec![config],
+        litecoin,
+        Network::Regtest,
+        folder,
+        FirstBlock::any(),
+        &tasks,
+    )
+    .unwrap();
     let stopped = |feed: &Feed| match feed {
         Feed::Stopped { reason, .. } => reason.contains("not connected").then_some(()),
         _ => None,

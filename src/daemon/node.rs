@@ -18,6 +18,7 @@ use super::{
     breaker::Breaker,
     check::Expected,
     config::{Config, Pace},
+    first_block::FirstBlock,
 };
 
 /// One daemon, shared by its tasks.
@@ -31,6 +32,7 @@ pub(super) struct Node {
     pub(super) coin: &'static Coin,
     pub(super) rules: &'static NetworkRules,
     pub(super) expected: Expected,
+    pub(super) first_block: FirstBlock,
     pub(super) pace: Pace,
     /// How long one kind of call may fail.
     pub(super) without: Duration,
@@ -57,6 +59,8 @@ pub(super) struct Status {
     pub(super) height: Option<u32>,
     pub(super) peers: Option<u32>,
     pub(super) version: Option<u64>,
+    /// Its first block.
+    pub(super) genesis: Option<Hash>,
     pub(super) notified_by: Option<Source>,
 }
 
@@ -103,6 +107,7 @@ impl Node {
         config: &Config,
         coin: &'static Coin,
         rules: &'static NetworkRules,
+        first_block: FirstBlock,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Notice>)> {
         let (notices, received) = mpsc::channel(NOTICES);
         let unknown = || Err(UNKNOWN.to_owned());
@@ -113,6 +118,7 @@ impl Node {
             coin,
             rules,
             expected: Expected::new(coin, rules, config.min_peers),
+            first_block,
             pace: config.pace()?,
             without: config.patience.quick * WITHOUT,
             subsidy_only: config.subsidy_only,
@@ -125,6 +131,7 @@ impl Node {
                 height: None,
                 peers: None,
                 version: None,
+                genesis: None,
                 notified_by: None,
             }),
             newest: watch::Sender::new(None),

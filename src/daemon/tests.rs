@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    BlockStatus, Config, Daemons, Feed, Proposal, Source, Unanswered, Verdict, breaker,
+    BlockStatus, Config, Daemons, Feed, FirstBlock, Proposal, Source, Unanswered, Verdict, breaker,
     fake::{Fake, Play, block_id, now},
     rpc::Patience,
     start,
@@ -56,7 +56,15 @@ impl Pool {
     fn on(configs: Vec<Config>, network: Network, blocks: tempfile::TempDir) -> Self {
         let (tasks, failures) = Tasks::new();
         let folder = blocks.path().join("blocks");
-        let (daemons, feed) = start(configs, bitcoin(), network, folder, &tasks).unwrap();
+        let (daemons, feed) = start(
+            configs,
+            bitcoin(),
+            network,
+            folder,
+            FirstBlock::any(),
+            &tasks,
+        )
+        .unwrap();
         Self {
             daemons,
             feed,
@@ -897,7 +905,14 @@ async fn a39_a_proposal_is_checked_by_the_daemon_mined_with() {
 fn a_configuration_that_cannot_work_is_refused() {
     let (tasks, _failures) = Tasks::new();
     let refused = |configs: Vec<Config>, coin: &'static Coin, network| {
-        let started = start(configs, coin, network, "blocks".into(), &tasks);
+        let started = start(
+            configs,
+            coin,
+            network,
+            "blocks".into(),
+            FirstBlock::any(),
+            &tasks,
+        );
         format!("{:#}", started.map(|_| ()).unwrap_err())
     };
     let one = || Config::at("http://127.0.0.1:1");

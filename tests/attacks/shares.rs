@@ -394,7 +394,12 @@ fn a22_junk_shares_are_not_remembered() {
         "from {before} to {after} KiB by {JUNK} shares"
     );
     println!("{before} to {after} KiB by {JUNK} shares");
-    assert!(rig.pool.rejected("low_difficulty") >= u64::from(JUNK));
+    // By chance one of them is a block, and what comes after it is stale.
+    let refused = ["low_difficulty", "stale"].map(|reason| rig.pool.rejected(reason));
+    assert!(
+        refused.iter().sum::<u64>() >= u64::from(JUNK),
+        "{refused:?}"
+    );
     assert!(rig.stored() < 10);
 }
 

@@ -4,32 +4,26 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    path::Path,
-    sync::Arc,
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
 
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, ServerName},
+    ClientConnection,
+    pki_types::CertificateDer,
     version::{TLS12, TLS13},
 };
 
 use super::{
-    super::support::{FIXED_DIFFICULTY, Miner, PoolSettings, wait_for},
-    LATE, PING, Rig, SOON, http_answer, hung_up_after, is_timeout, let_in, proxy_header,
-    turned_away_after,
+    super::support::{
+        FIXED_DIFFICULTY, Miner, PoolSettings,
+        tls::{self, TlsStream, client, shake_hands, write_certificate},
+        transport::{Duplex, proxy_header},
+        wait_for,
+    },
+    LATE, PING, Rig, SOON, http_answer, hung_up_after, is_timeout, let_in, turned_away_after,
 };
-
-/// A certificate of its own, written where the pool finds it.
-fn write_certificate(folder: &Path) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    fs::write(folder.join("certificate.pem"), made.cert.pem()).unwrap();
-    made.cert.der().clone()
-}
 
 struct TlsRig {
     rig: Rig,
@@ -40,12 +34,8 @@ impl TlsRig {
     fn start(mode: &str, listener: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let certificate = write_certificate(folder.path());
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let (chain, key) = (path("certificate.pem"), path("key.pem"));
-        let listener = format!(
-            "{FIXED_DIFFICULTY}{listener}\ntls = \"{mode}\"\ntls_certificate = \"{chain}\"\n\
-             tls_key = \"{key}\"\n"
-        );
+        let tls = tls::settings(mode, folder.path());
+        let listener = format!("{FIXED_DIFFICULTY}{listener}\n{tls}");
         let rig = Rig::with(
             folder,
             PoolSettings {
@@ -57,76 +47,17 @@ impl TlsRig {
     }
 
     fn client(&self) -> ClientConnection {
-        client(&self.certificate, &[&TLS13, &TLS12])
+        client(&self.certificate, tls::BOTH)
     }
 
     /// A connection whose handshake is over.
-    fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
-        self.over(self.rig.connect(), self.client())
+    fn connect(&self) -> TlsStream {
+        shake_hands(self.rig.connect(), self.client())
     }
-
-    fn over(
-        &self,
-        mut socket: TcpStream,
-        mut client: ClientConnection,
-    ) -> StreamOwned<ClientConnection, TcpStream> {
-        socket
-            .set_read_timeout(Some(Duration::from_secs(30)))
-            .unwrap();
-        while client.is_handshaking() {
-            client.complete_io(&mut socket).unwrap();
-        }
-        StreamOwned::new(client, socket)
-    }
-}
-
-/// A client that trusts this certificate and no other.
-fn client(
-    certificate: &CertificateDer<'static>,
-    versions: &[&'static rustls::SupportedProtocolVersion],
-) -> ClientConnection {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    ClientConnection::new(Arc::new(config), name).unwrap()
-}
-
-/// A plain connection whose bytes go on under TLS, for a miner that knows nothing of it.
-fn tunnel(mut far: StreamOwned<ClientConnection, TcpStream>) -> TcpStream {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (mut inner, _) = listener.accept().unwrap();
-    thread::spawn(move || {
-        let pause = Some(Duration::from_millis(2));
-        inner.set_read_timeout(pause).unwrap();
-        far.sock.set_read_timeout(pause).unwrap();
-        let mut bytes = [0; 16 * 1024];
-        loop {
-            match far.read(&mut bytes) {
-                Ok(0) => return,
-                Ok(count) => inner.write_all(&bytes[..count]).unwrap(),
-                Err(error) if is_timeout(&error) => {}
-                Err(_) => return,
-            }
-            match inner.read(&mut bytes) {
-                Ok(0) => return,
-                Ok(count) if far.write_all(&bytes[..count]).is_err() => return,
-                Err(error) if !is_timeout(&error) => return,
-                _ => {}
-            }
-        }
-    });
-    near
 }
 
 #[track_caller]
-fn mines(stream: TcpStream, extranonce2: u64) {
+fn mines(stream: impl Duplex + 'static, extranonce2: u64) {
     let mut miner = Miner::on(stream);
     miner.configure();
     miner.log_in(&format!("{}.test", super::super::support::ADDRESS));
@@ -141,9 +72,9 @@ fn miners_with_and_without_tls_share_a_port() {
     let tls = TlsRig::start("on", "");
     for (number, version) in [(0, &TLS13), (100, &TLS12)] {
         let client = client(&tls.certificate, &[version]);
-        let stream = tls.over(tls.rig.connect(), client);
+        let stream = shake_hands(tls.rig.connect(), client);
         assert_eq!(stream.conn.protocol_version(), Some(version.version));
-        mines(tunnel(stream), number);
+        mines(stream, number);
     }
     mines(tls.rig.connect(), 200);
     let status = tls.rig.pool.status();
@@ -174,7 +105,7 @@ fn long_lines_and_many_lines_go_through_tls() {
 #[test]
 fn a_port_for_tls_only_takes_nothing_else_and_one_without_takes_none() {
     let only = TlsRig::start("only", "");
-    mines(tunnel(only.connect()), 0);
+    mines(only.connect(), 0);
     let page = http_answer(only.connect(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(
         page.contains("stratum+ssl://x:") && !page.contains("stratum+tcp"),
@@ -198,7 +129,7 @@ fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_never() {
         let log = tls.rig.pool.process.log_text();
         log.contains("the certificate in use stays").then_some(())
     });
-    let_in(tunnel(tls.connect()));
+    let_in(tls.connect());
     let renewed = write_certificate(&folder);
     let old = std::mem::replace(&mut tls.certificate, renewed);
     wait_for("the new certificate", || {
@@ -222,7 +153,7 @@ fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_never() {
 #[test]
 fn broken_records_end_their_connection_alone() {
     let tls = TlsRig::start("on", "");
-    let mut honest = Miner::on(tunnel(tls.connect()));
+    let mut honest = Miner::on(tls.connect());
     honest.log_in(&format!("{}.test", super::super::support::ADDRESS));
     let ends = |mut socket: TcpStream| {
         socket.set_read_timeout(Some(SOON)).unwrap();
@@ -298,7 +229,7 @@ fn a46_who_stalls_in_a_handshake_is_closed_in_total_time() {
         );
     }
     // The same time holds in all: one that authorized in it is not closed.
-    let mut ready = Miner::on(tunnel(tls.connect()));
+    let mut ready = Miner::on(tls.connect());
     ready.log_in(&format!("{}.test", super::super::support::ADDRESS));
     thread::sleep(Duration::from_secs(3));
     assert!(ready.ask("mining.ping", serde_json::json!([]))["error"].is_null());
@@ -334,7 +265,7 @@ fn tls_comes_through_a_balancer_and_hides_no_header() {
     let header = proxy_header("9.8.7.6:1000");
     let mut socket = tls.rig.connect_from("127.0.0.2");
     socket.write_all(&header).unwrap();
-    mines(tunnel(tls.over(socket, tls.client())), 0);
+    mines(shake_hands(socket, tls.client()), 0);
     let mut hidden = tls.connect();
     hidden.write_all(&[&header, PING].concat()).unwrap();
     assert!(!matches!(hidden.read(&mut [0; 64]), Ok(count) if count > 0));

@@ -59,11 +59,21 @@ fn what_stands_behind_the_first_dot_is_the_worker() {
         (".", "worker"),
         (".rig1", "rig1"),
         (".farm.rig1", "farm.rig1"),
+        ("_rig1", "rig1"),
         (".rig_1", "rig_1"),
         (".rig 1", "rig_1"),
     ] {
         let expected = format!("{ADDRESS}.{worker}");
         assert_eq!(worker_of(&rig, &format!("{ADDRESS}{name}")), expected);
+    }
+    // Several addresses: the first one of this coin is paid.
+    for user in [
+        format!("{ADDRESS},{ADDRESS}.rig1"),
+        format!("{ADDRESS}-{ADDRESS}.rig1"),
+        format!("DH5yaieqoZN36fDVciNyRueRGvGLR3mr7L/{ADDRESS}.rig1"),
+        format!(" {ADDRESS}.rig1"),
+    ] {
+        assert_eq!(worker_of(&rig, &user), format!("{ADDRESS}.rig1"));
     }
     // The same device in capitals, as some QR codes have it.
     let upper = ADDRESS.to_uppercase();
@@ -81,7 +91,7 @@ fn a_name_that_would_pay_somebody_else_or_nobody_is_refused() {
         // A worker without an address: there is no account to add it to.
         ".worker".to_owned(),
         "worker".to_owned(),
-        // Separators of other pools are no part of an address.
+        // A separator that is none here.
         format!("{ADDRESS}+25000"),
         // One letter is wrong; another network.
         ADDRESS.replace("kygt", "kygs"),

@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpStream,
     time::Duration,
 };
 
@@ -46,7 +45,7 @@ impl Miner {
         Self::on_any(transport.connect(port))
     }
 
-    pub(crate) fn on(stream: TcpStream) -> Self {
+    pub(crate) fn on(stream: impl Duplex + 'static) -> Self {
         Self::on_any(Box::new(stream))
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod heavy;
 pub(crate) mod miner;
 pub(crate) mod node;
 pub(crate) mod rig;
+pub(crate) mod tls;
 pub(crate) mod transport;
 
 use std::{

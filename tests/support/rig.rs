@@ -26,6 +26,24 @@ impl Rig {
         Self::of("", listener, Node::simnet)
     }
 
+    /// Listening there, with these lines for `[[pool.listener]]`.
+    pub(crate) fn at(host: &str, listener: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let node = Node::simnet(&folder);
+        let settings = PoolSettings {
+            host,
+            listener,
+            daemons: node.rpc.daemon(),
+            ..PoolSettings::default()
+        };
+        Self {
+            pool: Pool::start(&folder, &settings),
+            _heavy: None,
+            node,
+            _folder: folder,
+        }
+    }
+
     /// These lines for `[[pool]]` and `[[pool.listener]]`, and this node.
     pub(crate) fn of(pool: &str, listener: &str, node: impl Fn(&TempDir) -> Node) -> Self {
         let folder = TempDir::new().unwrap();

@@ -3,10 +3,10 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream},
 };
 
-use super::{loopback, wait_for};
+use super::{loopback, runtime, wait_for};
 
 /// Opens connections to a port of the pool.
 pub(crate) trait Transport {
@@ -23,11 +23,32 @@ pub(crate) trait Duplex: Read + Write + Send {
 /// TCP and nothing else.
 pub(crate) struct Plain;
 
+/// TCP over IPv6.
+pub(crate) struct Six;
+
+/// TCP through a balancer at this address, which says that this peer connects.
+pub(crate) struct Balanced {
+    pub(crate) balancer: &'static str,
+    pub(crate) peer: &'static str,
+}
+
 impl Transport for Plain {
     fn connect(&self, port: u16) -> Box<dyn Duplex> {
-        Box::new(wait_for("the pool's port", || {
-            TcpStream::connect(loopback(port)).ok()
-        }))
+        Box::new(connect(loopback(port)))
+    }
+}
+
+impl Transport for Six {
+    fn connect(&self, port: u16) -> Box<dyn Duplex> {
+        Box::new(connect(SocketAddr::from((Ipv6Addr::LOCALHOST, port))))
+    }
+}
+
+impl Transport for Balanced {
+    fn connect(&self, port: u16) -> Box<dyn Duplex> {
+        let mut stream = connect_from(self.balancer, port);
+        stream.write_all(&proxy_header(self.peer)).unwrap();
+        Box::new(stream)
     }
 }
 
@@ -35,4 +56,41 @@ impl Duplex for TcpStream {
     fn socket(&self) -> &TcpStream {
         self
     }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    wait_for("the pool's port", || TcpStream::connect(address).ok())
+}
+
+/// A connection from another address of loopback.
+pub(crate) fn connect_from(address: &str, port: u16) -> TcpStream {
+    runtime().block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket
+            .bind(format!("{address}:0").parse().unwrap())
+            .unwrap();
+        let stream = socket.connect(loopback(port)).await.unwrap();
+        let stream = stream.into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream
+    })
+}
+
+/// A header of the PROXY protocol that says that `peer` connects.
+pub(crate) fn proxy_header(peer: &str) -> Vec<u8> {
+    let peer: SocketAddr = peer.parse().unwrap();
+    let mut bytes = wire::proxy::SIGNATURE.to_vec();
+    match peer.ip() {
+        IpAddr::V4(address) => {
+            bytes.extend([0x21, 0x11, 0, 12]);
+            bytes.extend([address.octets(), [127, 0, 0, 1]].concat());
+        }
+        IpAddr::V6(address) => {
+            bytes.extend([0x21, 0x21, 0, 36]);
+            bytes.extend([address.octets(), [0; 16]].concat());
+        }
+    }
+    bytes.extend(peer.port().to_be_bytes());
+    bytes.extend(3333_u16.to_be_bytes());
+    bytes
 }

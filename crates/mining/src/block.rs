@@ -4,7 +4,7 @@
 //! submitted -> immature -> mature
 //!     \          |  ^
 //!      \         v  |       the chain reorganised, and back
-//!       +----> orphaned
+//!       +----> orphaned <---- mature, when the chain reorganised deeper than that: for people
 //! ```
 
 use std::fmt;
@@ -16,7 +16,7 @@ pub enum BlockState {
     Submitted,
     /// In the chain; its coins cannot be spent yet.
     Immature,
-    /// Its coins can be spent. Final.
+    /// Its coins can be spent. Only a reorganisation deeper than that ends it.
     Mature,
     /// Refused, or left by the chain. It comes back if the chain does.
     Orphaned,
@@ -49,8 +49,19 @@ impl BlockState {
             Self::Submitted => true,
             Self::Immature => next != Self::Submitted,
             // What was paid cannot be taken back; a reorganisation that deep is for people.
-            Self::Mature => next == Self::Mature,
+            Self::Mature => matches!(next, Self::Mature | Self::Orphaned),
             Self::Orphaned => matches!(next, Self::Orphaned | Self::Immature),
+        }
+    }
+
+    /// The state of a block that was in this one and now has so many confirmations: one step at a
+    /// time, however deep an orphan is when it comes back, and a mature block stays so while it is
+    /// in the chain.
+    pub fn after(self, confirmations: i64, maturity: u32) -> Self {
+        match (self, Self::of_confirmations(confirmations, maturity)) {
+            (Self::Orphaned, Self::Mature) => Self::Immature,
+            (Self::Mature, Self::Immature) => Self::Mature,
+            (_, state) => state,
         }
     }
 
@@ -90,10 +101,30 @@ mod tests {
     }
 
     #[test]
-    fn a43_an_orphan_can_come_back_and_a_mature_block_stays() {
+    fn a44_what_confirmations_make_of_a_state_is_always_legal() {
+        for state in BlockState::ALL {
+            for confirmations in [i64::MIN, -1, 0, 1, 99, 100, 101, i64::MAX] {
+                let next = state.after(confirmations, 100);
+                assert!(state.becomes(next), "{state} to {next}");
+            }
+        }
+        let mature = BlockState::Mature;
+        assert_eq!(mature.after(-1, 100), BlockState::Orphaned);
+        assert_eq!(mature.after(99, 100), mature, "a block less above it");
+        assert_eq!(
+            BlockState::Orphaned.after(500, 100),
+            BlockState::Immature,
+            "one step at a time"
+        );
+    }
+
+    #[test]
+    fn a43_an_orphan_can_come_back_and_a_mature_block_matures_once() {
         assert!(BlockState::Orphaned.becomes(BlockState::Immature));
         assert!(BlockState::Immature.becomes(BlockState::Orphaned));
-        assert!(!BlockState::Mature.becomes(BlockState::Orphaned));
+        assert!(BlockState::Mature.becomes(BlockState::Orphaned));
+        assert!(!BlockState::Mature.becomes(BlockState::Immature));
+        assert!(!BlockState::Mature.becomes(BlockState::Submitted));
         assert!(!BlockState::Immature.becomes(BlockState::Submitted));
         assert!(!BlockState::Orphaned.becomes(BlockState::Mature));
     }

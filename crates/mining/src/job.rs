@@ -114,6 +114,19 @@ impl JobTemplate {
     }
 }
 
+impl JobTemplate {
+    /// A whole block with everything but its proof of work, in hexadecimal: for the daemon to check
+    /// beforehand. `salt` is a job's id.
+    pub fn unsolved_block_hex(&self, salt: u32, extranonce2: &[u8]) -> String {
+        let extranonce1 = [0; crate::coinbase::EXTRANONCE1_SIZE];
+        let template = &self.template;
+        let (version, time) = (template.version, template.time);
+        let header = self.header(salt, extranonce1, extranonce2, version, time, 0);
+        let coinbase = self.coinbase.transaction(salt, extranonce1, extranonce2);
+        self.block_hex(&header, &coinbase)
+    }
+}
+
 impl Job {
     /// A job at `difficulty`, or at the network's where that is easier.
     pub fn new(id: u32, shared: Arc<JobTemplate>, difficulty: Difficulty) -> Self {

@@ -2,9 +2,9 @@
 //! time is an argument.
 //!
 //! In the order of the flow: [`template`] is what a daemon wants mined, [`coinbase`] and [`merkle`]
-//! turn it into a [`job`], [`extranonce`] and [`vardiff`] make that job one miner's own, [`share`]
-//! judges what comes back, [`ban`] says who sent too much of what is wrong, and [`block`] follows
-//! what was solved.
+//! turn it into a [`job`], [`extranonce`] and [`vardiff`] make that job one miner's own, [`proposal`]
+//! says which blocks the daemon is asked about beforehand, [`share`] judges what comes back, [`ban`]
+//! says who sent too much of what is wrong, and [`block`] follows what was solved.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ pub mod extranonce;
 pub mod job;
 pub mod jobs;
 pub mod password;
+pub mod proposal;
 pub mod username;
 pub mod vardiff;
 

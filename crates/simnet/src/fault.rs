@@ -74,6 +74,14 @@ pub enum Fault {
     },
     /// `initialblockdownload` is true and templates are refused.
     Unsynced,
+    /// Refuses every proposed block for this reason; solved ones are taken as ever.
+    Proposals {
+        /// Such as `bad-cb-amount`.
+        reason: String,
+        /// With a code it is a JSON-RPC error, as from a node that does not know the mode.
+        #[serde(default)]
+        code: Option<i32>,
+    },
     /// Reports this many connections; with none, templates are refused.
     Peers {
         /// How many.
@@ -113,6 +121,7 @@ pub(crate) struct Faults {
     calls: Vec<Fault>,
     pub(crate) lagging: u32,
     pub(crate) unsynced: bool,
+    pub(crate) proposals: Option<(Option<i32>, String)>,
     pub(crate) peers: Option<u32>,
     pub(crate) version: Option<u32>,
 }
@@ -126,9 +135,11 @@ impl Fault {
             | Self::Http { calls, .. }
             | Self::Result { calls, .. }
             | Self::Garbage { calls } => Some(calls),
-            Self::Lagging { .. } | Self::Unsynced | Self::Peers { .. } | Self::Version { .. } => {
-                None
-            }
+            Self::Lagging { .. }
+            | Self::Unsynced
+            | Self::Proposals { .. }
+            | Self::Peers { .. }
+            | Self::Version { .. } => None,
         }
     }
 }
@@ -145,6 +156,7 @@ impl Faults {
         }
         match fault {
             Fault::Lagging { blocks } => self.lagging = blocks,
+            Fault::Proposals { reason, code } => self.proposals = Some((code, reason)),
             Fault::Unsynced => self.unsynced = true,
             Fault::Peers { n } => self.peers = Some(n),
             Fault::Version { n } => self.version = Some(n),
@@ -192,9 +204,11 @@ fn mishap(fault: &Fault) -> Option<Mishap> {
         Fault::Http { status, .. } => Mishap::Http(*status),
         Fault::Garbage { .. } => Mishap::Garbage,
         Fault::Result { value, .. } => Mishap::Result(value.clone()),
-        Fault::Lagging { .. } | Fault::Unsynced | Fault::Peers { .. } | Fault::Version { .. } => {
-            return None;
-        }
+        Fault::Lagging { .. }
+        | Fault::Unsynced
+        | Fault::Proposals { .. }
+        | Fault::Peers { .. }
+        | Fault::Version { .. } => return None,
     })
 }
 
@@ -229,6 +243,14 @@ mod tests {
             json!({"lagging": {"blocks": 3}}),
             Some(Fault::Lagging { blocks: 3 }),
         );
+        case(
+            json!({"proposals": {"reason": "bad-cb-amount"}}),
+            Some(Fault::Proposals {
+                reason: "bad-cb-amount".into(),
+                code: None,
+            }),
+        );
+        case(json!({"proposals": {}}), None);
         case(json!({"slow": {}}), None);
         case(json!({"fast": {}}), None);
     }

@@ -76,7 +76,7 @@ pub struct BlockCounts {
     pub submitted: u64,
     /// In the chain.
     pub immature: u64,
-    /// Final.
+    /// In the chain, and deep in it.
     pub mature: u64,
     /// In no chain.
     pub orphaned: u64,
@@ -208,6 +208,29 @@ impl Store {
         let mut reading = self.database.read().await?;
         let rows: Vec<Row> = sqlx::query_as(text)
             .bind(pool.0)
+            .fetch_all(&mut *reading)
+            .await?;
+        Ok(rows.into_iter().map(block).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// The newest mature blocks with fewer confirmations than that, newest first, at most so many:
+    /// a chain that reorganises deeply may leave them yet.
+    pub async fn mature_blocks(
+        &self,
+        pool: PoolId,
+        confirmations_below: u32,
+        limit: u32,
+    ) -> Result<Vec<Block>, ReadError> {
+        let text = concat!(
+            select_blocks!(),
+            " AND blocks.state = 'mature' AND blocks.confirmations < $2
+             ORDER BY blocks.seq DESC LIMIT $3"
+        );
+        let mut reading = self.database.read().await?;
+        let rows: Vec<Row> = sqlx::query_as(text)
+            .bind(pool.0)
+            .bind(i64::from(confirmations_below))
+            .bind(i64::from(limit.min(LONGEST_PAGE)))
             .fetch_all(&mut *reading)
             .await?;
         Ok(rows.into_iter().map(block).collect::<sqlx::Result<_>>()?)

@@ -247,7 +247,13 @@ fn propose(node: &Node, data: Option<&Value>) -> Result<Value, RpcError> {
         .ok()
         .and_then(|bytes| decode::block(&bytes));
     let block = block.ok_or_else(|| RpcError::undecodable("Block decode failed"))?;
-    match node.state().chain.propose(&block, now()) {
+    let state = node.state();
+    match &state.faults.proposals {
+        Some((Some(code), message)) => return Err(RpcError::new(*code, message.clone())),
+        Some((None, reason)) => return Ok(json!(reason)),
+        None => {}
+    }
+    match state.chain.propose(&block, now()) {
         Ok(()) => Ok(Value::Null),
         Err(reject) => Ok(json!(reject.reason)),
     }

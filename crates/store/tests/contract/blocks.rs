@@ -10,6 +10,7 @@ use BlockState::{Immature, Mature, Orphaned, Submitted};
 contract!(
     a_block_is_recorded_once,
     only_legal_changes_are_written,
+    mature_blocks_are_listed_until_they_are_deep,
     lists_are_paged_newest_first,
 );
 
@@ -73,7 +74,7 @@ async fn only_legal_changes_are_written(place: Place) {
         match from {
             Submitted => &all,
             Immature => &[Immature, Mature, Orphaned],
-            Mature => &[Mature],
+            Mature => &[Mature, Orphaned],
             Orphaned => &[Orphaned, Immature],
         }
     };
@@ -126,6 +127,31 @@ async fn only_legal_changes_are_written(place: Place) {
         .change_block(pool, hash(500), &verdict(&"é".repeat(5000)))
         .await
         .unwrap();
+}
+
+async fn mature_blocks_are_listed_until_they_are_deep(place: Place) {
+    let (store, pool) = place.pool().await;
+    for (number, state, confirmations) in [
+        (1, Mature, 100),
+        (2, Mature, 299),
+        (3, Mature, 300),
+        (4, Immature, 99),
+        (5, Orphaned, 0),
+        (6, Mature, 100),
+    ] {
+        store.record_block(pool, &block(number)).await.unwrap();
+        store
+            .change_block(pool, hash(number), &change(state, confirmations))
+            .await
+            .unwrap();
+    }
+    let listed = async |below, limit| -> Vec<_> {
+        let blocks = store.mature_blocks(pool, below, limit).await.unwrap();
+        blocks.into_iter().map(|block| block.found.hash).collect()
+    };
+    assert_eq!(listed(300, 10).await, [6, 2, 1].map(hash));
+    assert_eq!(listed(300, 2).await, [6, 2].map(hash));
+    assert_eq!(listed(100, 10).await, []);
 }
 
 async fn lists_are_paged_newest_first(place: Place) {
