@@ -1,8 +1,10 @@
 //! Sessions whose connection has ended, for as long as the miner may come back to them: it names
 //! the session at `mining.subscribe`, gets its extranonce again, and its jobs still count.
 //!
-//! Filled and asked by `connection`. Their number and age have a limit; what is pushed out costs a
+//! Filled and asked by `connection`, saved and read by `pool`. Their number and age have a limit; what is pushed out costs a
 //! miner the shares of its old jobs, no more.
+
+mod saved;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,8 +17,17 @@ use std::{
     time::Duration,
 };
 
-use mining::{Difficulty, device::CoinbaseClass, extranonce::Prefix, jobs::Jobs};
+use mining::{
+    Difficulty,
+    device::CoinbaseClass,
+    extranonce::{Allocator, Prefix},
+    jobs::Jobs,
+};
 use tokio::time::Instant;
+
+use self::saved::Restored;
+pub use self::saved::Saved;
+use crate::template_feed::{Newest, Offer, Recipe};
 
 /// So many sessions are kept, some KiB each.
 const KEPT_MAX: usize = 10_000;
@@ -51,6 +62,8 @@ struct Shared {
     secret: RandomState,
     next: AtomicU64,
     list: Mutex<List>,
+    /// Of the run before this one.
+    restored: Mutex<Option<Restored>>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +71,8 @@ struct List {
     sessions: HashMap<SessionId, (Instant, Kept)>,
     /// Oldest first; some may have been taken since.
     order: VecDeque<(Instant, SessionId)>,
+    /// Jobs of earlier tips earn nothing; without them their templates can go.
+    tip: u64,
 }
 
 impl SessionId {
@@ -83,8 +98,9 @@ impl KeptSessions {
     }
 
     /// Keeps a session whose connection has ended.
-    pub fn keep(&self, id: SessionId, kept: Kept, now: Instant) {
+    pub fn keep(&self, id: SessionId, mut kept: Kept, now: Instant) {
         let mut list = self.list();
+        kept.jobs.forget_before(list.tip);
         list.sessions.insert(id, (now, kept));
         list.order.push_back((now, id));
         while list.sessions.len() > KEPT_MAX || list.is_oldest_over(now) {
@@ -99,12 +115,61 @@ impl KeptSessions {
         (now < since + KEPT_FOR).then_some(kept)
     }
 
+    /// There is a new tip, of this number.
+    pub fn forget_jobs_before(&self, tip: u64) {
+        let mut list = self.list();
+        if list.tip == tip {
+            return;
+        }
+        list.tip = tip;
+        for (_, kept) in list.sessions.values_mut() {
+            kept.jobs.forget_before(tip);
+        }
+    }
+
+    /// Takes up what the run before has saved. It is handed out while its tip is the newest, and
+    /// only if coinbases are still made by this recipe.
+    pub fn restore(&self, saved: Saved, recipe: Recipe) {
+        *self.restored() = saved.restored(recipe);
+    }
+
+    /// Hands a session of the run before back to its miner.
+    pub fn take_restored(
+        &self,
+        id: SessionId,
+        newest: &Newest,
+        prefixes: &Allocator,
+    ) -> Option<Kept> {
+        let mut slot = self.restored();
+        let restored = slot.as_mut()?;
+        match newest {
+            Newest::Offer(offer) if restored.is_of(offer) => restored.take(id, prefixes),
+            Newest::Offer(_) => {
+                *slot = None;
+                None
+            }
+            Newest::Nothing(_) => None,
+        }
+    }
+
+    /// What the next run needs of the sessions that are kept.
+    pub fn save(&self, newest: &Offer, next_job: u32, recipe: &Recipe) -> Saved {
+        let list = self.list();
+        let sessions = list.sessions.iter().map(|(id, (_, kept))| (*id, kept));
+        Saved::new(sessions, newest, next_job, recipe)
+    }
+
     /// Forgets what is too old.
     pub fn sweep(&self, now: Instant) {
         let mut list = self.list();
         while list.is_oldest_over(now) {
             list.drop_oldest();
         }
+    }
+
+    fn restored(&self) -> MutexGuard<'_, Option<Restored>> {
+        let restored = self.0.restored.lock();
+        restored.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn list(&self) -> MutexGuard<'_, List> {

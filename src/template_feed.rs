@@ -102,6 +102,16 @@ impl JobIds {
         Self(Arc::new(AtomicU32::new(1)))
     }
 
+    /// A sequence that goes on where another run ended.
+    pub fn from(next: u32) -> Self {
+        Self(Arc::new(AtomicU32::new(next)))
+    }
+
+    /// The number that comes next, without taking it.
+    pub fn peek(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// The next number.
     pub fn next(&self) -> u32 {
         self.0.fetch_add(1, Ordering::Relaxed)

@@ -296,7 +296,15 @@ impl Session {
                 let device = Device::new(profile, &self.context);
                 let session = asked.session.as_deref().and_then(SessionId::parse);
                 let kept = session.and_then(|session| {
-                    let kept = self.context.kept_sessions.take(session, now)?;
+                    let Context {
+                        kept_sessions,
+                        newest,
+                        prefixes,
+                        ..
+                    } = &*self.context;
+                    let kept = kept_sessions.take(session, now).or_else(|| {
+                        kept_sessions.take_restored(session, &newest.borrow(), prefixes)
+                    })?;
                     (kept.class == device.class).then_some((session, kept))
                 });
                 let (session, prefix, resumed) = match kept {

@@ -62,6 +62,16 @@ impl Allocator {
         }
     }
 
+    /// A prefix that an earlier run has handed out, unless somebody holds it: leases do not come to
+    /// it again before all others.
+    pub fn claim(&self, bytes: [u8; 4]) -> Option<Prefix> {
+        let value = u32::from_be_bytes(bytes);
+        self.state().held.insert(value).then(|| Prefix {
+            value,
+            allocator: self.clone(),
+        })
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0
             .lock()
@@ -108,6 +118,18 @@ mod tests {
         allocator.lease(1 << 32..(1 << 32) + 2);
         assert_eq!(allocator.allocate().unwrap().bytes(), [0, 0, 0, 1]);
         assert_eq!(first.bytes(), [0; 4]);
+    }
+
+    #[test]
+    fn a_prefix_of_an_earlier_run_is_claimed_once() {
+        let allocator = Allocator::default();
+        let claimed = allocator.claim([0, 0, 0, 9]).unwrap();
+        assert_eq!(claimed.bytes(), [0, 0, 0, 9]);
+        assert!(allocator.claim([0, 0, 0, 9]).is_none());
+        allocator.lease(9..11);
+        assert_eq!(allocator.allocate().unwrap().bytes(), [0, 0, 0, 10]);
+        drop(claimed);
+        assert!(allocator.claim([0, 0, 0, 9]).is_some());
     }
 
     proptest! {

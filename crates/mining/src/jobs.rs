@@ -36,6 +36,17 @@ impl Jobs {
         self.0.iter().rev().find(|job| job.id == id)
     }
 
+    /// Forgets jobs of tips before this one, and with them their templates.
+    pub fn forget_before(&mut self, tip: u64) {
+        self.0.retain(|job| job.shared.tip >= tip);
+        self.0.shrink_to_fit();
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Job> {
+        self.0.iter()
+    }
+
     /// The newest job.
     pub fn newest(&self) -> Option<&Job> {
         self.0.back()
@@ -100,5 +111,9 @@ mod tests {
         assert!(jobs.get(11).is_none());
         assert!((12..=20).all(|id| jobs.get(id).is_some()));
         assert_eq!(jobs.newest().unwrap().id, 20);
+        jobs.forget_before(2);
+        assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [20]);
+        jobs.forget_before(3);
+        assert!(jobs.newest().is_none());
     }
 }

@@ -23,6 +23,13 @@ impl Branch {
         Self(branch)
     }
 
+    /// The branch with these hashes, from the leaf up, beside `count` transactions; nothing if that
+    /// many do not have it.
+    pub fn of_hashes(hashes: Vec<[u8; 32]>, count: usize) -> Option<Self> {
+        let levels = usize::try_from(usize::BITS - count.leading_zeros()).ok()?;
+        (hashes.len() == levels).then_some(Self(hashes))
+    }
+
     /// The merkle root with a coinbase of this id.
     pub fn root(&self, coinbase: Hash) -> [u8; 32] {
         self.0
@@ -56,6 +63,11 @@ mod tests {
                 expected.to_byte_array(),
                 "{count}"
             );
+            let branch = Branch::new(&txids);
+            let again = Branch::of_hashes(branch.hashes().to_vec(), count.into());
+            assert_eq!(again.as_ref(), Some(&branch), "{count}");
+            let other = usize::from(count) * 2 + 1;
+            assert_eq!(Branch::of_hashes(branch.hashes().to_vec(), other), None);
         }
     }
 }

@@ -99,6 +99,11 @@ impl Transactions {
         }
     }
 
+    /// From what an earlier run has made of them.
+    pub fn with_branch(hex: String, count: usize, branch: Branch) -> Self {
+        Self { hex, count, branch }
+    }
+
     /// All of them, in hexadecimal, one behind the other.
     pub fn hex(&self) -> &str {
         &self.hex

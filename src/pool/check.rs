@@ -1,0 +1,117 @@
+//! What `adit config --check` tries: settings, daemons, database, ports.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use mining::{Coin, Network};
+
+use super::plan::Plan;
+use crate::{
+    config,
+    daemon::{self, Feed, FirstBlock},
+    data, devices,
+    listener::{self, StatusPage},
+    tasks::Tasks,
+};
+
+/// How long a daemon may take to show that it can be mined with.
+const TRY_DAEMON: Duration = Duration::from_secs(15);
+
+/// Something that was tried.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Check {
+    /// What.
+    pub(crate) what: String,
+    /// Whether it works.
+    pub(crate) ok: bool,
+    /// What was found.
+    pub(crate) found: String,
+}
+
+/// Tries what a configuration needs: settings, daemons, database, ports.
+pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut note = |what: String, result: anyhow::Result<String>| {
+        let (ok, found) = match result {
+            Ok(found) => (true, found),
+            Err(error) => (false, format!("{error:#}")),
+        };
+        checks.push(Check { what, ok, found });
+    };
+    for pool in &config.pool {
+        let plan = Plan::new(pool).map_err(anyhow::Error::from);
+        let coin = plan.as_ref().ok().map(|plan| plan.coin);
+        note(
+            format!("settings of pool {}", pool.name),
+            plan.map(|_| "make sense".into()),
+        );
+        if pool.daemon.is_empty() {
+            let none = Err(anyhow::anyhow!("none is configured"));
+            note(format!("daemon of pool {}", pool.name), none);
+        }
+        for daemon in &pool.daemon {
+            if let Some(coin) = coin {
+                let result = try_daemon(daemon, coin, pool.network).await;
+                note(format!("daemon {}", daemon.name()), result);
+            }
+        }
+        for listener in &pool.listener {
+            note(
+                format!("port for miners {}", listener.listen),
+                try_port(listener.listen),
+            );
+        }
+    }
+    if let Some(path) = &config.devices {
+        let found = devices::read(path)
+            .map(|profiles| format!("{} devices", profiles.list().len()))
+            .map_err(anyhow::Error::from);
+        note(format!("devices in {}", path.display()), found);
+    }
+    if let Err(error) = StatusPage::new(&config.http) {
+        note("settings of HTTP".into(), Err(anyhow::anyhow!(error)));
+    }
+    note(
+        format!("port for HTTP {}", config.http.listen),
+        try_port(config.http.listen),
+    );
+    let store = data::open_store(&config.data).await;
+    note(
+        format!("database in {}", config.data.display()),
+        store.map(|_| "opens and is of this version".into()),
+    );
+    checks
+}
+
+/// Follows a daemon as the pool would, until it gives a template or says why not.
+async fn try_daemon(
+    daemon: &daemon::Config,
+    coin: &'static Coin,
+    network: Network,
+) -> anyhow::Result<String> {
+    let (tasks, _failures) = Tasks::new();
+    let nowhere = std::path::PathBuf::from("/nonexistent");
+    let (daemons, mut templates) = daemon::start(
+        vec![daemon.clone()],
+        coin,
+        network,
+        nowhere,
+        FirstBlock::any(),
+        &tasks,
+    )?;
+    let settled = templates.wait_for(|feed| !matches!(feed, Feed::Waiting));
+    let in_time = tokio::time::timeout(TRY_DAEMON, settled).await.is_ok();
+    let health = daemons.health();
+    tasks.shut_down().await;
+    ensure!(in_time, "no answer in {} s", TRY_DAEMON.as_secs());
+    let health = health.first().context("no daemon")?;
+    match &health.fit {
+        Ok(()) => Ok(format!("at height {}", health.height.unwrap_or_default())),
+        Err(reason) => anyhow::bail!("{reason}"),
+    }
+}
+
+fn try_port(address: SocketAddr) -> anyhow::Result<String> {
+    listener::is_free(address)?;
+    Ok("free".into())
+}

@@ -1,0 +1,266 @@
+//! A pool's settings, parsed and checked before anything is started. Made by `pool` at the start
+//! and by `adit config --check`.
+
+use std::time::Duration;
+
+use mining::{Address, Coin, Difficulty, ban::Rule, bucket::Limit, coinbase::Payees, vardiff};
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    bans,
+    config::{self, BadConfig, TlsMode},
+    connection::Rules,
+    listener::{Certificate, Limits, Port, Tls},
+    networks::Networks,
+    template_feed::Recipe,
+};
+
+/// A reply must not wait longer for company.
+const COMMIT_WAIT_MAX_MS: u64 = 1_000;
+/// A longer ban is a matter for a firewall.
+const BAN_MAX_S: u32 = 30 * 24 * 60 * 60;
+/// The longest time that shares count towards a ban.
+const BAN_WINDOW_MAX_S: u32 = 24 * 60 * 60;
+/// So many seconds' worth of messages may come at once: what a proxy sends after a pause.
+const MESSAGES_BURST_S: u32 = 4;
+/// The longest tag that leaves room in every coinbase.
+const TAG_MAX: usize = 38;
+
+/// Settings that make sense: parsed and checked before anything is started.
+pub(super) struct Plan {
+    pub(super) coin: &'static Coin,
+    pub(super) recipe: Recipe,
+    /// What each listener allows, in the order of the settings.
+    pub(super) rules: Vec<Rules>,
+    /// Their ports, likewise.
+    pub(super) ports: Vec<Port>,
+    pub(super) bans: bans::Settings,
+}
+
+pub(super) fn bad(settings: &config::Pool, text: &str) -> BadConfig {
+    BadConfig::Value(format!("pool {:?}: {text}", settings.name))
+}
+
+impl Plan {
+    pub(super) fn new(settings: &config::Pool) -> Result<Self, BadConfig> {
+        let bad = |text: String| bad(settings, &text);
+        let coin: &'static Coin = settings
+            .coin
+            .parse()
+            .map_err(|error| bad(format!("{error}")))?;
+        if coin.on(settings.network).is_none() {
+            return Err(bad(format!(
+                "{} has no network {}",
+                coin.name, settings.network
+            )));
+        }
+        if settings.payout_address.is_empty() {
+            return Err(bad(
+                "payout_address is not set: it is where rewards go".into()
+            ));
+        }
+        let address = Address::parse(coin, settings.network, &settings.payout_address)
+            .map_err(|error| bad(format!("payout_address: {error}")))?;
+        let tag = settings.coinbase_tag.as_bytes();
+        if tag.len() > TAG_MAX
+            || !settings
+                .coinbase_tag
+                .chars()
+                .all(|c| c == ' ' || c.is_ascii_graphic())
+        {
+            return Err(bad(format!(
+                "coinbase_tag: at most {TAG_MAX} printable ASCII characters"
+            )));
+        }
+        let version_mask = wire::hex::u32_padded(&settings.version_mask)
+            .ok_or_else(|| bad("version_mask: eight hexadecimal digits".into()))?;
+        let sizes = mining::coinbase::EXTRANONCE2_SIZE_MIN..=mining::coinbase::EXTRANONCE2_SIZE_MAX;
+        if !sizes.contains(&settings.extranonce2_size) {
+            return Err(bad("extranonce2_size: 2 to 8".into()));
+        }
+        if settings.refresh_s == 0 {
+            return Err(bad("refresh_s: at least 1".into()));
+        }
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        // It is a folder's name too.
+        if !settings.name.chars().all(is_name) || settings.name.trim_matches('.').is_empty() {
+            return Err(bad(
+                "name: letters, digits, '.', '_' and '-', not dots alone".into(),
+            ));
+        }
+        if settings.daemon.is_empty() {
+            return Err(bad("a pool needs a [[pool.daemon]]".into()));
+        }
+        for daemon in &settings.daemon {
+            daemon.check().map_err(|error| bad(format!("{error:#}")))?;
+        }
+        if settings.listener.is_empty() {
+            return Err(bad("a pool needs a [[pool.listener]]".into()));
+        }
+        let shares = &settings.shares;
+        if shares.keep_shares_days == 0 || shares.keep_minutes_days == 0 {
+            return Err(bad(
+                "keep_shares_days and keep_minutes_days: at least 1".into()
+            ));
+        }
+        if shares.commit_wait_ms > COMMIT_WAIT_MAX_MS {
+            return Err(bad(format!("commit_wait_ms: at most {COMMIT_WAIT_MAX_MS}")));
+        }
+        let rules = settings
+            .listener
+            .iter()
+            .map(|listener| rules(listener, settings, coin, version_mask).map_err(bad))
+            .collect::<Result<_, _>>()?;
+        let ports = settings
+            .listener
+            .iter()
+            .map(|listener| port(listener).map_err(bad))
+            .collect::<Result<_, _>>()?;
+        let bans = ban_settings(&settings.bans).map_err(bad)?;
+        let recipe = Recipe {
+            tag: tag.to_vec(),
+            payees: Payees {
+                outputs: Vec::new(),
+                keeper: address.script().to_vec(),
+            },
+            extranonce2_size: settings.extranonce2_size,
+            algorithm: coin.algorithm,
+            refresh: Duration::from_secs(settings.refresh_s),
+        };
+        Ok(Self {
+            coin,
+            recipe,
+            rules,
+            ports,
+            bans,
+        })
+    }
+}
+
+/// What a listener allows, from its settings.
+fn rules(
+    listener: &config::Listener,
+    settings: &config::Pool,
+    coin: &Coin,
+    version_mask: u32,
+) -> Result<Rules, String> {
+    let default_address = listener
+        .default_address
+        .as_ref()
+        .map(|address| Address::parse(coin, settings.network, address))
+        .transpose()
+        .map_err(|error| format!("default_address: {error}"))?;
+    let difficulty = |name: &str, number: f64| {
+        Difficulty::from_f64(number).ok_or_else(|| format!("{name}: a number above zero"))
+    };
+    let min = difficulty("min_difficulty", listener.min_difficulty)?;
+    let max = difficulty("max_difficulty", listener.max_difficulty)?;
+    let start_difficulty = difficulty("start_difficulty", listener.start_difficulty)?;
+    if min > max || start_difficulty < min || start_difficulty > max {
+        return Err("min_difficulty <= start_difficulty <= max_difficulty must hold".into());
+    }
+    for (name, value) in [
+        ("connections_max", listener.connections_max),
+        (
+            "connections_per_address_max",
+            listener.connections_per_address_max,
+        ),
+        (
+            "connections_per_network_max",
+            listener.connections_per_network_max,
+        ),
+    ] {
+        if value == 0 || value > Semaphore::MAX_PERMITS {
+            return Err(format!("{name}: 1 to {}", Semaphore::MAX_PERMITS));
+        }
+    }
+    for (name, value) in [
+        ("share_time_s", listener.share_time_s),
+        ("handshake_s", listener.handshake_s),
+        ("idle_s", listener.idle_s),
+        ("shareless_s", listener.shareless_s),
+    ] {
+        if value == 0 || value > 86_400 {
+            return Err(format!("{name}: 1 to 86400"));
+        }
+    }
+    Ok(Rules {
+        vardiff: vardiff::Limits {
+            min,
+            max,
+            share_time_ms: listener.share_time_s * 1000,
+            harder_only: false,
+        },
+        start_difficulty,
+        extranonce2_size: settings.extranonce2_size,
+        version_mask,
+        handshake: Duration::from_secs(listener.handshake_s),
+        idle: Duration::from_secs(listener.idle_s),
+        shareless: Duration::from_secs(listener.shareless_s),
+        messages: Limit {
+            per_second: listener.messages_per_second_max,
+            burst: listener
+                .messages_per_second_max
+                .saturating_mul(MESSAGES_BURST_S),
+        },
+        shares_per_second: listener.shares_per_second_max,
+        heed_suggestions: listener.heed_suggestions,
+        default_address,
+    })
+}
+
+/// A listener's port, from its settings. Reads the certificate.
+fn port(listener: &config::Listener) -> Result<Port, String> {
+    let proxy_from =
+        Networks::parse(&listener.proxy_from).map_err(|error| format!("proxy_from: {error}"))?;
+    let files = (&listener.tls_certificate, &listener.tls_key);
+    let tls = match (listener.tls, files) {
+        (TlsMode::Off, _) => None,
+        (mode, (Some(certificate), Some(key))) => Some(Tls {
+            certificate: Certificate::load(certificate, key)
+                .map_err(|error| format!("TLS at {}: {error}", listener.listen))?,
+            only: mode == TlsMode::Only,
+        }),
+        (TlsMode::On | TlsMode::Only, _) => {
+            return Err("TLS needs tls_certificate and tls_key".into());
+        }
+    };
+    Ok(Port {
+        address: listener.listen,
+        limits: Limits {
+            connections: listener.connections_max,
+            per_address: listener.connections_per_address_max,
+            per_network: listener.connections_per_network_max,
+        },
+        proxy_from,
+        tls,
+    })
+}
+
+fn ban_settings(settings: &config::Bans) -> Result<bans::Settings, String> {
+    // All of a hundred would ban nobody: that is what `enabled` is for.
+    if settings.invalid_percent > 99 {
+        return Err("bans.invalid_percent: 0 to 99".into());
+    }
+    for (name, value, most) in [
+        ("shares_min", settings.shares_min, u32::MAX),
+        ("window_s", settings.window_s, BAN_WINDOW_MAX_S),
+        ("ban_s", settings.ban_s, BAN_MAX_S),
+    ] {
+        if value == 0 || value > most {
+            return Err(format!("bans.{name}: 1 to {most}"));
+        }
+    }
+    let rule = Rule {
+        invalid_percent: settings.invalid_percent,
+        shares_min: settings.shares_min.into(),
+        window_ms: i64::from(settings.window_s) * 1000,
+    };
+    Ok(bans::Settings {
+        rule: settings.enabled.then_some(rule),
+        lasts: Duration::from_secs(settings.ban_s.into()),
+        exempt: Networks::parse(&settings.exempt)
+            .map_err(|error| format!("bans.exempt: {error}"))?,
+    })
+}
