@@ -4,6 +4,7 @@
 mod blocks;
 mod fields;
 mod shares;
+mod transport;
 
 use tempfile::TempDir;
 
