@@ -46,6 +46,8 @@ pub(super) struct Seen {
     faults: Mutex<Vec<String>>,
     stale: AtomicU64,
     connections: AtomicU64,
+    /// Sessions that nobody comes back to: the pool may keep them for a while.
+    left_behind: AtomicU64,
 }
 
 impl Seen {
@@ -74,6 +76,10 @@ impl Seen {
 
     pub(super) fn stale(&self) -> u64 {
         self.stale.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn left_behind(&self) -> u64 {
+        self.left_behind.load(Ordering::Relaxed)
     }
 
     pub(super) fn connections(&self) -> u64 {
@@ -180,7 +186,13 @@ impl Honest {
             .map_err(|error| format!("cannot connect: {error}"))?;
         let mut connection = Connection::new(stream);
         let agent = DEVICES[self.number % DEVICES.len()];
-        let session = self.session.take().filter(|_| self.dice.below(2) == 0);
+        let session = match self.session.take() {
+            Some(_) if self.dice.below(2) == 0 => {
+                self.seen.left_behind.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+            session => session,
+        };
         let params = session.map_or_else(|| json!([agent]), |session| json!([agent, session]));
         let reply = connection
             .ask("mining.subscribe", &params, &self.seen)
