@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check lint unit integration clients judge bench fuzz packages
+.PHONY: help demo test check lint unit integration clients judge bench fuzz soak packages
 
 help:
 	@echo "make demo    a pool, a simulated node and two workers on this machine"
@@ -11,6 +11,7 @@ help:
 	@echo "make check   the quick part of it: formatting, lints, unit tests"
 	@echo "make bench   what a share costs"
 	@echo "make fuzz    each fuzz target for a minute, or for FUZZ_TIME seconds"
+	@echo "make soak    2,000 connections, honest and hostile, for SOAK_TIME seconds; then many kills"
 
 demo:
 	@scripts/packages build
@@ -58,3 +59,11 @@ bench:
 fuzz:
 	@scripts/packages build fuzz
 	@scripts/fuzz
+
+# Honest miners amid hostile peers for SOAK_TIME seconds, then CRASH_KILLS kills in the middle of work.
+soak: export SOAK_TIME ?= 120
+soak: export CRASH_KILLS ?= 1000
+soak:
+	@scripts/packages build
+	$(CARGO) test --locked --release -p adit --test integration soak:: -- --include-ignored --nocapture
+	$(CARGO) test --locked --release -p adit --test integration crash:: -- --nocapture

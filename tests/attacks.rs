@@ -5,6 +5,7 @@ mod blocks;
 mod fields;
 mod proposals;
 mod shares;
+mod transport;
 
 use tempfile::TempDir;
 

@@ -7,43 +7,25 @@ use std::{
 };
 
 use pow::Hash;
-use sqlx::Connection as _;
 use tempfile::TempDir;
 
-use crate::support::{Miner, Node, Pool, PoolSettings, runtime};
+use crate::support::{Miner, Node, Pool, PoolSettings, stored};
 
-/// Kills in a run. Each one hits the pool at another instant of its work.
+/// Kills in a run, unless more are asked for. Each one hits the pool at another instant of its work.
 const KILLS: u32 = 200;
 /// Shares on their way at once.
 const PIPELINE: usize = 24;
 
-/// The bytes of a share in a batch of the store; the hash stands first.
-const SHARE_SIZE: usize = 60;
-
-/// Every hash in the store and how often it is there.
-fn stored(pool: &Pool) -> HashMap<Hash, u32> {
-    runtime().block_on(async {
-        let url = format!("sqlite:{}?mode=ro", pool.database().display());
-        let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        let batches: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT shares FROM share_batches")
-            .fetch_all(&mut database)
-            .await
-            .unwrap();
-        let mut hashes = HashMap::new();
-        for (batch,) in batches {
-            let (shares, rest) = batch.as_chunks::<SHARE_SIZE>();
-            assert!(rest.is_empty(), "{} bytes", batch.len());
-            for share in shares {
-                let hash = Hash(*share.first_chunk().unwrap());
-                *hashes.entry(hash).or_default() += 1;
-            }
-        }
-        hashes
+/// How often the pool is killed: `CRASH_KILLS`, or [`KILLS`].
+fn kills() -> u32 {
+    let asked = std::env::var("CRASH_KILLS");
+    asked.map_or(KILLS, |asked| {
+        asked.parse().expect("CRASH_KILLS is a number")
     })
 }
 
 #[test]
-fn every_share_answered_true_is_in_the_store_once_through_200_kills() {
+fn every_share_answered_true_is_in_the_store_once_through_many_kills() {
     let folder = TempDir::new().unwrap();
     let node = Node::simnet(&folder);
     let settings = PoolSettings {
@@ -54,7 +36,7 @@ fn every_share_answered_true_is_in_the_store_once_through_200_kills() {
     let mut acknowledged: HashSet<Hash> = HashSet::new();
     let mut sent = 0u64;
     let started = Instant::now();
-    for round in 0..KILLS {
+    for round in 0..kills() {
         let mut miner = Miner::ready(pool.miners);
         // From the first share on its way to well into a steady stream.
         let life = Duration::from_micros(u64::from(round * 7919 % 60) * 1_000 + 200);
@@ -92,9 +74,10 @@ fn every_share_answered_true_is_in_the_store_once_through_200_kills() {
         pool.start_again();
     }
     pool.wait_until_ready();
-    let stored = stored(&pool);
+    let stored = stored::hashes(&pool.database());
     println!(
-        "{KILLS} kills in {:?}: {sent} shares sent, {} acknowledged, {} stored",
+        "{} kills in {:?}: {sent} shares sent, {} acknowledged, {} stored",
+        kills(),
         started.elapsed(),
         acknowledged.len(),
         stored.len()

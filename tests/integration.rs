@@ -14,4 +14,5 @@ mod layout;
 mod limits;
 mod litecoind;
 mod pool;
+mod soak;
 mod sv1;

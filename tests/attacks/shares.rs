@@ -386,9 +386,9 @@ fn a22_junk_shares_are_not_remembered() {
     };
     // Until every buffer and cache has its size.
     flood(200_000);
-    let before = resident_kib(&rig.pool.process.id());
+    let before = rig.pool.process.resident_kib();
     flood(JUNK);
-    let after = resident_kib(&rig.pool.process.id());
+    let after = rig.pool.process.resident_kib();
     assert!(
         after <= before + GROWTH_KIB,
         "from {before} to {after} KiB by {JUNK} shares"
@@ -401,14 +401,4 @@ fn a22_junk_shares_are_not_remembered() {
         "{refused:?}"
     );
     assert!(rig.stored() < 10);
-}
-
-/// The memory a process has, in KiB.
-fn resident_kib(id: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -84,7 +84,12 @@ impl Miner {
 
     /// Subscribes, authorizes and waits for the first job.
     pub(crate) fn log_in(&mut self, user: &str) {
-        self.subscribe("test/1");
+        self.log_in_as("test/1", user);
+    }
+
+    /// The same, as a device that calls itself this.
+    pub(crate) fn log_in_as(&mut self, agent: &str, user: &str) {
+        self.subscribe(agent);
         let reply = self.ask("mining.authorize", json!([user, "x"]));
         assert_eq!(reply["result"], true, "{reply}");
         while self.job.is_none() {
@@ -104,8 +109,13 @@ impl Miner {
     }
 
     pub(crate) fn try_say(&mut self, line: &str) -> std::io::Result<()> {
+        self.try_say_bytes(line.as_bytes())
+    }
+
+    /// A line that need not be text.
+    pub(crate) fn try_say_bytes(&mut self, line: &[u8]) -> std::io::Result<()> {
         let connection = self.connection.get_mut();
-        connection.write_all(format!("{line}\n").as_bytes())?;
+        connection.write_all(&[line, b"\n"].concat())?;
         connection.flush()
     }
 
@@ -200,29 +210,8 @@ impl Miner {
         ntime: u32,
         nonce: u32,
     ) -> [u8; 80] {
-        let work = &notify.work;
-        let coinbase = [
-            &work.coinbase1[..],
-            &self.extranonce1,
-            extranonce2,
-            &work.coinbase2,
-        ]
-        .concat();
-        let root = work
-            .branch
-            .iter()
-            .fold(pow::sha256d(&coinbase), |node, sibling| {
-                pow::sha256d(&[node.0, *sibling].concat())
-            });
-        let version = work.version | version_bits.unwrap_or(0);
-        let mut header = [0; 80];
-        header[..4].copy_from_slice(&version.to_le_bytes());
-        header[4..36].copy_from_slice(&work.previous_block);
-        header[36..68].copy_from_slice(&root.0);
-        header[68..72].copy_from_slice(&ntime.to_le_bytes());
-        header[72..76].copy_from_slice(&work.bits.to_le_bytes());
-        header[76..].copy_from_slice(&nonce.to_le_bytes());
-        header
+        let extranonce = [&self.extranonce1, extranonce2].concat();
+        header(notify, &extranonce, version_bits, ntime, nonce)
     }
 
     /// What a share must meet.
@@ -328,4 +317,31 @@ impl Miner {
         self.wait_at_most(PATIENCE);
         line
     }
+}
+
+/// The header of a job with this extranonce, both parts of it, made by a miner's rules.
+pub(crate) fn header(
+    notify: &Notify,
+    extranonce: &[u8],
+    version_bits: Option<u32>,
+    ntime: u32,
+    nonce: u32,
+) -> [u8; 80] {
+    let work = &notify.work;
+    let coinbase = [&work.coinbase1[..], extranonce, &work.coinbase2].concat();
+    let root = work
+        .branch
+        .iter()
+        .fold(pow::sha256d(&coinbase), |node, sibling| {
+            pow::sha256d(&[node.0, *sibling].concat())
+        });
+    let version = work.version | version_bits.unwrap_or(0);
+    let mut header = [0; 80];
+    header[..4].copy_from_slice(&version.to_le_bytes());
+    header[4..36].copy_from_slice(&work.previous_block);
+    header[36..68].copy_from_slice(&root.0);
+    header[68..72].copy_from_slice(&ntime.to_le_bytes());
+    header[72..76].copy_from_slice(&work.bits.to_le_bytes());
+    header[76..].copy_from_slice(&nonce.to_le_bytes());
+    header
 }

@@ -4,12 +4,13 @@ pub(crate) mod heavy;
 pub(crate) mod miner;
 pub(crate) mod node;
 pub(crate) mod rig;
+pub(crate) mod stored;
 pub(crate) mod tls;
 pub(crate) mod transport;
 
 use std::{
     fs::File,
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
@@ -46,6 +47,20 @@ pub(crate) fn free_port() -> u16 {
 
 pub(crate) fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// A connection to a port of loopback from another address of loopback.
+pub(crate) fn connect_from(address: &str, port: u16) -> TcpStream {
+    runtime().block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket
+            .bind(format!("{address}:0").parse().unwrap())
+            .unwrap();
+        let stream = socket.connect(loopback(port)).await.unwrap();
+        let stream = stream.into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream
+    })
 }
 
 /// Waits until `ready` gives something.
@@ -133,6 +148,14 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// The memory it has, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+        kib.parse().unwrap()
+    }
+
     pub(crate) fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -167,6 +190,8 @@ pub(crate) struct PoolSettings<'a> {
     pub(crate) host: &'a str,
     /// The files it may open; nothing for as many as the tests may.
     pub(crate) open_files: Option<u32>,
+    /// Lines for `[log]`.
+    pub(crate) log: &'a str,
     /// Lines for `[[pool]]`.
     pub(crate) pool: &'a str,
     /// Lines for `[[pool.listener]]`.
@@ -182,6 +207,7 @@ impl Default for PoolSettings<'_> {
             address: ADDRESS,
             host: "127.0.0.1",
             open_files: None,
+            log: "filter = \"debug,hyper=info,reqwest=info\"",
             pool: "",
             listener: FIXED_DIFFICULTY,
             daemons: String::new(),
@@ -213,6 +239,7 @@ impl Pool {
             address,
             host,
             open_files,
+            log,
             pool,
             listener,
             daemons,
@@ -222,7 +249,7 @@ impl Pool {
         std::fs::write(
             &config,
             format!(
-                "data = {data:?}\n[log]\nfilter = \"debug,hyper=info,reqwest=info\"\n\
+                "data = {data:?}\n[log]\n{log}\n\
                  [http]\nlisten = \"127.0.0.1:{http}\"\n\
                  [[pool]]\ncoin = \"{coin}\"\nnetwork = \"regtest\"\n\
                  payout_address = \"{address}\"\n{pool}\n\
@@ -315,6 +342,15 @@ impl Pool {
         let rejected = status["shares"]["rejected"].as_array().unwrap();
         let found = rejected.iter().find(|entry| entry["reason"] == reason);
         found.map_or(0, |entry| entry["count"].as_u64().unwrap())
+    }
+
+    /// The value of a counter or gauge of the only pool without labels of its own.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let (_, text) = self.get("/metrics").expect("the pool answers");
+        let mut lines = text.lines();
+        let line = lines.find(|line| line.starts_with(&format!("{name}{{")));
+        let (_, value) = line.expect(name).rsplit_once(' ').unwrap();
+        value.parse().unwrap()
     }
 
     pub(crate) fn database(&self) -> PathBuf {
