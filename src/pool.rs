@@ -215,17 +215,21 @@ fn sessions_file(data: &Path, settings: &config::Pool) -> PathBuf {
         .join(format!("{}.json", settings.name))
 }
 
-/// What the run before has saved, and the number of the next job.
+/// What the run before has saved, and the number of the next job. After a crash it is that of the
+/// clock in milliseconds, which is ahead of all numbers of the run before: what is still sent for
+/// its jobs must not be taken for other work.
 fn read_sessions(path: &Path) -> (Option<Saved>, u32) {
+    let by_clock = clock::now_ms().unsigned_abs() & u64::from(u32::MAX);
+    let by_clock = u32::try_from(by_clock).expect("masked to 32 bits");
     match Saved::read(path) {
         Ok(Some(saved)) => {
             let next_job = saved.next_job();
             (Some(saved), next_job)
         }
-        Ok(None) => (None, 1),
+        Ok(None) => (None, by_clock),
         Err(error) => {
             tracing::warn!(%error, path = %path.display(), "the sessions of the last run are lost");
-            (None, 1)
+            (None, by_clock)
         }
     }
 }

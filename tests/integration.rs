@@ -14,5 +14,6 @@ mod layout;
 mod limits;
 mod litecoind;
 mod pool;
+mod resume;
 mod soak;
 mod sv1;
