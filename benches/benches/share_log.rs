@@ -1,16 +1,17 @@
 //! What it costs to keep a share: batches into the store, and single shares through the share log,
 //! each with the flush to the disk that comes before the answer. `make bench`
 
-use std::{hint::black_box, sync::Arc};
+use std::{future::poll_fn, hint::black_box, sync::Arc};
 
 use adit::{
-    share_log::{self, Committed, Config, Entry, Outcome},
+    mailbox::{Mailboxes, Outcome},
+    share_log::{self, Config, Entry},
     tasks::Tasks,
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mining::{Network, Work};
 use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName};
-use tokio::{runtime::Runtime, sync::mpsc};
+use tokio::runtime::Runtime;
 
 /// The shares that a connection of the bench has under way.
 const IN_FLIGHT: usize = 1_000;
@@ -89,7 +90,8 @@ fn log(c: &mut Criterion) {
     let log = runtime.block_on(async {
         share_log::start(place.store.clone(), place.pool, Config::default(), &tasks)
     });
-    let (reply, mut replies) = mpsc::channel(IN_FLIGHT);
+    let mailbox = Mailboxes::default().enter([127, 0, 0, 1].into());
+    let mut answered = 0;
     let mut group = c.benchmark_group("answer shares");
     group.throughput(Throughput::Elements(
         u64::try_from(IN_FLIGHT).expect("a small number"),
@@ -97,20 +99,21 @@ fn log(c: &mut Criterion) {
     group.bench_function("1000 in flight", |b| {
         b.iter(|| {
             runtime.block_on(async {
-                for tag in 0..IN_FLIGHT {
+                for _ in 0..IN_FLIGHT {
                     let ShareRow { share, worker } = place.share();
-                    let tag = u64::try_from(tag).expect("a small number");
                     log.append(Entry {
                         share,
                         worker,
-                        tag,
-                        reply: reply.clone(),
-                    })
-                    .await;
+                        mailbox: mailbox.share(),
+                    });
                 }
-                for _ in 0..IN_FLIGHT {
-                    let answer: Option<Committed> = replies.recv().await;
-                    assert_eq!(answer.map(|answer| answer.outcome), Some(Outcome::Accepted));
+                let all = answered + u64::try_from(IN_FLIGHT).expect("a small number");
+                while answered < all {
+                    poll_fn(|context| mailbox.poll_take(context)).await;
+                    for outcome in mailbox.answers(answered) {
+                        assert_eq!(outcome, Outcome::Accepted);
+                        answered += 1;
+                    }
                 }
             });
         });

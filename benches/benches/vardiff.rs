@@ -13,6 +13,7 @@ const LIMITS: Limits = Limits {
     min: Difficulty::MIN,
     max: Difficulty::MAX,
     share_time_ms: 15_000,
+    harder_only: false,
 };
 
 fn shares(c: &mut Criterion) {
