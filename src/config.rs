@@ -167,6 +167,8 @@ pub struct Listener {
     pub heed_suggestions: bool,
     /// Who is paid where a miner's name has no address: a home miner's own.
     pub default_address: Option<String>,
+    /// Whether a block pays the miner that solved it, in its coinbase, and nobody else.
+    pub solo: bool,
     /// Networks and addresses of balancers, which must put a PROXY header first.
     pub proxy_from: Vec<String>,
     /// Whether the port speaks TLS.
@@ -269,6 +271,7 @@ impl Default for Listener {
             shares_per_second_max: 100,
             heed_suggestions: true,
             default_address: None,
+            solo: false,
             proxy_from: Vec::new(),
             tls: TlsMode::Off,
             tls_certificate: None,

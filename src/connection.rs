@@ -46,7 +46,7 @@ use crate::{
     sessions::Sessions,
     share_log::ShareLog,
     stream::Stream,
-    template_feed::{JobIds, Newest},
+    template_feed::{JobIds, Newest, Recipe},
 };
 
 /// The longest line before a miner is authorized. The longest honest one has under 600 bytes.
@@ -72,6 +72,8 @@ pub struct Context {
     pub network: Network,
     /// The newest work.
     pub newest: watch::Receiver<Newest>,
+    /// How work is made for a miner of its own.
+    pub recipe: Recipe,
     /// Numbers for jobs of one's own.
     pub job_ids: JobIds,
     /// Extranonces.
@@ -127,6 +129,8 @@ pub struct Rules {
     pub heed_suggestions: bool,
     /// Who is paid where a name has no address.
     pub default_address: Option<Address>,
+    /// Whether a block pays the miner that solved it, and nobody else.
+    pub solo: bool,
 }
 
 /// Why a connection ended.

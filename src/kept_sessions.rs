@@ -45,6 +45,8 @@ pub struct Kept {
     pub prefix: Option<Prefix>,
     /// The class its coinbases were made for.
     pub class: CoinbaseClass,
+    /// Whether its coinbases pay its miner: they are no work for any other listener.
+    pub solo: bool,
     /// The version bits it could roll.
     pub version_mask: Option<u32>,
     /// Its difficulty.
@@ -207,6 +209,7 @@ mod tests {
         Kept {
             prefix: Some(allocator.allocate().unwrap()),
             class: CoinbaseClass::Stock,
+            solo: false,
             version_mask: None,
             difficulty: Difficulty::ONE,
             jobs: Jobs::default(),

@@ -104,13 +104,14 @@ pub async fn start(
     )
     .map_err(|error| bad(settings, &format!("{error:#}")))?;
     first_block::confirm(first_block, daemons.clone(), store.clone(), id, tasks);
+    let recipe = plan.recipe;
     let kept_sessions = KeptSessions::default();
     let (saved, next_job) = read_sessions(&sessions_file(data, settings));
     let job_ids = JobIds::from(next_job);
     if let Some(saved) = saved {
-        kept_sessions.restore(saved, plan.recipe.clone());
+        kept_sessions.restore(saved, recipe.clone());
     }
-    let newest = template_feed::follow(templates, plan.recipe.clone(), job_ids.clone(), tasks);
+    let newest = template_feed::follow(templates, recipe.clone(), job_ids.clone(), tasks);
 
     let proposals = proposal::start(
         newest.clone(),
@@ -146,7 +147,7 @@ pub async fn start(
         kept_sessions.clone(),
         newest.clone(),
         job_ids.clone(),
-        plan.recipe,
+        recipe.clone(),
         sessions_file(data, settings),
         tasks,
     );
@@ -174,6 +175,7 @@ pub async fn start(
             coin,
             network: settings.network,
             newest: newest.clone(),
+            recipe: recipe.clone(),
             job_ids: job_ids.clone(),
             prefixes: prefixes.clone(),
             seen: Arc::clone(&seen),

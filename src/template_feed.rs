@@ -14,7 +14,7 @@ use std::{
 
 use mining::{
     Template,
-    coinbase::{CoinbaseError, Payees},
+    coinbase::{Coinbase, CoinbaseError, Payees},
     device::CoinbaseClass,
     job::JobTemplate,
 };
@@ -68,7 +68,7 @@ pub struct Offer {
     pub received: Instant,
     /// The template.
     pub template: Arc<Template>,
-    classes: [ClassOffer; CoinbaseClass::ALL.len()],
+    classes: [Arc<ClassOffer>; CoinbaseClass::ALL.len()],
 }
 
 /// An offer for one class of devices.
@@ -84,14 +84,47 @@ pub struct ClassOffer {
 #[derive(Clone, Debug)]
 pub struct JobIds(Arc<AtomicU32>);
 
+impl ClassOffer {
+    fn new(shared: Arc<JobTemplate>) -> Self {
+        Self {
+            notify: notify_line(&shared),
+            shared,
+        }
+    }
+}
+
+impl Recipe {
+    /// An offer's work for a miner whose blocks pay it alone, by this script.
+    pub fn solo(
+        &self,
+        offer: &Offer,
+        class: CoinbaseClass,
+        script: &[u8],
+    ) -> Result<ClassOffer, CoinbaseError> {
+        let template = Arc::clone(&offer.template);
+        let payees = Payees {
+            outputs: Vec::new(),
+            keeper: script.to_vec(),
+        };
+        let size = self.extranonce2_size;
+        Ok(ClassOffer::new(Arc::new(JobTemplate {
+            coinbase: Coinbase::new(&template, &self.tag, &payees, size, class)?,
+            template,
+            class,
+            tip: offer.tip,
+            algorithm: self.algorithm,
+        })))
+    }
+}
+
 impl Offer {
     /// The offer for devices of `class`.
-    pub fn for_class(&self, class: CoinbaseClass) -> &ClassOffer {
+    pub fn for_class(&self, class: CoinbaseClass) -> &Arc<ClassOffer> {
         &self.classes[class.index()]
     }
 
     /// Those of all classes, in the order of [`CoinbaseClass::ALL`].
-    pub fn classes(&self) -> &[ClassOffer] {
+    pub fn classes(&self) -> &[Arc<ClassOffer>] {
         &self.classes
     }
 }
@@ -232,10 +265,7 @@ impl Follower {
             self.tip,
             *algorithm,
         )?
-        .map(|shared| ClassOffer {
-            notify: notify_line(&shared),
-            shared,
-        });
+        .map(|shared| Arc::new(ClassOffer::new(shared)));
         Ok(Offer {
             tip: self.tip,
             job_id: self.job_ids.next(),

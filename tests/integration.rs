@@ -16,4 +16,5 @@ mod litecoind;
 mod pool;
 mod resume;
 mod soak;
+mod solo;
 mod sv1;

@@ -34,7 +34,7 @@ use crate::{
     mailbox::{Mailbox, Outcome},
     sessions,
     share_log::Entry,
-    template_feed::{Newest, Offer},
+    template_feed::{ClassOffer, Newest, Offer},
 };
 
 /// Workers of one connection; a proxy with more opens another.
@@ -56,6 +56,8 @@ pub(super) struct Miner {
     tally: Arc<Tally>,
     workers: Vec<Worker>,
     jobs: Jobs,
+    /// On a solo listener: its own work, and the job of the offer that it was made of.
+    own_work: Option<(u32, Arc<ClassOffer>)>,
     vardiff: Vardiff,
     /// What the miner was told last.
     told: Option<Difficulty>,
@@ -107,6 +109,7 @@ impl Miner {
             workers: Vec::with_capacity(1),
             tip: jobs.newest().map_or(0, |job| job.shared.tip),
             jobs,
+            own_work: None,
             vardiff,
             told: None,
             pending: VecDeque::new(),
@@ -165,6 +168,7 @@ impl Miner {
     pub(super) fn leave(self, version_mask: Option<u32>) -> (SessionId, Kept) {
         let kept = Kept {
             class: self.subscription.device.class,
+            solo: self.context.rules.solo,
             version_mask,
             difficulty: self.vardiff.current(),
             jobs: self.jobs,
@@ -200,7 +204,10 @@ impl Miner {
 
     fn send_job(&mut self, offer: &Offer, id: u32, clean: bool, out: &mut Vec<u8>) {
         self.tip = offer.tip;
-        let class = offer.for_class(self.subscription.device.class);
+        let class = match self.solo_work(offer) {
+            Some(own) => own,
+            None => Arc::clone(offer.for_class(self.subscription.device.class)),
+        };
         let job = Job::new(id, Arc::clone(&class.shared), self.vardiff.current());
         if self.told != Some(job.difficulty) {
             self.told = Some(job.difficulty);
@@ -214,6 +221,25 @@ impl Miner {
         class.notify.write(out, JobId(id), id.to_be_bytes(), clean);
         self.context.metrics.jobs_sent.inc();
         self.jobs.push(job);
+    }
+
+    /// The offer's work with a coinbase that pays this miner, where the listener is such a one.
+    fn solo_work(&mut self, offer: &Offer) -> Option<Arc<ClassOffer>> {
+        if !self.context.rules.solo {
+            return None;
+        }
+        if let Some((of, own)) = &self.own_work
+            && *of == offer.job_id
+        {
+            return Some(Arc::clone(own));
+        }
+        let script = self.first_worker().address.script();
+        let class = self.subscription.device.class;
+        let made = self.context.recipe.solo(offer, class, script);
+        let own =
+            Arc::new(made.expect("a coinbase with one output fits where the pool's own fits"));
+        self.own_work = Some((offer.job_id, Arc::clone(&own)));
+        Some(own)
     }
 
     /// The miner wishes another difficulty.

@@ -305,7 +305,9 @@ impl Session {
                     let kept = kept_sessions.take(session, now).or_else(|| {
                         kept_sessions.take_restored(session, &newest.borrow(), prefixes)
                     })?;
-                    (kept.class == device.class).then_some((session, kept))
+                    let is_like =
+                        kept.class == device.class && kept.solo == self.context.rules.solo;
+                    is_like.then_some((session, kept))
                 });
                 let (session, prefix, resumed) = match kept {
                     Some((session, mut kept)) => (session, kept.prefix.take(), Some(kept)),
@@ -430,6 +432,7 @@ impl Session {
         if let Some(name) = &wishes.worker {
             username.worker.clone_from(name);
         }
+        let address = username.address.clone();
         let enter = |agent: &str| {
             let (sessions, peer) = (&self.context.sessions, self.peer);
             sessions.enter(username, agent.to_owned(), peer, clock::now_ms())
@@ -466,8 +469,12 @@ impl Session {
                 device.tell(user, &wishes.ignored, out);
             }
             State::Authorized(mut miner) => {
+                let is_other = miner.first_worker().address != address;
                 let entry = enter(miner.agent());
-                if miner.add_worker(user, entry) {
+                if self.context.rules.solo && is_other {
+                    let text = "One address for each connection";
+                    reply::reject(out, id, &ErrorReply { code: 24, text });
+                } else if miner.add_worker(user, entry) {
                     reply::boolean(out, id, true);
                 } else {
                     let text = "Too many workers on one connection";

@@ -112,6 +112,8 @@ impl Saved {
         next_job: u32,
         recipe: &Recipe,
     ) -> Self {
+        // A coinbase that pays its miner is not made again by the recipe.
+        let sessions = sessions.filter(|(_, kept)| !kept.solo);
         let is_of_tip = |job: &&Job| job.shared.tip == newest.tip;
         // The newest templates, by the last job that was made of each.
         let mut last_jobs: HashMap<*const Template, (u32, Arc<Template>)> = HashMap::new();
@@ -232,6 +234,7 @@ impl Restored {
         Some(Kept {
             prefix: Some(prefixes.claim(bytes)?),
             class,
+            solo: false,
             version_mask: saved.version_mask,
             difficulty: difficulty(saved.difficulty),
             jobs,

@@ -207,6 +207,7 @@ fn rules(
         shares_per_second: listener.shares_per_second_max,
         heed_suggestions: listener.heed_suggestions,
         default_address,
+        solo: listener.solo,
     })
 }
 
