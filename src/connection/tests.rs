@@ -4,7 +4,7 @@
 //!
 //! `rig` drives the real [`Session`](super::session::Session) with all its real parts but sockets;
 //! `peer` is the reference. A failure prints the shortest sequence that was found for it, and its
-//! seed: `ADIT_SEED=7 cargo test model` runs that one again. `ADIT_SEQUENCES=100000` runs more.
+//! seed: `ADIT_SEED=7 cargo test --lib a_session_does` runs that one again. `ADIT_SEQUENCES=100000` runs more.
 
 mod action;
 mod due;
@@ -23,7 +23,7 @@ use std::{
 
 use self::{house::House, peer::Setup, random::Random, rig::Rig};
 
-/// Sequences of a usual run: some seconds. The first 100,000 have been seen to pass.
+/// Sequences of a usual run: some seconds. 100,000 take about a minute.
 const SEQUENCES: u64 = 5_000;
 /// What a usual sequence has of actions, at least and below.
 const ACTIONS: (usize, usize) = (12, 32);
@@ -144,12 +144,12 @@ fn shortest(house: &House, seed: u64, mut actions: Vec<usize>, mut failure: Fail
             (actions, failure) = (fewer, another);
         }
     }
+    // A header's time is judged by the time of day, so a few failures do not come again.
+    let mut transcript = vec!["(it did not fail again)".to_owned()];
+    let mut why = failure.why;
     if let Err(told) = run(house, seed, &actions, true) {
-        failure = told;
+        (why, transcript) = (told.why, told.transcript);
     }
-    let Failure {
-        why, transcript, ..
-    } = failure;
     format!(
         "seed {seed}, actions {actions:?}\n{}\n{why}",
         transcript.join("\n")

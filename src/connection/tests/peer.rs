@@ -171,7 +171,7 @@ const VERSION: Refusal = Refusal(20, "Invalid version mask", true);
 pub(super) const NTIME: Refusal = Refusal(20, "Ntime out of range", true);
 pub(super) const STALE: Refusal = Refusal(21, "Stale", false);
 const LOW: Refusal = Refusal(23, "Difficulty too low", true);
-const DUPLICATE: Refusal = Refusal(22, "Duplicate share", true);
+pub(super) const DUPLICATE: Refusal = Refusal(22, "Duplicate share", true);
 pub(super) const TOO_MANY: Refusal = Refusal(20, "Too many shares", false);
 
 /// One connection as it should be.

@@ -7,7 +7,7 @@ use super::{
     action,
     due::{After, Checked, Due, is_due},
     heard::{Heard, hash_of, meets, target_of},
-    peer::{Job, NTIME, Peer, Rate, Refusal, STALE, Shot, TOO_MANY, Verdict},
+    peer::{DUPLICATE, Job, NTIME, Peer, Rate, Refusal, STALE, Shot, TOO_MANY, Verdict},
     random::Random,
     rig::{Live, Rig},
 };
@@ -46,15 +46,22 @@ pub(super) fn submit(rig: &mut Rig<'_>, live: &mut Live, random: &mut Random) ->
     {
         rate = live.peer.workers[at].ceiling.share(rig.now_ms);
     }
+    // Another miner has sent a share on a newer tip, and this one has not heard of it yet: then what
+    // was seen of the earlier tip may be forgotten already.
+    let job_tip = live.peer.job(&shot.job).map(|job| job.tip);
+    let may_be_stale = job_tip.is_some_and(|tip| tip < rig.shared_tip) && is_told(&heard, STALE);
     let refusal = match &verdict {
+        Verdict::Refused(DUPLICATE) | Verdict::Good { .. } if may_be_stale => Some(STALE),
         Verdict::Refused(refusal) => Some(*refusal),
-        // Another miner has sent a share on a newer tip, and this one has not heard of it yet.
-        Verdict::Good { tip, .. } if *tip < rig.shared_tip && is_told(&heard, STALE) => Some(STALE),
         Verdict::Good { tip, .. } => {
             rig.shared_tip = rig.shared_tip.max(*tip);
             (rate == Rate::Refuse).then_some(TOO_MANY)
         }
     };
+    if refusal == Some(TOO_MANY) {
+        // It may come again when there is room for it.
+        remember(rig, shot.clone());
+    }
     if let Some(refusal) = refusal {
         return refused(rig, live, (after, heard), refusal, id);
     }
