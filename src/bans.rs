@@ -240,7 +240,8 @@ impl Bans {
         (bans, count)
     }
 
-    fn new(settings: Settings, mailboxes: Mailboxes, metrics: Arc<Metrics>) -> Self {
+    /// Without the task that keeps them: a test has no more of it.
+    pub(crate) fn new(settings: Settings, mailboxes: Mailboxes, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Shared {
             settings,
             mailboxes,

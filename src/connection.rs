@@ -6,6 +6,8 @@
 
 mod miner;
 mod session;
+#[cfg(test)]
+mod tests;
 mod wishes;
 
 use std::{

@@ -167,13 +167,7 @@ pub fn follow(
     let (sender, receiver) = watch::channel(Newest::Nothing("no template yet".into()));
     let ending = tasks.ending(Stage::Daemons);
     tasks.spawn(Stage::Daemons, "template feed", async move {
-        let mut follower = Follower {
-            recipe,
-            job_ids,
-            tip: FIRST_TIP - 1,
-            previous: None,
-            last: None,
-        };
+        let mut follower = Follower::new(recipe, job_ids);
         loop {
             let newest = follower.newest(&templates.borrow_and_update());
             if let Some(newest) = newest {
@@ -191,7 +185,7 @@ pub fn follow(
 }
 
 /// What the feed remembers between templates.
-struct Follower {
+pub(crate) struct Follower {
     recipe: Recipe,
     job_ids: JobIds,
     tip: u64,
@@ -200,8 +194,19 @@ struct Follower {
 }
 
 impl Follower {
+    /// Before the first template.
+    pub(crate) fn new(recipe: Recipe, job_ids: JobIds) -> Self {
+        Self {
+            recipe,
+            job_ids,
+            tip: FIRST_TIP - 1,
+            previous: None,
+            last: None,
+        }
+    }
+
     /// What to publish for the newest state of the daemons; nothing if miners need not hear of it.
-    fn newest(&mut self, feed: &Feed) -> Option<Newest> {
+    pub(crate) fn newest(&mut self, feed: &Feed) -> Option<Newest> {
         match feed {
             Feed::Waiting => None,
             Feed::Stopped { reason, .. } => {

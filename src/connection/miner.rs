@@ -181,12 +181,19 @@ impl Miner {
         self.pending.len()
     }
 
-    /// Sends the job that everyone of its class gets.
+    /// Sends the job that everyone of its class gets; or one of its own, if the miner may have had
+    /// that one: before it came back, or because it heard of the work while it logged in.
     pub(super) fn offer(&mut self, offer: &Offer, out: &mut Vec<u8>) {
         // The first job is a clean one, also where the miner was here on an earlier tip.
         let is_other = |job: &Job| job.shared.tip != offer.tip;
         let clean = offer.clean && self.tip != offer.tip || self.jobs.newest().is_none_or(is_other);
-        self.send_job(offer, offer.job_id, clean, out);
+        // Ids go up. The same work twice is the same proofs twice, and they would be refused.
+        let may_have_had_it = |job: &Job| job.id >= offer.job_id;
+        let id = match self.jobs.newest().is_some_and(may_have_had_it) {
+            true => self.context.job_ids.next(),
+            false => offer.job_id,
+        };
+        self.send_job(offer, id, clean, out);
     }
 
     /// Sends a job of its own on the newest template: other work, since its salt differs, because
