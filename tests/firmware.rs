@@ -64,7 +64,10 @@ fn every_firmware_gets_its_share_accepted_through_a_balancer() {
         peer: "9.8.7.6:1000",
     };
     play_all(&rig, &[&through]);
-    assert!(rig.pool.process.log_text().contains("9.8.7.6:1000"));
+    wait_for("the peer in the log", || {
+        let log = rig.pool.process.log_text();
+        log.contains("9.8.7.6:1000").then_some(())
+    });
 }
 
 /// A pool whose port speaks TLS so, and who can speak to it.

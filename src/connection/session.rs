@@ -151,11 +151,19 @@ impl Session {
 
     /// Keeps what the miner would need to go on where it was. Nothing comes after it.
     pub(super) fn keep(&mut self, now: Instant) {
-        if let State::Authorized(miner) = std::mem::replace(&mut self.state, State::Connected) {
-            let context = Arc::clone(&self.context);
-            let (session, kept) = miner.leave(self.version_mask);
-            context.kept_sessions.keep(session, kept, now);
-        }
+        let (session, kept) = match std::mem::replace(&mut self.state, State::Connected) {
+            State::Connected => return,
+            // It came back and left before it said who it is.
+            State::Subscribed(subscription) => match subscription.resumed {
+                Some(resumed) => {
+                    let prefix = Some(subscription.prefix);
+                    (subscription.session, Kept { prefix, ..resumed })
+                }
+                None => return,
+            },
+            State::Authorized(miner) => miner.leave(self.version_mask),
+        };
+        self.context.kept_sessions.keep(session, kept, now);
     }
 
     /// Does what a line asks for and writes the answer.
@@ -432,6 +440,17 @@ impl Session {
         if let Some(name) = &wishes.worker {
             username.worker.clone_from(name);
         }
+        if let (State::Subscribed(_), Newest::Nothing(reason)) =
+            (&self.state, &*self.context.newest.borrow())
+        {
+            let text = format!("No work: {reason}");
+            let error = ErrorReply {
+                code: 20,
+                text: &text,
+            };
+            reply::reject(out, id, &error);
+            return Err(End::NoWork(Arc::clone(reason)));
+        }
         let address = username.address.clone();
         let enter = |agent: &str| {
             let (sessions, peer) = (&self.context.sessions, self.peer);
@@ -440,15 +459,6 @@ impl Session {
         match std::mem::replace(&mut self.state, State::Connected) {
             State::Connected => reply::reject(out, id, &NOT_SUBSCRIBED),
             State::Subscribed(subscription) => {
-                if let Newest::Nothing(reason) = &*self.context.newest.borrow() {
-                    let text = format!("No work: {reason}");
-                    let error = ErrorReply {
-                        code: 20,
-                        text: &text,
-                    };
-                    reply::reject(out, id, &error);
-                    return Err(End::NoWork(Arc::clone(reason)));
-                }
                 let entry = enter(&subscription.agent);
                 self.wishes.of_password(wishes, &self.context);
                 let device = subscription.device;

@@ -8,7 +8,7 @@ use store::{PoolId, Store};
 
 use crate::{
     block::Blocks,
-    daemon,
+    daemon::{self, FirstBlock},
     devices::Devices,
     metrics::Metrics,
     share_log::{self, ShareLog},
@@ -49,7 +49,9 @@ impl House {
             let log = share_log::start(store.clone(), pool, share_log::Config::default(), &tasks);
             let nobody = toml::from_str("url = \"http://127.0.0.1:1\"").unwrap();
             let kept = folder.path().join("blocks");
-            let (daemons, _) = daemon::start(vec![nobody], coin, network, kept, &tasks).unwrap();
+            let (daemons, _) =
+                daemon::start(vec![nobody], coin, network, kept, FirstBlock::any(), &tasks)
+                    .unwrap();
             let counted = Arc::clone(&metrics);
             let blocks = Blocks::start(daemons, store.clone(), pool, 100, counted, &tasks);
             (store, pool, log, blocks)

@@ -134,6 +134,7 @@ impl<'a> Rig<'a> {
             shares_per_second: setup.per_second,
             heed_suggestions: setup.heeds,
             default_address: None,
+            solo: false,
         };
         let recipe = Recipe {
             tag: b"/model/".to_vec(),
@@ -150,6 +151,7 @@ impl<'a> Rig<'a> {
             coin: house.coin,
             network: Network::Regtest,
             newest,
+            recipe: recipe.clone(),
             job_ids: job_ids.clone(),
             prefixes,
             seen: Arc::new(Seen::default()),
