@@ -316,15 +316,16 @@ impl Miner {
             });
         }
         let ms = self.ms(now);
-        let rate = self.workers[index].ceiling.share(ms);
         let share = match verdict.share {
-            Ok(share) if rate == Rate::Refuse => {
-                self.context.seen.remove(&share.hash());
-                return self.refuse(Reject::TooMany, index, id, out);
-            }
             Ok(share) => share,
             Err(reject) => return self.refuse(reject, index, id, out),
         };
+        // Only good shares count: for others there are bans.
+        let rate = self.workers[index].ceiling.share(ms);
+        if rate == Rate::Refuse {
+            self.context.seen.remove(&share.hash());
+            return self.refuse(Reject::TooMany, index, id, out);
+        }
         let worker = &self.workers[index];
         worker.entry.last_share_ms.store(now_ms, Ordering::Relaxed);
         let entry = Entry {

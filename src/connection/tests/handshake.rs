@@ -275,8 +275,7 @@ fn logged_in(
     let is_first = peer.stage == Stage::Subscribed;
     if is_first && rig.newest.is_none() {
         rig.count("no work");
-        // The session is gone, and what it was to go on with.
-        *peer = Peer::new(rig.setup);
+        // What it was to go on with is left for the next time.
         return (vec![Due::Denied(id, 20, None)], After::End);
     }
     let mut due = vec![Due::Answer(id, true.into())];
@@ -312,7 +311,17 @@ fn logged_in(
 
 impl Peer {
     /// What can be taken up again.
-    pub(super) fn leave(self, now_ms: u64) -> Option<(String, Kept)> {
+    pub(super) fn leave(mut self, now_ms: u64) -> Option<(String, Kept)> {
+        if let Some(resumed) = self.resumed.take() {
+            let since_ms = now_ms;
+            return Some((
+                self.session,
+                Kept {
+                    since_ms,
+                    ..resumed
+                },
+            ));
+        }
         self.is_authorized().then(|| {
             let kept = Kept {
                 extranonce1: self.extranonce1,

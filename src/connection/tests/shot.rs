@@ -42,7 +42,7 @@ pub(super) fn submit(rig: &mut Rig<'_>, live: &mut Live, random: &mut Random) ->
         .workers
         .iter()
         .position(|worker| named(&worker.user))
-        && live.peer.job(&shot.job).is_some()
+        && matches!(verdict, Verdict::Good { .. })
     {
         rate = live.peer.workers[at].ceiling.share(rig.now_ms);
     }
