@@ -164,6 +164,7 @@ fn a_short_name_stands_for_an_address_that_has_mined_here() {
     let reply = short.ask("mining.submit", params("u/1.shed", &share));
     assert_eq!(reply["result"], true, "{reply}");
     let status = rig.pool.status();
+    assert_eq!(status["sessions"][0]["alias"], "u/1", "{status}");
     let workers: Vec<_> = status["sessions"]
         .as_array()
         .unwrap()

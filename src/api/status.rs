@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
-use mining::{Difficulty, Target, block::BlockState, share::Reject};
+use mining::{Difficulty, Target, block::BlockState, share::Reject, username::Alias};
 use serde::Serialize;
 use store::Minute;
 
@@ -175,6 +175,8 @@ pub struct DaemonStatus {
 pub struct SessionStatus {
     /// The worker, `address.name`.
     pub worker: String,
+    /// A short name for the address (`u/1f3`), once it has mined here.
+    pub alias: Option<String>,
     /// What the device calls itself.
     pub agent: String,
     /// The difficulty it was told.
@@ -244,7 +246,7 @@ impl PoolStatus {
             shares: SharesStatus::of(pool).await?,
             blocks: BlocksStatus::of(pool).await?,
             daemons: daemons(pool),
-            sessions: sessions(pool),
+            sessions: sessions(pool).await?,
         })
     }
 
@@ -343,13 +345,14 @@ fn name_of(source: Source) -> &'static str {
     }
 }
 
-fn sessions(pool: &Pool) -> Vec<SessionStatus> {
-    let sessions = pool.sessions.list();
-    sessions
-        .iter()
-        .take(LISTED_MAX)
-        .map(|session| SessionStatus {
+async fn sessions(pool: &Pool) -> anyhow::Result<Vec<SessionStatus>> {
+    let mut listed = Vec::new();
+    for session in pool.sessions.list().iter().take(LISTED_MAX) {
+        let address = session.worker.address.as_str();
+        let alias = pool.store.alias_of(pool.id, address).await?;
+        listed.push(SessionStatus {
             worker: session.worker.to_string(),
+            alias: alias.and_then(Alias::new).map(|alias| format!("u/{alias}")),
             agent: session.agent.clone(),
             difficulty: session.difficulty().to_f64(),
             accepted: session.accepted.load(Ordering::Relaxed),
@@ -359,8 +362,9 @@ fn sessions(pool: &Pool) -> Vec<SessionStatus> {
                 0 => None,
                 time_ms => Some(display::time(time_ms)),
             },
-        })
-        .collect()
+        });
+    }
+    Ok(listed)
 }
 
 /// The one definition of hashrate: the sum of work in the window over its seconds. The window

@@ -406,7 +406,7 @@ impl Session {
         } = login;
         let Some(address) = address else {
             let alias = Alias::new(number).map_or_else(String::new, |alias| alias.to_string());
-            let reason = format!("nobody here is called {alias}");
+            let reason = format!("nobody here is called u/{alias}");
             self.refuse_login(id.as_id(), &reason, out);
             return Ok(());
         };

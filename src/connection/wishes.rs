@@ -83,7 +83,7 @@ impl Device {
     pub(super) fn tell(&self, user: &str, ignored: &[Ignored], out: &mut Vec<u8>) {
         if let Some(longest) = self.user_max.filter(|longest| user.len() > *longest) {
             let text = format!(
-                "This device may cut names after {longest} characters. See the pool's page for a short one."
+                "This device may cut names after {longest} characters. The pool's page has a short one."
             );
             reply::show_message(out, &text);
         }
