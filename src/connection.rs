@@ -63,7 +63,7 @@ const UNSENT_MAX: usize = 64 * 1024;
 const READ_SIZE: usize = 4 * 1024;
 /// A miner that takes nothing for this long is dropped.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Lines that make no sense, after which a peer is not a miner.
+/// Lines that make no sense, with no good share among them, after which a peer is not a miner.
 const MALFORMED_MAX: u32 = 10;
 
 /// What connections of one listener have in common.
@@ -381,7 +381,11 @@ impl Connection {
                         return Err(End::Malformed);
                     }
                 }
-                session::Handled::Share(entry) => self.context.share_log.append(entry),
+                session::Handled::Share(entry) => {
+                    // Whoever sends good shares is a miner.
+                    self.malformed = 0;
+                    self.context.share_log.append(entry);
+                }
                 session::Handled::Alias(login) => self.alias = Some(login),
             }
             if !was_authorized && self.session.is_authorized() {
