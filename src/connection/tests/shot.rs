@@ -35,6 +35,10 @@ pub(super) fn submit(rig: &mut Rig<'_>, live: &mut Live, random: &mut Random) ->
         // The second began while the share was judged.
         verdict = live.peer.judge(&shot, after_s, &rig.taken);
     }
+    // Another miner has sent a share on a newer tip, and this one has not heard of it yet: then what
+    // was seen of the earlier tip may be forgotten already.
+    let job_tip = live.peer.job(&shot.job).map(|job| job.tip);
+    let may_be_stale = job_tip.is_some_and(|tip| tip < rig.shared_tip) && is_told(&heard, STALE);
     let mut rate = Rate::Fine;
     let named = |user: &str| user == shot.worker;
     if let Some(at) = live
@@ -43,13 +47,10 @@ pub(super) fn submit(rig: &mut Rig<'_>, live: &mut Live, random: &mut Random) ->
         .iter()
         .position(|worker| named(&worker.user))
         && matches!(verdict, Verdict::Good { .. })
+        && !may_be_stale
     {
         rate = live.peer.workers[at].ceiling.share(rig.now_ms);
     }
-    // Another miner has sent a share on a newer tip, and this one has not heard of it yet: then what
-    // was seen of the earlier tip may be forgotten already.
-    let job_tip = live.peer.job(&shot.job).map(|job| job.tip);
-    let may_be_stale = job_tip.is_some_and(|tip| tip < rig.shared_tip) && is_told(&heard, STALE);
     let refusal = match &verdict {
         Verdict::Refused(DUPLICATE) | Verdict::Good { .. } if may_be_stale => Some(STALE),
         Verdict::Refused(refusal) => Some(*refusal),
