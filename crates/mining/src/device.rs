@@ -6,10 +6,7 @@
 //! name it gives at `mining.subscribe`. The table of devices is `devices.toml`, which
 //! `src/devices.rs` of the program reads into [`Profiles`].
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use pow::Algorithm;
 
@@ -67,59 +64,7 @@ impl CoinbaseClass {
             .position(|class| *class == self)
             .expect("ALL holds every class")
     }
-
-    /// The class of the device that calls itself `agent`, where there are no [`Profiles`]. The
-    /// classes are those of `devices.toml` as it is delivered.
-    pub fn of_agent(agent: &str) -> Self {
-        static BUILT_IN: LazyLock<Profiles> = LazyLock::new(|| {
-            let profile = |(class, agents): &(CoinbaseClass, &[&str])| Profile {
-                agents: agents.iter().map(|&agent| agent.to_owned()).collect(),
-                ..Profile::new(&format!("{class:?}"), *class)
-            };
-            Profiles::new(AGENTS.iter().map(profile).collect())
-                .expect("the table below is short, and no name stands there twice")
-        });
-        BUILT_IN.of(agent).map_or(Self::Stock, |found| found.class)
-    }
 }
-
-/// How the names of devices begin whose class is not [`CoinbaseClass::Stock`].
-const AGENTS: &[(CoinbaseClass, &[&str])] = &[
-    (CoinbaseClass::Rental, &["nicehash", "miningrigrentals"]),
-    (
-        CoinbaseClass::Toy,
-        &[
-            "nerdminer",
-            "han_solominer",
-            "leafminer",
-            "nmminer",
-            "sparkminer",
-        ],
-    ),
-    (
-        CoinbaseClass::Medium,
-        &["antminer s21", "bosminer", "luxminer"],
-    ),
-    (
-        CoinbaseClass::Large,
-        &[
-            "whatsminer",
-            "bitaxe",
-            "nerdnos",
-            "nerdaxe",
-            "nerdqaxe",
-            "nerdoctaxe",
-            "nerdeko",
-            "0xaxe",
-            "piaxe",
-            "qaxe",
-            "cpuminer",
-            "minerd",
-            "adit",
-        ],
-    ),
-    (CoinbaseClass::Huge, &["xminer-1.", "powerplay-bm"]),
-];
 
 /// What is known of a kind of device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -328,23 +273,6 @@ fn check(profile: &Profile) -> Result<(), (&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn devices_are_known_by_the_start_of_their_name() {
-        #[track_caller]
-        fn case(agent: &str, expected: CoinbaseClass) {
-            assert_eq!(CoinbaseClass::of_agent(agent), expected);
-        }
-        case("NiceHash/1.0.0", CoinbaseClass::Rental);
-        case("NerdMinerV2/1.8.3", CoinbaseClass::Toy);
-        case("cgminer/4.11.1", CoinbaseClass::Stock);
-        case("Antminer S19j Pro/1.0", CoinbaseClass::Stock);
-        case("Antminer S21/Fri", CoinbaseClass::Medium);
-        case("bitaxe/BM1370/v2.9", CoinbaseClass::Large);
-        case("xminer-1.2.6", CoinbaseClass::Huge);
-        case("", CoinbaseClass::Stock);
-        case("ä", CoinbaseClass::Stock);
-    }
 
     fn profile(name: &str, agents: &[&str]) -> Profile {
         Profile {
