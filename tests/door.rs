@@ -16,8 +16,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::support::{
-    FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, loopback,
-    transport::{Duplex, connect_from, proxy_header},
+    FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, connect_from, loopback,
+    transport::{Duplex, proxy_header},
     wait_for,
 };
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::support::{
-    ADDRESS, FIXED_DIFFICULTY, Miner, Node, PATIENCE, Pool, PoolSettings, loopback, runtime,
+    ADDRESS, FIXED_DIFFICULTY, Miner, Node, PATIENCE, Pool, PoolSettings, connect_from, loopback,
     wait_for,
 };
 
@@ -413,19 +413,6 @@ fn let_in_again(port: u16) -> Miner {
             .ok()?;
         miner.line()?;
         Some(miner)
-    })
-}
-
-fn connect_from(address: &str, port: u16) -> TcpStream {
-    runtime().block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket
-            .bind(format!("{address}:0").parse().unwrap())
-            .unwrap();
-        let stream = socket.connect(loopback(port)).await.unwrap();
-        let stream = stream.into_std().unwrap();
-        stream.set_nonblocking(false).unwrap();
-        stream
     })
 }
 

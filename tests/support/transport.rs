@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream},
 };
 
-use super::{loopback, runtime, wait_for};
+use super::{connect_from, loopback, wait_for};
 
 /// Opens connections to a port of the pool.
 pub(crate) trait Transport {
@@ -60,20 +60,6 @@ impl Duplex for TcpStream {
 
 fn connect(address: SocketAddr) -> TcpStream {
     wait_for("the pool's port", || TcpStream::connect(address).ok())
-}
-
-/// A connection from another address of loopback.
-pub(crate) fn connect_from(address: &str, port: u16) -> TcpStream {
-    runtime().block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket
-            .bind(format!("{address}:0").parse().unwrap())
-            .unwrap();
-        let stream = socket.connect(loopback(port)).await.unwrap();
-        let stream = stream.into_std().unwrap();
-        stream.set_nonblocking(false).unwrap();
-        stream
-    })
 }
 
 /// A header of the PROXY protocol that says that `peer` connects.
