@@ -94,6 +94,22 @@ impl ClassOffer {
 }
 
 impl Recipe {
+    /// A template's work for each class of devices.
+    pub fn classes(
+        &self,
+        template: &Arc<Template>,
+        tip: u64,
+    ) -> Result<[Arc<JobTemplate>; CoinbaseClass::ALL.len()], CoinbaseError> {
+        let Self {
+            tag,
+            payees,
+            extranonce2_size,
+            algorithm,
+            refresh: _,
+        } = self;
+        JobTemplate::for_all_classes(template, tag, payees, *extranonce2_size, tip, *algorithm)
+    }
+
     /// An offer's work for a miner whose blocks pay it alone, by this script.
     pub fn solo(
         &self,
@@ -255,22 +271,8 @@ impl Follower {
         received: Instant,
         clean: bool,
     ) -> Result<Offer, CoinbaseError> {
-        let Recipe {
-            tag,
-            payees,
-            extranonce2_size,
-            algorithm,
-            ..
-        } = &self.recipe;
-        let classes = JobTemplate::for_all_classes(
-            template,
-            tag,
-            payees,
-            *extranonce2_size,
-            self.tip,
-            *algorithm,
-        )?
-        .map(|shared| Arc::new(ClassOffer::new(shared)));
+        let classes = self.recipe.classes(template, self.tip)?;
+        let classes = classes.map(|shared| Arc::new(ClassOffer::new(shared)));
         Ok(Offer {
             tip: self.tip,
             job_id: self.job_ids.next(),

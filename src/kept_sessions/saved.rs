@@ -244,22 +244,8 @@ impl Restored {
     fn classes(&mut self, template: usize) -> Option<&Classes> {
         let (saved, classes) = self.templates.get_mut(template)?;
         if classes.is_none() {
-            let Recipe {
-                tag,
-                payees,
-                extranonce2_size,
-                algorithm,
-                ..
-            } = &self.recipe;
             let template = Arc::new(saved.template(self.previous)?);
-            let made = JobTemplate::for_all_classes(
-                &template,
-                tag,
-                payees,
-                *extranonce2_size,
-                FIRST_TIP,
-                *algorithm,
-            );
+            let made = self.recipe.classes(&template, FIRST_TIP);
             *classes = Some(made.ok()?);
         }
         classes.as_ref()
