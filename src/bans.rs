@@ -10,7 +10,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -18,7 +18,6 @@ use std::{
 use mining::ban::{Counts, Rule, Window};
 use store::{Ban, PoolId, Store};
 use tokio::{sync::Notify, time::Instant};
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
@@ -83,7 +82,7 @@ pub struct Tally {
     /// Accepted shares that the window does not have yet.
     valid: AtomicU64,
     window: Mutex<Window>,
-    banned: CancellationToken,
+    banned: AtomicBool,
     /// Nothing for an address that is never banned.
     bans: Weak<Shared>,
 }
@@ -94,7 +93,7 @@ impl Tally {
             address,
             valid: AtomicU64::new(0),
             window: Mutex::new(Window::new(clock::now_ms())),
-            banned: CancellationToken::new(),
+            banned: AtomicBool::new(false),
             bans,
         }
     }
@@ -113,12 +112,11 @@ impl Tally {
             return false;
         };
         let counts = self.add(&rule, 1, now_ms);
-        if rule.bans(counts) && !self.banned.is_cancelled() {
+        if rule.bans(counts) && !self.banned.swap(true, Ordering::Relaxed) {
             bans.ban(self.address, counts, now_ms);
-            self.banned.cancel();
             bans.mailboxes.post_to(self.address, Notice::Banned);
         }
-        self.banned.is_cancelled()
+        self.banned.load(Ordering::Relaxed)
     }
 
     fn add(&self, rule: &Rule, invalid: u64, now_ms: i64) -> Counts {
