@@ -284,13 +284,7 @@ impl Connection {
             let done = self.turn(&event, now, &mut out);
             let sent = self.send_now(&out);
             ANSWERS.set(out);
-            let rest = match sent {
-                Ok(Sent::All) => Ok(()),
-                // Boxed, as it is rare: an idle connection holds no room for it.
-                Ok(Sent::Part) => Box::pin(self.send_rest()).await,
-                Err(end) => Err(end),
-            };
-            if let Err(end) = done.and(rest) {
+            if let Err(end) = done.and(self.finish(sent).await) {
                 return end;
             }
             while let Some(login) = self.alias.take() {
@@ -430,10 +424,8 @@ impl Connection {
             self.welcome(now, &mut out)?;
         }
         self.take_lines(now, &mut out)?;
-        match self.send_now(&out)? {
-            Sent::All => Ok(()),
-            Sent::Part => self.send_rest().await,
-        }
+        let sent = self.send_now(&out);
+        self.finish(sent).await
     }
 
     /// Sends the newest work to an authorized miner.
@@ -507,6 +499,15 @@ impl Connection {
         }
     }
 
+    /// Sends the rest of what the socket took a part of.
+    async fn finish(&mut self, sent: Result<Sent, End>) -> Result<(), End> {
+        match sent? {
+            Sent::All => Ok(()),
+            // Boxed, as it is rare: an idle connection holds no room for it.
+            Sent::Part => Box::pin(self.send_rest()).await,
+        }
+    }
+
     /// Waits for a slow reader, but not for long.
     async fn send_rest(&mut self) -> Result<(), End> {
         if self.unsent.len() > UNSENT_MAX {
@@ -551,12 +552,8 @@ impl Connection {
         if matches!(end, End::Stopping) && self.session.is_authorized() {
             reply::reconnect(&mut out);
         }
-        let sent = match self.send_now(&out) {
-            Ok(Sent::All) => Ok(()),
-            Ok(Sent::Part) => self.send_rest().await,
-            Err(end) => Err(end),
-        };
-        if let Err(end) = sent {
+        let sent = self.send_now(&out);
+        if let Err(end) = self.finish(sent).await {
             debug!(reason = %end, "last replies not delivered");
         }
     }
