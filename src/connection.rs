@@ -33,6 +33,7 @@ use tokio::{
     sync::watch,
     time::{Instant, Sleep},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use wire::{line::LineBuffer, sv1::reply};
 
@@ -63,6 +64,8 @@ const UNSENT_MAX: usize = 64 * 1024;
 const READ_SIZE: usize = 4 * 1024;
 /// A miner that takes nothing for this long is dropped.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// When the pool stops, a miner has this long to take what is on its way to it.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Lines that make no sense, with no good share among them, after which a peer is not a miner.
 const MALFORMED_MAX: u32 = 10;
 
@@ -102,6 +105,9 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What is known of devices.
     pub devices: Devices,
+    /// Cancelled when the pool stops. Connections are told by a notice; this is for those that wait
+    /// for a reader meanwhile.
+    pub stopping: CancellationToken,
     /// What this listener allows.
     pub rules: Rules,
 }
@@ -532,9 +538,16 @@ impl Connection {
             }
             Ok(())
         };
-        tokio::time::timeout(WRITE_TIMEOUT, sending)
-            .await
-            .map_err(|_| End::DoesNotRead)?
+        let patience = async {
+            let stopping = self.context.stopping.cancelled();
+            if tokio::time::timeout(WRITE_TIMEOUT, stopping).await.is_ok() {
+                tokio::time::sleep(LAST_WORDS).await;
+            }
+        };
+        tokio::select! {
+            sent = sending => sent,
+            () = patience => Err(End::DoesNotRead),
+        }
     }
 
     /// Answers the shares that are still being committed, then says good-bye.
@@ -546,7 +559,9 @@ impl Connection {
                 self.session.answers(&self.mailbox, &mut out);
             }
         };
-        if tokio::time::timeout(WRITE_TIMEOUT, drained).await.is_err() {
+        let drained = tokio::time::timeout(WRITE_TIMEOUT, drained).await;
+        // Who has not read a part of a line can make nothing of the next one.
+        if drained.is_err() || matches!(end, End::DoesNotRead) {
             return;
         }
         if matches!(end, End::Stopping) && self.session.is_authorized() {

@@ -189,6 +189,7 @@ pub async fn start(
             bans: bans.clone(),
             metrics: Arc::clone(&metrics),
             devices: house.devices.clone(),
+            stopping: tasks.ending(Stage::Doors),
             rules,
         });
         listening.push(listener::open(port, house, context, tasks).await?);

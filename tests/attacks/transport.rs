@@ -208,44 +208,51 @@ fn a52_a_hundred_thousand_requests_at_once_delay_nobody() {
     still_mines(&mut honest, 1);
 }
 
+/// A pool whose miners may wish for one of several difficulties.
+fn rig_of_many_wishes() -> Rig {
+    let listener = FIXED_DIFFICULTY.replace(
+        "max_difficulty = 3.725290298461914e-09",
+        "max_difficulty = 0.001",
+    );
+    Rig::simnet_with("", &listener)
+}
+
+/// Sends wishes and reads no answer, until the pool hangs up (true), it has enough of it by the time
+/// for which nothing more could be sent (false), or half a minute went by.
+fn asks_and_does_not_read(mut stream: TcpStream, enough: impl Fn(Duration) -> bool) -> bool {
+    let wish = |difficulty: &str| {
+        format!("{{\"id\":1,\"method\":\"mining.suggest_difficulty\",\"params\":[{difficulty}]}}\n")
+    };
+    let wishes = (wish("0.0001") + &wish("0.0002")).repeat(50);
+    let pause = Duration::from_millis(100);
+    stream.set_write_timeout(Some(pause)).unwrap();
+    let (began, mut sent, mut taken_at) = (Instant::now(), 0, Instant::now());
+    while began.elapsed() < Duration::from_secs(30) && !enough(taken_at.elapsed()) {
+        match stream.write(&wishes.as_bytes()[sent..]) {
+            Ok(count) => {
+                sent = (sent + count) % wishes.len();
+                taken_at = Instant::now();
+            }
+            Err(error) if is_timeout(&error) => {}
+            Err(_) => return true,
+        }
+    }
+    false
+}
+
 /// Each wish changes the difficulty and brings a job of its own, so the pool has much to say.
 #[test]
 fn a53_a_reader_with_a_closed_window_is_dropped() {
     const DEAF: usize = 10;
     /// What each may hold, 64 KiB of what is unsent and one job more, and the allocator's share.
     const GROWTH_KIB: u64 = 4 * 1024;
-    let listener = FIXED_DIFFICULTY.replace(
-        "max_difficulty = 3.725290298461914e-09",
-        "max_difficulty = 0.001",
-    );
-    let rig = Rig::simnet_with("", &listener);
+    let rig = rig_of_many_wishes();
     let mut honest = rig.miner();
     let before = rig.pool.process.resident_kib();
     let deaf: Vec<_> = (0..DEAF).map(|_| authorized(&rig)).collect();
     let deaf: Vec<_> = deaf
         .into_iter()
-        .map(|mut stream| {
-            thread::spawn(move || {
-                let wish = |difficulty: &str| {
-                    format!(
-                        "{{\"id\":1,\"method\":\"mining.suggest_difficulty\",\
-                         \"params\":[{difficulty}]}}\n"
-                    )
-                };
-                let wishes = (wish("0.0001") + &wish("0.0002")).repeat(50);
-                let pause = Some(Duration::from_millis(100));
-                stream.set_write_timeout(pause).unwrap();
-                let (began, mut sent) = (Instant::now(), 0);
-                while began.elapsed() < Duration::from_secs(30) {
-                    match stream.write(&wishes.as_bytes()[sent..]) {
-                        Ok(count) => sent = (sent + count) % wishes.len(),
-                        Err(error) if is_timeout(&error) => {}
-                        Err(_) => return true,
-                    }
-                }
-                false
-            })
-        })
+        .map(|stream| thread::spawn(move || asks_and_does_not_read(stream, |_| false)))
         .collect();
     let (mut worst, mut most) = (Duration::ZERO, before);
     while !deaf.iter().all(thread::JoinHandle::is_finished) {
@@ -263,6 +270,22 @@ fn a53_a_reader_with_a_closed_window_is_dropped() {
     assert!(worst < LATE, "an honest miner waited {worst:?}");
     let log = rig.pool.process.log_text();
     assert!(log.contains("does not read what it is sent"));
+}
+
+/// It has the time for its last words, and not the whole time of a slow reader.
+#[test]
+fn a53_a_reader_with_a_closed_window_does_not_hold_up_the_end() {
+    let mut rig = rig_of_many_wishes();
+    let stream = authorized(&rig);
+    let kept = stream.try_clone().unwrap();
+    let hung_up = asks_and_does_not_read(stream, |stuck| stuck > Duration::from_secs(1));
+    assert!(!hung_up, "dropped before the pool was stopped");
+    let asked = Instant::now();
+    rig.pool.process.signal("TERM");
+    assert!(rig.pool.process.wait().success());
+    let end = asked.elapsed();
+    assert!(end < Duration::from_secs(6), "ended after {end:?}");
+    drop(kept);
 }
 
 /// Whoever logs in again as somebody else adds a worker, and takes nothing from the first.

@@ -21,6 +21,7 @@ use mining::{
 };
 use pow::{Algorithm, Hash};
 use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     due::{After, Checked, Due, Told, is_due},
@@ -165,6 +166,7 @@ impl<'a> Rig<'a> {
             sessions: Sessions::default(),
             metrics: Arc::clone(&house.metrics),
             devices: house.devices.clone(),
+            stopping: CancellationToken::new(),
             rules,
         });
         Self {
