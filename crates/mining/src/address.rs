@@ -55,17 +55,18 @@ impl Address {
         if text.len() > 90 || !text.is_ascii() {
             return Err(unknown);
         }
-        let script = match bech32::segwit::decode(text) {
-            Ok((hrp, version, program)) => witness_script(rules, hrp, version, &program)?,
-            Err(_) => base58_script(rules, text).ok_or(unknown)??,
+        // BIP173: in capitals, as QR codes have it, it is the same address, and the same account.
+        let (text, script) = match bech32::segwit::decode(text) {
+            Ok((hrp, version, program)) => (
+                text.to_ascii_lowercase(),
+                witness_script(rules, hrp, version, &program)?,
+            ),
+            Err(_) => (text.to_owned(), base58_script(rules, text).ok_or(unknown)??),
         };
-        Ok(Self {
-            text: text.to_owned(),
-            script,
-        })
+        Ok(Self { text, script })
     }
 
-    /// The address as it was written.
+    /// The address in the one form that it is kept in.
     pub fn as_str(&self) -> &str {
         &self.text
     }
