@@ -4,7 +4,9 @@
 //! In the order of the flow: [`template`] is what a daemon wants mined, [`coinbase`] and [`merkle`]
 //! turn it into a [`job`], [`extranonce`] and [`vardiff`] make that job one miner's own, [`proposal`]
 //! says which blocks the daemon is asked about beforehand, [`share`] judges what comes back, [`ban`]
-//! says who sent too much of what is wrong, and [`block`] follows what was solved.
+//! says who sent too much of what is wrong, and [`block`] follows what was solved. Then the money:
+//! [`accounting`] splits a reward by the work behind it, [`ledger`] is what may be written into the
+//! books, and [`payout`] says who is due.
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +34,10 @@ pub mod ban;
 pub mod block;
 pub mod seen;
 pub mod share;
+
+pub mod accounting;
+pub mod ledger;
+pub mod payout;
 
 pub use address::Address;
 pub use amount::Amount;

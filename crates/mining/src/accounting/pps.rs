@@ -1,0 +1,191 @@
+//! Paid for each share, whatever blocks are found: a share of work `w` is worth `R * w / D`, where
+//! `R` is what a block is expected to pay at that height and `D` the work that a block takes. The
+//! pool's reserve pays, and gets the blocks.
+//!
+//! A share is worth less than the smallest unit as a rule, so what a miner is owed is kept in
+//! fractions of it, of 2^-64; below that is rounded down, to the reserve. FPPS is the same with the
+//! fees of the last blocks in `R` ([`average`]).
+
+use ruint::aliases::U320;
+
+use super::fees::Fees;
+use crate::{Amount, Work};
+
+/// What shares are worth at a height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    reward: Amount,
+    block: Work,
+}
+
+/// What somebody is owed: whole units, and a fraction below one that waits for more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owed {
+    whole: Amount,
+    /// In units of 2^-64.
+    fraction: u64,
+}
+
+/// More than any coin has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what is owed is more than any coin has")]
+pub struct TooMuchOwed;
+
+impl Price {
+    /// A block is expected to pay `reward` and takes `block` hashes; nothing if it takes none.
+    pub fn new(reward: Amount, block: Work) -> Option<Self> {
+        (block > Work::ZERO).then_some(Self { reward, block })
+    }
+
+    /// What `work` is worth to the miner, and beside it to each recipient of fees, in the order of
+    /// the list. None of them is rounded up.
+    pub fn of(self, work: Work, fees: &Fees) -> Result<(Owed, Vec<Owed>), TooMuchOwed> {
+        let mut parts = fees.weights();
+        let miner = parts.pop().expect("the last part is the miners'");
+        let owed = |part: u128| self.part(work, part);
+        let recipients = parts.into_iter().map(owed).collect::<Result<_, _>>()?;
+        Ok((owed(miner)?, recipients))
+    }
+
+    /// So many ten-thousandths of the worth of `work`.
+    fn part(self, work: Work, part: u128) -> Result<Owed, TooMuchOwed> {
+        // 64 + 128 + 14 + 64 bits.
+        let value = U320::from(self.reward.units()) * U320::from(work.hashes()) * U320::from(part);
+        let fractions: U320 =
+            (value << 64_usize) / (U320::from(self.block.hashes()) * U320::from(10_000));
+        let whole = u64::try_from(fractions >> 64_usize).map_err(|_| TooMuchOwed)?;
+        Ok(Owed {
+            whole: Amount::from_units(whole),
+            fraction: fractions.as_limbs()[0],
+        })
+    }
+}
+
+impl Owed {
+    /// As it was kept: whole units, and a number of 2^-64 of one.
+    pub const fn new(whole: Amount, fraction: u64) -> Self {
+        Self { whole, fraction }
+    }
+
+    /// The sum.
+    pub fn add(self, other: Self) -> Result<Self, TooMuchOwed> {
+        let (fraction, is_more) = self.fraction.overflowing_add(other.fraction);
+        let whole = self
+            .whole
+            .checked_add(other.whole)
+            .and_then(|whole| whole.checked_add(Amount::from_units(u64::from(is_more))));
+        Ok(Self {
+            whole: whole.ok_or(TooMuchOwed)?,
+            fraction,
+        })
+    }
+
+    /// Takes the whole units out; the fraction stays.
+    pub fn take(&mut self) -> Amount {
+        std::mem::take(&mut self.whole)
+    }
+
+    /// The whole units.
+    pub fn whole(self) -> Amount {
+        self.whole
+    }
+
+    /// What is left below one unit, in 2^-64 of it.
+    pub fn fraction(self) -> u64 {
+        self.fraction
+    }
+}
+
+/// The average of the fees of the last blocks, rounded down; zero if there are none.
+pub fn average(fees: &[Amount]) -> Amount {
+    let sum: u128 = fees.iter().map(|fee| u128::from(fee.units())).sum();
+    let count = u128::try_from(fees.len().max(1)).expect("a list is shorter than 2^128");
+    Amount::from_units(u64::try_from(sum / count).expect("an average is not above the largest"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::fees::Fee, *};
+
+    fn fees() -> Fees {
+        let fee = |name: &str, percent: &str| Fee {
+            name: name.into(),
+            percent: percent.parse().unwrap(),
+        };
+        Fees::new(vec![fee("pool", "1"), fee("foundation", "1")], "foundation").unwrap()
+    }
+
+    fn work(hashes: u128) -> Work {
+        Work::from_hashes(hashes)
+    }
+
+    #[test]
+    fn a_block_s_work_is_worth_a_block() {
+        let price = Price::new(Amount::from_units(312_500_000), work(1 << 78)).unwrap();
+        let (miner, recipients) = price.of(work(1 << 78), &fees()).unwrap();
+        assert_eq!(miner, Owed::new(Amount::from_units(306_250_000), 0));
+        assert_eq!(recipients, [Owed::new(Amount::from_units(3_125_000), 0); 2]);
+        // Seed 003: a share of 1 in 1,000 of a reward of 2.0 at 2 %: 0.00196.
+        let price = Price::new(Amount::from_units(200_000_000), work(1000)).unwrap();
+        let (miner, _) = price.of(work(1), &fees()).unwrap();
+        assert_eq!(miner, Owed::new(Amount::from_units(196_000), 0));
+        assert_eq!(Price::new(Amount::ZERO, Work::ZERO), None);
+    }
+
+    #[test]
+    fn what_is_below_a_unit_waits_for_more() {
+        let price = Price::new(Amount::from_units(1), work(3)).unwrap();
+        let none = Fees::new(vec![fees().list()[1].clone()], "foundation").unwrap();
+        let mut owed = Owed::default();
+        for _ in 0..300 {
+            let (miner, _) = price.of(work(1), &none).unwrap();
+            assert_eq!(miner.whole(), Amount::ZERO);
+            owed = owed.add(miner).unwrap();
+        }
+        // 99 units less what 300 times below 2^-64 of a unit makes.
+        assert_eq!(owed.take(), Amount::from_units(98));
+        assert!(owed.fraction() > u64::MAX - 300);
+        assert_eq!(owed.take(), Amount::ZERO);
+    }
+
+    #[test]
+    fn a84_more_than_any_coin_has_is_an_error() {
+        let price = Price::new(Amount::from_units(u64::MAX), work(1)).unwrap();
+        assert_eq!(price.of(work(u128::MAX), &fees()), Err(TooMuchOwed));
+        let most = Owed::new(Amount::from_units(u64::MAX), u64::MAX);
+        assert_eq!(most.add(Owed::new(Amount::ZERO, 1)), Err(TooMuchOwed));
+    }
+
+    #[test]
+    fn an_average_of_fees() {
+        let amounts = |list: &[u64]| {
+            list.iter()
+                .map(|u| Amount::from_units(*u))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(average(&[]), Amount::ZERO);
+        assert_eq!(average(&amounts(&[1, 2])), Amount::from_units(1));
+        assert_eq!(
+            average(&amounts(&[u64::MAX, u64::MAX])),
+            Amount::from_units(u64::MAX)
+        );
+    }
+
+    proptest! {
+        /// All parts together never exceed the worth, and miss it by less than a unit of 2^-64 each.
+        #[test]
+        fn a83_the_parts_are_the_whole(reward in 1_u64..1 << 50, w in 1_u128..1 << 80) {
+            let price = Price::new(Amount::from_units(reward), work(1 << 79)).unwrap();
+            let (mut sum, recipients) = price.of(work(w), &fees()).unwrap();
+            for owed in recipients {
+                sum = sum.add(owed).unwrap();
+            }
+            let worth = U320::from(reward) * U320::from(w) << 64_usize;
+            let worth = worth / U320::from(1_u128 << 79);
+            let given = (U320::from(sum.whole().units()) << 64_usize) + U320::from(sum.fraction());
+            prop_assert!(given <= worth && worth - given < U320::from(3));
+        }
+    }
+}

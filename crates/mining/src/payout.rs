@@ -1,0 +1,385 @@
+//! Who is due, how batches are cut, and the life of a batch. The task `payout` brings balances and
+//! carries out what is said here; nothing of it sends anything.
+//!
+//! ```text
+//! reserved -> signed -> broadcast -> confirmed
+//!     \          \          \
+//!      +----------+----------+--> released     its balances went back: it can never confirm
+//!                 \          \
+//!                  +----------+--> manual      nobody knows; a person has to say
+//! ```
+//!
+//! A batch is signed before it is sent, and what was signed is what is sent, as often as it takes:
+//! so it confirms once or never, wherever a process ends in between.
+
+use std::fmt;
+
+use crate::{Amount, accounting::Percent};
+
+/// How far a batch has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BatchState {
+    /// Its balances are claimed. There is no transaction yet.
+    Reserved,
+    /// Its transaction is signed and kept, and may have been sent.
+    Signed,
+    /// A daemon has taken the transaction.
+    Broadcast,
+    /// The transaction is deep enough in the chain.
+    Confirmed,
+    /// It will never confirm; the balances are where they were.
+    Released,
+    /// What became of it cannot be told.
+    Manual,
+}
+
+/// What the operator wants of payouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What a balance must reach to be paid, unless its owner says otherwise.
+    pub threshold: Amount,
+    /// The least that is ever paid to anyone.
+    pub least: Amount,
+    /// The most payments in a batch.
+    pub payments_max: usize,
+    /// A batch with less than that together waits for more.
+    pub batch_min: Amount,
+    /// What the chain's fee for a batch may be of it.
+    pub fee_max: Percent,
+}
+
+/// How often somebody wants to be paid at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schedule {
+    /// Whenever the threshold is reached.
+    #[default]
+    Threshold,
+    /// Not within a day of the last time.
+    Daily,
+    /// Not within seven days of it.
+    Weekly,
+    /// Not within thirty days of it.
+    Monthly,
+}
+
+/// Somebody who has a balance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner<A> {
+    /// The account.
+    pub account: A,
+    /// What is posted and not claimed.
+    pub available: Amount,
+    /// Its own threshold.
+    pub threshold: Option<Amount>,
+    /// Its schedule.
+    pub schedule: Schedule,
+    /// It wants nothing for the time being.
+    pub paused: bool,
+    /// It has asked for a payout: no threshold and no schedule counts but the least.
+    pub requested: bool,
+    /// When it was last paid, in milliseconds since 1970.
+    pub last_paid_ms: Option<i64>,
+}
+
+/// A payment of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment<A> {
+    /// From whose balance.
+    pub account: A,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// Why somebody is not due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotDue {
+    /// Its balance is below what has to be reached, which is this.
+    Below(Amount),
+    /// Not before then, in milliseconds since 1970.
+    Before(i64),
+    /// It paused its payouts.
+    Paused,
+}
+
+impl BatchState {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Reserved,
+        Self::Signed,
+        Self::Broadcast,
+        Self::Confirmed,
+        Self::Released,
+        Self::Manual,
+    ];
+
+    /// Whether a batch in this state can be in the other one next.
+    pub fn becomes(self, next: Self) -> bool {
+        use BatchState::{Broadcast, Confirmed, Manual, Released, Reserved, Signed};
+        match self {
+            Reserved => matches!(next, Signed | Released),
+            Signed => matches!(next, Broadcast | Confirmed | Released | Manual),
+            // Back to signed: no daemon knows it any more, and it is sent again.
+            Broadcast => matches!(next, Signed | Confirmed | Released | Manual),
+            Manual => matches!(next, Signed | Confirmed | Released),
+            Confirmed | Released => false,
+        }
+    }
+
+    /// Whether nothing will happen to it any more.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Released)
+    }
+
+    /// The name in the store, the API and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Signed => "signed",
+            Self::Broadcast => "broadcast",
+            Self::Confirmed => "confirmed",
+            Self::Released => "released",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+impl fmt::Display for BatchState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Schedule {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Threshold, Self::Daily, Self::Weekly, Self::Monthly];
+
+    /// The name in the store, the API and the dashboard.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Threshold => "threshold",
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+        }
+    }
+
+    fn pause_ms(self) -> i64 {
+        const DAY: i64 = 24 * 60 * 60 * 1000;
+        match self {
+            Self::Threshold => 0,
+            Self::Daily => DAY,
+            Self::Weekly => 7 * DAY,
+            Self::Monthly => 30 * DAY,
+        }
+    }
+}
+
+impl<A> Owner<A> {
+    /// Whether it is to be paid now, and if not, why.
+    pub fn is_due(&self, policy: &Policy, now_ms: i64) -> Result<(), NotDue> {
+        let wanted = match self.requested {
+            true => policy.least,
+            false => self.threshold.unwrap_or(policy.threshold).max(policy.least),
+        };
+        if self.paused && !self.requested {
+            return Err(NotDue::Paused);
+        }
+        // A least of nothing must not pay nothing.
+        if self.available < wanted || self.available == Amount::ZERO {
+            return Err(NotDue::Below(wanted));
+        }
+        if let Some(last) = self.last_paid_ms
+            && !self.requested
+        {
+            let next = last.saturating_add(self.schedule.pause_ms());
+            if now_ms < next {
+                return Err(NotDue::Before(next));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The batches that pay all who are due, each in full, in their order. A batch that would pay too
+/// little together is left out, and its owners wait for more.
+pub fn batches<A: Clone>(
+    owners: &[Owner<A>],
+    policy: &Policy,
+    now_ms: i64,
+) -> Vec<Vec<Payment<A>>> {
+    let due: Vec<_> = owners
+        .iter()
+        .filter(|owner| owner.is_due(policy, now_ms).is_ok())
+        .map(|owner| Payment {
+            account: owner.account.clone(),
+            amount: owner.available,
+        })
+        .collect();
+    let batches = due.chunks(policy.payments_max.max(1)).map(<[_]>::to_vec);
+    batches
+        .filter(|batch| {
+            // More than fits is more than the least.
+            total(batch).is_none_or(|total| total >= policy.batch_min)
+        })
+        .collect()
+}
+
+/// What payments are together; nothing if that is more than any coin has.
+pub fn total<A>(payments: &[Payment<A>]) -> Option<Amount> {
+    Amount::checked_sum(payments.iter().map(|payment| payment.amount))
+}
+
+impl Policy {
+    /// Whether `fee` is not too much for a batch of `total`.
+    pub fn affords(&self, fee: Amount, total: Amount) -> bool {
+        u128::from(fee.units()) * 10_000
+            <= u128::from(total.units()) * u128::from(self.fee_max.hundredths())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy {
+        threshold: Amount::from_units(1000),
+        least: Amount::from_units(100),
+        payments_max: 3,
+        batch_min: Amount::from_units(500),
+        fee_max: match Percent::from_hundredths(100) {
+            Some(percent) => percent,
+            None => Percent::ZERO,
+        },
+    };
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn owner(available: u64) -> Owner<&'static str> {
+        Owner {
+            account: "miner",
+            available: Amount::from_units(available),
+            threshold: None,
+            schedule: Schedule::Threshold,
+            paused: false,
+            requested: false,
+            last_paid_ms: None,
+        }
+    }
+
+    #[test]
+    fn who_is_due() {
+        #[track_caller]
+        fn case(owner: &Owner<&str>, expected: Result<(), NotDue>) {
+            assert_eq!(owner.is_due(&POLICY, NOW), expected);
+        }
+        let below = |units| Err(NotDue::Below(Amount::from_units(units)));
+        case(&owner(1000), Ok(()));
+        case(&owner(999), below(1000));
+        let own = |threshold| Owner {
+            threshold: Some(Amount::from_units(threshold)),
+            ..owner(700)
+        };
+        case(&own(700), Ok(()));
+        case(&own(701), below(701));
+        // A84: a threshold of nothing is the least.
+        case(
+            &Owner {
+                available: Amount::from_units(99),
+                ..own(0)
+            },
+            below(100),
+        );
+        case(
+            &Owner {
+                paused: true,
+                ..owner(5000)
+            },
+            Err(NotDue::Paused),
+        );
+        let asked = Owner {
+            requested: true,
+            paused: true,
+            ..owner(100)
+        };
+        case(&asked, Ok(()));
+        case(
+            &Owner {
+                available: Amount::from_units(99),
+                ..asked
+            },
+            below(100),
+        );
+        const DAY: i64 = 86_400_000;
+        let daily = |last| Owner {
+            schedule: Schedule::Daily,
+            last_paid_ms: Some(last),
+            ..owner(1000)
+        };
+        case(&daily(NOW - DAY), Ok(()));
+        case(&daily(NOW - DAY + 1), Err(NotDue::Before(NOW + 1)));
+        case(
+            &Owner {
+                requested: true,
+                ..daily(NOW)
+            },
+            Ok(()),
+        );
+        case(&daily(i64::MAX), Err(NotDue::Before(i64::MAX)));
+    }
+
+    #[test]
+    fn nobody_is_ever_paid_nothing() {
+        let policy = Policy {
+            least: Amount::ZERO,
+            threshold: Amount::ZERO,
+            ..POLICY
+        };
+        assert_eq!(
+            owner(0).is_due(&policy, NOW),
+            Err(NotDue::Below(Amount::ZERO))
+        );
+    }
+
+    #[test]
+    fn a82_batches_are_cut_and_each_pays_in_full() {
+        let owners: Vec<_> = [1000, 10, 2000, 3000, 4000, 999].map(owner).into();
+        let batches = batches(&owners, &POLICY, NOW);
+        let amounts: Vec<Vec<u64>> = batches
+            .iter()
+            .map(|batch| batch.iter().map(|payment| payment.amount.units()).collect())
+            .collect();
+        assert_eq!(amounts, [vec![1000, 2000, 3000], vec![4000]]);
+        let policy = Policy {
+            batch_min: Amount::from_units(4001),
+            ..POLICY
+        };
+        assert_eq!(super::batches(&owners, &policy, NOW).len(), 1);
+        assert_eq!(super::batches(&owners[1..2], &POLICY, NOW).len(), 0);
+    }
+
+    #[test]
+    fn a81_a_fee_is_held_to_its_limit_to_the_unit() {
+        let affords =
+            |fee, total| POLICY.affords(Amount::from_units(fee), Amount::from_units(total));
+        assert!(affords(10, 1000));
+        assert!(!affords(11, 1000));
+        assert!(!affords(1, 99));
+        assert!(affords(0, 0));
+        assert!(!affords(u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn what_is_confirmed_or_released_stays_so() {
+        for state in BatchState::ALL {
+            for next in BatchState::ALL {
+                assert!(
+                    !(state.is_final() && state.becomes(next)),
+                    "{state} to {next}"
+                );
+            }
+            assert!(!state.becomes(BatchState::Reserved), "{state}");
+        }
+        // Without a transaction nothing can have been sent.
+        assert!(!BatchState::Reserved.becomes(BatchState::Broadcast));
+        assert!(!BatchState::Reserved.becomes(BatchState::Confirmed));
+    }
+}
