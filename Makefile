@@ -22,7 +22,7 @@ check: lint unit
 test: packages lint unit integration judge
 
 packages:
-	@scripts/packages build daemons judge clients
+	@scripts/packages build daemons postgres judge clients
 
 lint:
 	$(CARGO) fmt --all --check
@@ -34,7 +34,7 @@ lint:
 
 unit:
 	$(CARGO) test --locked --workspace --exclude judge --exclude benches --lib --bins
-	$(CARGO) test --locked -p wire -p store -p simnet --tests
+	scripts/postgres $(CARGO) test --locked -p wire -p store -p simnet --tests
 
 # The real program, real litecoind, clients of others, and at least 200 kills in the middle of work.
 integration: clients

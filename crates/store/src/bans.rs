@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{PoolId, ReadError, Store, WriteError, rows};
+use crate::{PoolId, ReadError, Store, WriteError, rows, sql};
 
 /// A ban as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Store {
     pub async fn keep_bans(&self, pool: PoolId, bans: &[Ban]) -> Result<(), WriteError> {
         let mut writing = self.database.write().await?;
         for ban in bans {
-            sqlx::query(
+            sql::query(
                 "INSERT INTO bans (pool, address, since_ms, until_ms, shares, invalid)
              VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (pool, address) DO UPDATE SET since_ms = excluded.since_ms,
@@ -36,7 +36,7 @@ impl Store {
             .bind(ban.until_ms)
             .bind(i64::try_from(ban.shares).unwrap_or(i64::MAX))
             .bind(i64::try_from(ban.invalid).unwrap_or(i64::MAX))
-            .execute(&mut *writing)
+            .execute(&mut writing)
             .await?;
         }
         writing.commit().await
@@ -46,10 +46,10 @@ impl Store {
     pub async fn lift_bans(&self, pool: PoolId, addresses: &[IpAddr]) -> Result<(), WriteError> {
         let mut writing = self.database.write().await?;
         for address in addresses {
-            sqlx::query("DELETE FROM bans WHERE pool = $1 AND address = $2")
+            sql::query("DELETE FROM bans WHERE pool = $1 AND address = $2")
                 .bind(pool.0)
                 .bind(address.to_string())
-                .execute(&mut *writing)
+                .execute(&mut writing)
                 .await?;
         }
         writing.commit().await
@@ -58,25 +58,25 @@ impl Store {
     /// Forgets the bans of a pool that ended by `now_ms`, and gives their number.
     pub async fn forget_bans(&self, pool: PoolId, now_ms: i64) -> Result<u64, WriteError> {
         let mut writing = self.database.write().await?;
-        let ended = sqlx::query("DELETE FROM bans WHERE pool = $1 AND until_ms <= $2")
+        let ended = sql::query("DELETE FROM bans WHERE pool = $1 AND until_ms <= $2")
             .bind(pool.0)
             .bind(now_ms)
-            .execute(&mut *writing)
+            .execute(&mut writing)
             .await?;
         writing.commit().await?;
-        Ok(ended.rows_affected())
+        Ok(ended)
     }
 
     /// The bans of a pool, those that end last first, at most `limit`.
     pub async fn bans(&self, pool: PoolId, limit: u32) -> Result<Vec<Ban>, ReadError> {
         let mut reading = self.database.read().await?;
-        let found: Vec<(String, i64, i64, i64, i64)> = sqlx::query_as(
+        let found: Vec<(String, i64, i64, i64, i64)> = sql::query(
             "SELECT address, since_ms, until_ms, shares, invalid FROM bans WHERE pool = $1
              ORDER BY until_ms DESC, address LIMIT $2",
         )
         .bind(pool.0)
         .bind(i64::from(limit))
-        .fetch_all(&mut *reading)
+        .fetch_all(&mut reading)
         .await?;
         let ban = |(address, since_ms, until_ms, shares, invalid): (String, _, _, _, _)| {
             Ok(Ban {

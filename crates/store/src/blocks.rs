@@ -4,7 +4,7 @@
 use mining::{Amount, block::BlockState};
 use pow::Hash;
 
-use crate::{PoolId, ReadError, Store, WorkerName, WriteError, rows, workers};
+use crate::{PoolId, ReadError, Store, WorkerName, WriteError, rows, sql, workers};
 
 /// The most blocks on one page.
 const LONGEST_PAGE: u32 = 1_000;
@@ -125,7 +125,7 @@ impl Store {
             .get(&block.worker)
             .ok_or_else(|| rows::corrupt("a new worker"))?;
         let seq = rows::take_ids(&mut writing, "block", 1).await?;
-        let written = sqlx::query(
+        let written = sql::query(
             "INSERT INTO blocks (seq, pool, hash, height, worker, bits, time, found_ms, reward,
                                  coinbase, state)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'submitted')
@@ -141,9 +141,8 @@ impl Store {
         .bind(block.found_ms)
         .bind(reward)
         .bind(block.coinbase.map(|id| id.to_display_bytes().to_vec()))
-        .execute(&mut *writing)
-        .await?
-        .rows_affected();
+        .execute(&mut writing)
+        .await?;
         writing.commit().await?;
         Ok(written == 1)
     }
@@ -157,10 +156,10 @@ impl Store {
     ) -> Result<BlockState, BlockError> {
         let mut writing = self.database.write().await?;
         let from: Option<String> =
-            sqlx::query_scalar("SELECT state FROM blocks WHERE pool = $1 AND hash = $2")
+            sql::query("SELECT state FROM blocks WHERE pool = $1 AND hash = $2")
                 .bind(pool.0)
                 .bind(hash.to_display_bytes().to_vec())
-                .fetch_optional(&mut *writing)
+                .fetch_optional_value(&mut writing)
                 .await
                 .map_err(WriteError::from)?;
         let from = from
@@ -183,7 +182,7 @@ impl Store {
             let end = verdict.floor_char_boundary(LONGEST_VERDICT);
             verdict[..end].replace('\0', "")
         });
-        sqlx::query(
+        sql::query(
             "UPDATE blocks SET state = $3, confirmations = $4, verdict = COALESCE($5, verdict)
              WHERE pool = $1 AND hash = $2",
         )
@@ -192,7 +191,7 @@ impl Store {
         .bind(change.state.name())
         .bind(i64::from(change.confirmations))
         .bind(verdict)
-        .execute(&mut *writing)
+        .execute(&mut writing)
         .await
         .map_err(WriteError::from)?;
         writing.commit().await?;
@@ -206,9 +205,9 @@ impl Store {
             " AND blocks.state IN ('submitted', 'immature') ORDER BY blocks.seq"
         );
         let mut reading = self.database.read().await?;
-        let rows: Vec<Row> = sqlx::query_as(text)
+        let rows: Vec<Row> = sql::query(text)
             .bind(pool.0)
-            .fetch_all(&mut *reading)
+            .fetch_all(&mut reading)
             .await?;
         Ok(rows.into_iter().map(block).collect::<sqlx::Result<_>>()?)
     }
@@ -227,11 +226,11 @@ impl Store {
              ORDER BY blocks.seq DESC LIMIT $3"
         );
         let mut reading = self.database.read().await?;
-        let rows: Vec<Row> = sqlx::query_as(text)
+        let rows: Vec<Row> = sql::query(text)
             .bind(pool.0)
             .bind(i64::from(confirmations_below))
             .bind(i64::from(limit.min(LONGEST_PAGE)))
-            .fetch_all(&mut *reading)
+            .fetch_all(&mut reading)
             .await?;
         Ok(rows.into_iter().map(block).collect::<sqlx::Result<_>>()?)
     }
@@ -250,11 +249,11 @@ impl Store {
         );
         let before = before.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
         let mut reading = self.database.read().await?;
-        let rows: Vec<Row> = sqlx::query_as(text)
+        let rows: Vec<Row> = sql::query(text)
             .bind(pool.0)
             .bind(before)
             .bind(limit.min(LONGEST_PAGE))
-            .fetch_all(&mut *reading)
+            .fetch_all(&mut reading)
             .await?;
         Ok(rows.into_iter().map(block).collect::<sqlx::Result<_>>()?)
     }
@@ -263,10 +262,10 @@ impl Store {
     pub async fn block(&self, pool: PoolId, hash: Hash) -> Result<Option<Block>, ReadError> {
         let text = concat!(select_blocks!(), " AND blocks.hash = $2");
         let mut reading = self.database.read().await?;
-        let row: Option<Row> = sqlx::query_as(text)
+        let row: Option<Row> = sql::query(text)
             .bind(pool.0)
             .bind(hash.to_display_bytes().to_vec())
-            .fetch_optional(&mut *reading)
+            .fetch_optional(&mut reading)
             .await?;
         Ok(row.map(block).transpose()?)
     }
@@ -275,9 +274,9 @@ impl Store {
     pub async fn block_counts(&self, pool: PoolId) -> Result<BlockCounts, ReadError> {
         let mut reading = self.database.read().await?;
         let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT state, COUNT(*) FROM blocks WHERE pool = $1 GROUP BY state")
+            sql::query("SELECT state, COUNT(*) FROM blocks WHERE pool = $1 GROUP BY state")
                 .bind(pool.0)
-                .fetch_all(&mut *reading)
+                .fetch_all(&mut reading)
                 .await?;
         let mut counts = BlockCounts::default();
         for (name, count) in rows {

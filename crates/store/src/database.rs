@@ -1,9 +1,10 @@
 //! The connections: one that writes, a few that read. Everything that differs between databases is
 //! here, in `migrate`, and in the placeholders of `rows`.
 //!
-//! There is one writer at a time. A write that does not reach its commit takes its connection with
-//! it, and the next one opens a new connection: after some errors SQLite has rolled back by itself,
-//! after others it has not, and a connection that was closed is in no doubt.
+//! There is one writer at a time, on SQLite by its lock and on PostgreSQL by one that every write
+//! takes. A write that does not reach its commit takes its connection with it, and the next one opens
+//! a new connection: after some errors a database has rolled back by itself, after others it has not,
+//! and a connection that was closed is in no doubt.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -12,16 +13,17 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, SqliteTransaction,
-    query::Query,
-    sqlite::{
-        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
-        SqliteSynchronous,
-    },
+    ConnectOptions, Connection as _, PgConnection, PgPool, PgTransaction, SqliteConnection,
+    SqlitePool, SqliteTransaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::{Durability, OpenError, Settings, WriteError};
+use crate::{
+    Durability, OpenError, Settings, WriteError,
+    sql::{self, Query},
+};
 
 /// Enough for a dashboard beside the share log; each costs a thread and 2 MB of cache.
 const READERS: u32 = 4;
@@ -46,29 +48,70 @@ const WRITER_CACHE_KIB: u32 = 16 << 10;
 /// The first SQLite without the bug that loses committed writes.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 
+/// The oldest PostgreSQL that is tested with.
+const OLDEST_POSTGRES: i64 = 150_000;
+
+/// What every writer of a PostgreSQL database holds until its commit; any number will do that
+/// nobody else takes.
+const WRITER_LOCK: i64 = 0x6164_6974;
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+}
+
 /// An open database.
-pub(crate) enum Database {
-    Sqlite {
-        writer: Mutex<Option<SqliteConnection>>,
-        options: Box<SqliteConnectOptions>,
-        readers: SqlitePool,
-        wait: Duration,
-    },
+pub(crate) struct Database {
+    writer: Mutex<Option<Connection>>,
+    options: Options,
+    readers: Readers,
+    /// How long a write waits for those of this process.
+    wait: Duration,
+}
+
+/// How a connection that writes is made.
+enum Options {
+    Sqlite(Box<SqliteConnectOptions>),
+    Postgres(Box<PgConnectOptions>),
+}
+
+enum Readers {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A connection, or a transaction that reads.
+pub(crate) enum Connection {
+    Sqlite(Box<SqliteConnection>),
+    SqliteRead(SqliteTransaction<'static>),
+    Postgres(Box<PgConnection>),
+    PostgresRead(PgTransaction<'static>),
+}
+
+/// What statements are sent to.
+pub(crate) enum Link<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
 }
 
 /// A transaction that writes. Dropped before its commit, it never was.
 pub(crate) struct Writing<'d> {
-    slot: MutexGuard<'d, Option<SqliteConnection>>,
-    connection: SqliteConnection,
+    slot: MutexGuard<'d, Option<Connection>>,
+    connection: Connection,
 }
 
 impl Database {
     pub(crate) async fn open(url: &str, settings: Settings) -> Result<Self, OpenError> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Self::open_postgres(url, settings).await;
+        }
         let path = url
             .strip_prefix("sqlite://")
             .or_else(|| url.strip_prefix("sqlite:"))
             .filter(|path| !path.is_empty() && *path != ":memory:")
-            .ok_or_else(|| OpenError::Url(url.to_owned()))?;
+            .ok_or(OpenError::Url)?;
         let (synchronous, level) = match settings.durability {
             Durability::Full => (SqliteSynchronous::Full, 2),
             Durability::Normal => (SqliteSynchronous::Normal, 1),
@@ -85,7 +128,8 @@ impl Database {
             .disable_statement_logging();
         let readers_options = options.clone().read_only(true).create_if_missing(false);
         let options = options.pragma("cache_size", format!("-{WRITER_CACHE_KIB}"));
-        let mut writer = connect_patiently(&options, settings.busy_timeout).await?;
+        let writer = connect_patiently(&options, settings.busy_timeout).await?;
+        let mut writer = Connection::Sqlite(Box::new(writer));
         check(&mut writer, level).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -94,31 +138,87 @@ impl Database {
             .max_lifetime(None)
             .test_before_acquire(false)
             .connect_lazy_with(readers_options);
-        Ok(Self::Sqlite {
+        Ok(Self {
             writer: Mutex::new(Some(writer)),
-            options: Box::new(options),
-            readers,
+            options: Options::Sqlite(Box::new(options)),
+            readers: Readers::Sqlite(readers),
             wait: settings.busy_timeout * WRITERS_AHEAD,
         })
+    }
+
+    async fn open_postgres(url: &str, settings: Settings) -> Result<Self, OpenError> {
+        let options: PgConnectOptions = url.parse().map_err(|_| OpenError::Url)?;
+        let synchronous = match settings.durability {
+            Durability::Full => "on",
+            Durability::Normal => "off",
+        };
+        let wait_ms = settings.busy_timeout.as_millis().to_string();
+        let options = options
+            .application_name("adit")
+            .options([
+                ("lock_timeout", wait_ms.as_str()),
+                ("synchronous_commit", synchronous),
+            ])
+            .disable_statement_logging();
+        let writer = options.connect().await?;
+        let mut writer = Connection::Postgres(Box::new(writer));
+        let version: i64 = sql::query("SELECT current_setting('server_version_num')::bigint")
+            .fetch_value(&mut writer)
+            .await?;
+        if version < OLDEST_POSTGRES {
+            return Err(OpenError::Broken(format!(
+                "PostgreSQL {} is too old; 15 is the first that is tested with",
+                version / 10_000
+            )));
+        }
+        let readers = PgPoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(READER_WAIT)
+            .connect_lazy_with(options.clone());
+        Ok(Self {
+            writer: Mutex::new(Some(writer)),
+            options: Options::Postgres(Box::new(options)),
+            readers: Readers::Postgres(readers),
+            wait: settings.busy_timeout * WRITERS_AHEAD,
+        })
+    }
+
+    /// Which database it is.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.options {
+            Options::Sqlite(_) => Kind::Sqlite,
+            Options::Postgres(_) => Kind::Postgres,
+        }
     }
 
     /// Begins to write, once all before have ended.
     pub(crate) async fn write(&self) -> Result<Writing<'_>, WriteError> {
         let mut writing = self.turn().await?;
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut *writing)
-            .await?;
+        match self.kind() {
+            Kind::Sqlite => sql::query("BEGIN IMMEDIATE").execute(&mut writing).await?,
+            Kind::Postgres => {
+                sql::query("BEGIN").execute(&mut writing).await?;
+                sql::query("SELECT pg_advisory_xact_lock($1)")
+                    .bind(WRITER_LOCK)
+                    .execute(&mut writing)
+                    .await?
+            }
+        };
         Ok(writing)
     }
 
     /// One statement, which is its own transaction.
-    pub(crate) async fn write_one(
-        &self,
-        query: Query<'_, Sqlite, SqliteArguments>,
-    ) -> Result<(), WriteError> {
-        let mut writing = self.turn().await?;
+    pub(crate) async fn write_one(&self, query: Query) -> Result<(), WriteError> {
+        let mut writing = match self.kind() {
+            Kind::Sqlite => self.turn().await?,
+            Kind::Postgres => {
+                let mut writing = self.write().await?;
+                query.execute(&mut writing).await?;
+                return writing.commit().await;
+            }
+        };
         query
-            .execute(&mut *writing)
+            .execute(&mut writing)
             .await
             .map_err(WriteError::of_commit)?;
         writing.release();
@@ -127,37 +227,65 @@ impl Database {
 
     /// Waits for the connection that writes.
     async fn turn(&self) -> Result<Writing<'_>, WriteError> {
-        let Self::Sqlite {
-            writer,
-            options,
-            wait,
-            ..
-        } = self;
-        let mut slot = tokio::time::timeout(*wait, writer.lock())
+        let mut slot = tokio::time::timeout(self.wait, self.writer.lock())
             .await
             .map_err(|_| WriteError::Busy)?;
         let connection = match slot.take() {
             Some(connection) => connection,
-            None => options.connect().await?,
+            None => match &self.options {
+                Options::Sqlite(options) => Connection::Sqlite(Box::new(options.connect().await?)),
+                Options::Postgres(options) => {
+                    Connection::Postgres(Box::new(options.connect().await?))
+                }
+            },
         };
         Ok(Writing { slot, connection })
     }
 
     /// Begins to read: all queries of it see the same commit.
-    pub(crate) async fn read(&self) -> sqlx::Result<SqliteTransaction<'static>> {
-        let Self::Sqlite { readers, .. } = self;
-        readers.begin().await
+    pub(crate) async fn read(&self) -> sqlx::Result<Connection> {
+        match &self.readers {
+            Readers::Sqlite(readers) => Ok(Connection::SqliteRead(readers.begin().await?)),
+            Readers::Postgres(readers) => {
+                let one_commit = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Ok(Connection::PostgresRead(
+                    readers.begin_with(one_commit).await?,
+                ))
+            }
+        }
     }
 
     pub(crate) async fn close(&self) {
-        let Self::Sqlite {
-            writer, readers, ..
-        } = self;
-        readers.close().await;
-        if let Some(connection) = writer.lock().await.take()
-            && let Err(error) = connection.close().await
-        {
+        match &self.readers {
+            Readers::Sqlite(readers) => readers.close().await,
+            Readers::Postgres(readers) => readers.close().await,
+        }
+        let closed = match self.writer.lock().await.take() {
+            Some(Connection::Sqlite(connection)) => connection.close().await,
+            Some(Connection::Postgres(connection)) => connection.close().await,
+            _ => Ok(()),
+        };
+        if let Err(error) = closed {
             tracing::warn!(%error, "the database did not close; its log is replayed at the next start");
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn link(&mut self) -> Link<'_> {
+        match self {
+            Self::Sqlite(connection) => Link::Sqlite(connection),
+            Self::SqliteRead(reading) => Link::Sqlite(reading),
+            Self::Postgres(connection) => Link::Postgres(connection),
+            Self::PostgresRead(reading) => Link::Postgres(reading),
+        }
+    }
+
+    /// Which database it is of.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Sqlite(_) | Self::SqliteRead(_) => Kind::Sqlite,
+            Self::Postgres(_) | Self::PostgresRead(_) => Kind::Postgres,
         }
     }
 }
@@ -166,7 +294,7 @@ impl Writing<'_> {
     /// Once this returns, what was written survives the process and, with [`Durability::Full`],
     /// the machine.
     pub(crate) async fn commit(mut self) -> Result<(), WriteError> {
-        sqlx::query("COMMIT")
+        sql::query("COMMIT")
             .execute(&mut self.connection)
             .await
             .map_err(WriteError::of_commit)?;
@@ -181,15 +309,15 @@ impl Writing<'_> {
 }
 
 impl Deref for Writing<'_> {
-    type Target = SqliteConnection;
+    type Target = Connection;
 
-    fn deref(&self) -> &SqliteConnection {
+    fn deref(&self) -> &Connection {
         &self.connection
     }
 }
 
 impl DerefMut for Writing<'_> {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
 }
@@ -211,18 +339,18 @@ async fn connect_patiently(
 }
 
 /// Checks that SQLite is what it has to be.
-async fn check(connection: &mut SqliteConnection, level: i64) -> Result<(), OpenError> {
-    let version: String = sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(&mut *connection)
+async fn check(connection: &mut Connection, level: i64) -> Result<(), OpenError> {
+    let version: String = sql::query("SELECT sqlite_version()")
+        .fetch_value(connection)
         .await?;
     if !is_safe(&version) {
         return Err(OpenError::OldSqlite(version));
     }
-    let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
-        .fetch_one(&mut *connection)
+    let journal: String = sql::query("PRAGMA journal_mode")
+        .fetch_value(connection)
         .await?;
-    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
-        .fetch_one(&mut *connection)
+    let synchronous: i64 = sql::query("PRAGMA synchronous")
+        .fetch_value(connection)
         .await?;
     if journal != "wal" || synchronous != level {
         let found = format!("journal_mode {journal}, synchronous {synchronous}");

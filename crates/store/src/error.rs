@@ -2,7 +2,7 @@
 //! else: `Busy` can be tried again, `Full` waits for an operator, `Broken` is for the log, and what
 //! was to be written with `Unknown` must not be written again.
 
-use sqlx::Error as SqlError;
+use sqlx::{Error as SqlError, error::DatabaseError as _, sqlite::SqliteError};
 
 /// Why something was not written. A transaction is all or nothing, and unless it says otherwise,
 /// it was nothing.
@@ -37,8 +37,9 @@ pub enum ReadError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// The URL names no kind of database that we know.
-    #[error("{0:?} is no database URL; write sqlite:PATH")]
-    Url(String),
+    /// It is not shown, as a password may be in it.
+    #[error("that is no database URL; write sqlite:PATH or postgres://USER@HOST/NAME")]
+    Url,
     /// SQLite before 3.51.3 can lose committed writes (<https://sqlite.org/wal.html#the_wal_reset_bug>).
     #[error("SQLite {0} can lose committed writes; 3.51.3 is the first that does not")]
     OldSqlite(String),
@@ -67,17 +68,31 @@ enum Fault {
 
 impl From<SqlError> for Fault {
     fn from(error: SqlError) -> Self {
-        let code: Option<i32> = match &error {
-            SqlError::PoolTimedOut => return Self::Busy,
-            SqlError::Database(error) => error.code().and_then(|code| code.parse().ok()),
-            _ => None,
-        };
-        // https://sqlite.org/rescode.html: the low byte is the primary code.
-        match code.map(|code| (code & 0xff, code)) {
-            // BUSY and LOCKED.
-            Some((5 | 6, _)) => Self::Busy,
-            // FULL, and IOERR_SHMSIZE: no space for the WAL's index.
-            Some((13, _) | (_, 4874)) => Self::Full,
+        match &error {
+            SqlError::PoolTimedOut => Self::Busy,
+            SqlError::Database(of_database) => {
+                if let Some(error) = of_database.try_downcast_ref::<SqliteError>() {
+                    let code = error.code().and_then(|code| code.parse::<i32>().ok());
+                    // https://sqlite.org/rescode.html: the low byte is the primary code.
+                    return match code.map(|code| (code & 0xff, code)) {
+                        // BUSY and LOCKED.
+                        Some((5 | 6, _)) => Self::Busy,
+                        // FULL, and IOERR_SHMSIZE: no space for the WAL's index.
+                        Some((13, _) | (_, 4874)) => Self::Full,
+                        _ => Self::Broken(error.to_string()),
+                    };
+                }
+                // https://www.postgresql.org/docs/15/errcodes-appendix.html
+                match of_database.code().as_deref() {
+                    // Serialization, deadlock, a lock waited for too long, too many connections,
+                    // and a server that starts or stops.
+                    Some("40001" | "40P01" | "55P03" | "53300" | "57P01" | "57P02" | "57P03") => {
+                        Self::Busy
+                    }
+                    Some("53100") => Self::Full,
+                    _ => Self::Broken(error.to_string()),
+                }
+            }
             _ => Self::Broken(error.to_string()),
         }
     }
@@ -98,11 +113,19 @@ impl WriteError {
     /// in the log, and only its flush be missing.
     pub(crate) fn of_commit(error: SqlError) -> Self {
         let disk = match &error {
-            // IOERR and CORRUPT.
-            SqlError::Database(error) => error
-                .code()
-                .and_then(|code| code.parse::<i32>().ok())
-                .is_some_and(|code| matches!(code & 0xff, 10 | 11)),
+            SqlError::Database(error) => match error.try_downcast_ref::<SqliteError>() {
+                // IOERR and CORRUPT.
+                Some(error) => error
+                    .code()
+                    .and_then(|code| code.parse::<i32>().ok())
+                    .is_some_and(|code| matches!(code & 0xff, 10 | 11)),
+                // What PostgreSQL answers to a commit is that there was none; if it does not
+                // answer, nobody knows.
+                None => error
+                    .code()
+                    .as_deref()
+                    .is_some_and(|code| code.starts_with("57P")),
+            },
             _ => true,
         };
         match Self::from(error) {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::{PoolId, Store, WriteError};
+use crate::{PoolId, Store, WriteError, sql};
 
 impl Store {
     /// Leases the next `count` values of extranonce1. The low 32 bits of each number are the
@@ -15,13 +15,13 @@ impl Store {
         count: u32,
     ) -> Result<Range<u64>, WriteError> {
         let mut writing = self.database.write().await?;
-        let end: i64 = sqlx::query_scalar(
+        let end: i64 = sql::query(
             "UPDATE pools SET next_extranonce = next_extranonce + $2 WHERE id = $1
              RETURNING next_extranonce",
         )
         .bind(pool.0)
         .bind(i64::from(count))
-        .fetch_one(&mut *writing)
+        .fetch_value(&mut writing)
         .await?;
         writing.commit().await?;
         let end = u64::try_from(end).map_err(|_| crate::rows::corrupt("pools.next_extranonce"))?;

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mining::Work;
-use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::{
-    Minute, PoolId, ReadError, ShareRecord, Store, WorkerId, packed::Packed, rows, shares::tail,
+    Minute, PoolId, ReadError, ShareRecord, Store, WorkerId, database::Connection, packed::Packed,
+    rows, shares::tail, sql,
 };
 
 /// The most points of a chart; there are no more columns on a screen.
@@ -99,9 +99,9 @@ impl Store {
     pub async fn pool_total(&self, pool: PoolId) -> Result<Sums, ReadError> {
         let closed = concat!("SELECT ", sums_of_sums!(), " FROM workers WHERE pool = $1");
         let mut reading = self.database.read().await?;
-        let row = sqlx::query_as(closed)
+        let row = sql::query(closed)
             .bind(pool.0)
-            .fetch_one(&mut *reading)
+            .fetch_one(&mut reading)
             .await?;
         let mut sums = Sums::of(row)?;
         for packed in tail(&mut reading, pool).await? {
@@ -133,13 +133,13 @@ impl Store {
         );
         let mut reading = self.database.read().await?;
         let mut steps: BTreeMap<i64, Sums> = Default::default();
-        let rows: Vec<(i64, i64, i64, i64, i64)> = sqlx::query_as(CLOSED)
+        let rows: Vec<(i64, i64, i64, i64, i64)> = sql::query(CLOSED)
             .bind(pool.0)
             .bind(from.number())
             .bind(to)
             .bind(step)
             .bind(worker.map_or(0, |worker| worker.0))
-            .fetch_all(&mut *reading)
+            .fetch_all(&mut reading)
             .await?;
         for (number, shares, top, middle, low) in rows {
             steps.insert(number, Sums::of((shares, top, middle, low))?);
@@ -168,13 +168,13 @@ impl Store {
             .collect();
         late.sort_unstable();
         late.dedup();
-        let mut active: HashMap<i64, String> = sqlx::query_as(
+        let mut active: HashMap<i64, String> = sql::query(
             "SELECT id, address FROM workers WHERE id IN (
                  SELECT worker FROM minutes WHERE pool = $1 AND minute >= $2)",
         )
         .bind(pool.0)
         .bind(since.number())
-        .fetch_all(&mut *reading)
+        .fetch_all(&mut reading)
         .await?
         .into_iter()
         .collect();
@@ -182,13 +182,13 @@ impl Store {
         for chunk in rows::chunks(&late) {
             let text = format!(
                 "SELECT id, address FROM workers WHERE id IN (VALUES {})",
-                rows::placeholders(chunk.len(), 1)
+                sql::placeholders(reading.kind(), 1, chunk.len(), 1)
             );
-            let mut query = sqlx::query_as(AssertSqlSafe(text));
+            let mut query = sql::built(text);
             for worker in chunk {
                 query = query.bind(worker);
             }
-            let found: Vec<(i64, String)> = query.fetch_all(&mut *reading).await?;
+            let found: Vec<(i64, String)> = query.fetch_all(&mut reading).await?;
             active.extend(found);
         }
         let addresses: HashSet<&String> = active.values().collect();
@@ -203,12 +203,12 @@ impl Store {
 }
 
 async fn sum(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     text: &'static str,
     pool: PoolId,
     since: Minute,
 ) -> sqlx::Result<Sums> {
-    let row: SumRow = sqlx::query_as(text)
+    let row: SumRow = sql::query(text)
         .bind(pool.0)
         .bind(since.number())
         .fetch_one(connection)

@@ -5,8 +5,8 @@
 //! everything that shows figures. A method that returned `Ok` is durable; one that failed has
 //! written nothing, and its error says whether to try again.
 //!
-//! SQLite it is: a write-ahead log, one writer, several readers. The statements are such that
-//! PostgreSQL runs them too.
+//! SQLite by default: a write-ahead log, one writer, several readers; or PostgreSQL, by URL. Each
+//! statement is written once for both.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod packed;
 mod pools;
 mod rows;
 mod shares;
+mod sql;
 mod worker_list;
 mod workers;
 
@@ -75,8 +76,8 @@ impl Default for Settings {
 }
 
 impl Store {
-    /// Opens the database at `sqlite:PATH`, made if there is none, and brings it to the newest
-    /// schema.
+    /// Opens the database at `sqlite:PATH`, made if there is none, or at `postgres://...`, and brings
+    /// it to the newest schema.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         Self::open_with(url, Settings::default()).await
     }

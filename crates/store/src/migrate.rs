@@ -3,9 +3,11 @@
 //!
 //! A migration that was published is never changed; what is to change is a new one.
 
-use sqlx::SqliteConnection;
-
-use crate::{OpenError, database::Database};
+use crate::{
+    OpenError,
+    database::{Connection, Database, Kind},
+    sql,
+};
 
 /// All migrations; the first has number 1.
 const MIGRATIONS: &[&str] = &[
@@ -30,21 +32,32 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), OpenError> {
         let Some(migration) = next else {
             return Ok(writing.commit().await?);
         };
-        sqlx::raw_sql(*migration).execute(&mut *writing).await?;
-        sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")
+        let text = for_kind(migration, writing.kind());
+        sql::script(text, &mut writing).await?;
+        sql::query("INSERT INTO schema_version (version) VALUES ($1)")
             .bind(found + 1)
-            .execute(&mut *writing)
+            .execute(&mut writing)
             .await?;
         writing.commit().await?;
         tracing::info!(version = found + 1, "schema migrated");
     }
 }
 
-async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)")
-        .execute(&mut *connection)
+async fn version(connection: &mut Connection) -> sqlx::Result<i64> {
+    sql::query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)")
+        .execute(connection)
         .await?;
-    sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema_version")
-        .fetch_one(connection)
+    sql::query("SELECT COALESCE(MAX(version), 0) FROM schema_version")
+        .fetch_value(connection)
         .await
+}
+
+/// PostgreSQL has other names for two types; nothing else differs.
+fn for_kind(migration: &str, kind: Kind) -> String {
+    match kind {
+        Kind::Sqlite => migration.to_owned(),
+        Kind::Postgres => migration
+            .replace("INTEGER PRIMARY KEY", "BIGINT PRIMARY KEY")
+            .replace("BLOB", "BYTEA"),
+    }
 }

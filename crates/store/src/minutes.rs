@@ -8,12 +8,12 @@
 use std::collections::BTreeMap;
 
 use mining::Work;
-use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::{
     PoolId, ShareRecord, Store, WriteError,
+    database::Connection,
     packed::{self, Packed},
-    rows,
+    rows, sql,
 };
 
 /// The most batches that one call looks at, and the shares after which it looks at no more: a few
@@ -71,14 +71,14 @@ impl Store {
     /// came in, however late it was written.
     pub async fn roll_up(&self, pool: PoolId) -> Result<RolledUp, WriteError> {
         let mut writing = self.database.write().await?;
-        let batches: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(
+        let batches: Vec<(i64, i64, Vec<u8>)> = sql::query(
             "SELECT seq, count, shares FROM share_batches
              WHERE pool = $1 AND seq > (SELECT rolled_seq FROM pools WHERE id = $1)
              ORDER BY seq LIMIT $2",
         )
         .bind(pool.0)
         .bind(MOST_BATCHES)
-        .fetch_all(&mut *writing)
+        .fetch_all(&mut writing)
         .await?;
         let mut minutes: BTreeMap<(i64, i64), Rolled> = BTreeMap::new();
         let mut workers: BTreeMap<i64, Rolled> = BTreeMap::new();
@@ -98,10 +98,10 @@ impl Store {
         if let Some(seq) = last {
             add_to_minutes(&mut writing, pool, &minutes).await?;
             add_to_workers(&mut writing, &workers).await?;
-            sqlx::query("UPDATE pools SET rolled_seq = $2 WHERE id = $1")
+            sql::query("UPDATE pools SET rolled_seq = $2 WHERE id = $1")
                 .bind(pool.0)
                 .bind(seq)
-                .execute(&mut *writing)
+                .execute(&mut writing)
                 .await?;
         }
         writing.commit().await?;
@@ -115,7 +115,7 @@ impl Store {
     /// 0. The totals of each worker stay.
     pub async fn prune_minutes(&self, pool: PoolId, before: Minute) -> Result<u64, WriteError> {
         let mut writing = self.database.write().await?;
-        let pruned = sqlx::query(
+        let pruned = sql::query(
             "DELETE FROM minutes WHERE (worker, minute) IN (
                  SELECT worker, minute FROM minutes WHERE pool = $1 AND minute < $2
                  ORDER BY minute LIMIT $3)",
@@ -123,9 +123,8 @@ impl Store {
         .bind(pool.0)
         .bind(before.0)
         .bind(MOST_PRUNED)
-        .execute(&mut *writing)
-        .await?
-        .rows_affected();
+        .execute(&mut writing)
+        .await?;
         writing.commit().await?;
         Ok(pruned)
     }
@@ -164,7 +163,7 @@ impl Rolled {
 }
 
 async fn add_to_minutes(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     pool: PoolId,
     minutes: &BTreeMap<(i64, i64), Rolled>,
 ) -> sqlx::Result<()> {
@@ -180,22 +179,22 @@ async fn add_to_minutes(
                  work_low = (minutes.work_low + excluded.work_low) & 4294967295,
                  last_ms = CASE WHEN excluded.last_ms > minutes.last_ms
                      THEN excluded.last_ms ELSE minutes.last_ms END",
-            rows::placeholders(chunk.len(), 7)
+            sql::placeholders(connection.kind(), 1, chunk.len(), 7)
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
+        let mut query = sql::built(text);
         for ((worker, minute), rolled) in chunk {
             let (high, low) = rolled.halves()?;
             query = query.bind(pool.0).bind(worker).bind(minute);
             query = query.bind(rolled.shares).bind(high).bind(low);
             query = query.bind(rolled.last_ms);
         }
-        query.execute(&mut *connection).await?;
+        query.execute(connection).await?;
     }
     Ok(())
 }
 
 async fn add_to_workers(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     workers: &BTreeMap<i64, Rolled>,
 ) -> sqlx::Result<()> {
     let workers: Vec<_> = workers.iter().collect();
@@ -212,16 +211,16 @@ async fn add_to_workers(
                  best = CASE WHEN workers.best < added.best
                      THEN workers.best ELSE added.best END
              FROM added WHERE added.id = workers.id",
-            rows::placeholders(chunk.len(), 6)
+            sql::placeholders(connection.kind(), 1, chunk.len(), 6)
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
+        let mut query = sql::built(text);
         for (worker, rolled) in chunk {
             let (high, low) = rolled.halves()?;
-            query = query.bind(worker).bind(rolled.shares).bind(high).bind(low);
+            query = query.bind(*worker).bind(rolled.shares).bind(high).bind(low);
             query = query.bind(rolled.last_ms);
             query = query.bind(rolled.best.map(|best| best.to_vec()));
         }
-        query.execute(&mut *connection).await?;
+        query.execute(connection).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 use mining::{Coin, Network};
 use pow::Hash;
 
-use crate::{Store, WriteError};
+use crate::{Store, WriteError, sql};
 
 /// A pool of this database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,9 +53,9 @@ impl Store {
     ) -> Result<PoolId, PoolError> {
         let mut writing = self.database.write().await?;
         let found: Option<(i64, String, String)> =
-            sqlx::query_as("SELECT id, coin, network FROM pools WHERE name = $1")
+            sql::query("SELECT id, coin, network FROM pools WHERE name = $1")
                 .bind(name)
-                .fetch_optional(&mut *writing)
+                .fetch_optional(&mut writing)
                 .await
                 .map_err(WriteError::from)?;
         let network = network.to_string();
@@ -73,12 +73,12 @@ impl Store {
         let id = crate::rows::take_ids(&mut writing, "pool", 1)
             .await
             .map_err(WriteError::from)?;
-        sqlx::query("INSERT INTO pools (id, name, coin, network) VALUES ($1, $2, $3, $4)")
+        sql::query("INSERT INTO pools (id, name, coin, network) VALUES ($1, $2, $3, $4)")
             .bind(id)
             .bind(name)
             .bind(coin.name)
             .bind(network)
-            .execute(&mut *writing)
+            .execute(&mut writing)
             .await
             .map_err(WriteError::from)?;
         writing.commit().await?;
@@ -90,12 +90,12 @@ impl Store {
     pub async fn stamp_genesis(&self, pool: PoolId, genesis: Hash) -> Result<(), GenesisError> {
         let bytes = genesis.to_display_bytes();
         let mut writing = self.database.write().await?;
-        let stamped: Vec<u8> = sqlx::query_scalar(
+        let stamped: Vec<u8> = sql::query(
             "UPDATE pools SET genesis = COALESCE(genesis, $2) WHERE id = $1 RETURNING genesis",
         )
         .bind(pool.0)
         .bind(&bytes[..])
-        .fetch_one(&mut *writing)
+        .fetch_value(&mut writing)
         .await
         .map_err(WriteError::from)?;
         writing.commit().await?;

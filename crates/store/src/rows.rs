@@ -7,7 +7,9 @@
 
 use mining::Work;
 use pow::Hash;
-use sqlx::{Error as SqlError, SqliteConnection};
+use sqlx::Error as SqlError;
+
+use crate::{database::Connection, sql};
 
 /// The most rows of a statement. More gain nothing, and at eight columns a row this is 4,096
 /// parameters of the 32,766 that SQLite allows.
@@ -27,24 +29,17 @@ pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// `(?, ?), (?, ?)`: `rows` of `columns`. Nameless, as SQLite searches names one by one; this is
-/// where PostgreSQL has `$1`.
-pub(crate) fn placeholders(rows: usize, columns: usize) -> String {
-    let row = format!("({})", vec!["?"; columns].join(", "));
-    vec![row.as_str(); rows].join(", ")
-}
-
 /// Takes `count` ids that were never used before, and gives the first.
 pub(crate) async fn take_ids(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     counter: &'static str,
     count: i64,
 ) -> sqlx::Result<i64> {
     let next: i64 =
-        sqlx::query_scalar("UPDATE counters SET next = next + $1 WHERE name = $2 RETURNING next")
+        sql::query("UPDATE counters SET next = next + $1 WHERE name = $2 RETURNING next")
             .bind(count)
             .bind(counter)
-            .fetch_one(connection)
+            .fetch_value(connection)
             .await?;
     next.checked_sub(count)
         .ok_or_else(|| corrupt("counters.next"))
@@ -93,6 +88,5 @@ mod tests {
                     .all(|c| c.len().is_power_of_two() && c.len() <= MOST_ROWS)
             );
         }
-        assert_eq!(placeholders(2, 3), "(?, ?, ?), (?, ?, ?)");
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use mining::Work;
 use pow::Hash;
-use sqlx::SqliteConnection;
 
 use crate::{
     Minute, PoolId, ReadError, Store, WorkerName, WriteError,
+    database::Connection,
     packed::{self, Packed},
-    rows, workers,
+    rows, sql, workers,
 };
 
 /// The most batches that one call prunes. That takes some milliseconds, and the share log waits
@@ -92,7 +92,7 @@ impl Store {
             i64::try_from(shares.len()).map_err(|_| rows::corrupt("the number of shares"))?;
         // The newest batch is never pruned, so no number comes twice.
         let insert = |bytes: Vec<u8>| {
-            sqlx::query(
+            sql::query(
                 "INSERT INTO share_batches (seq, pool, count, height, last_ms, shares)
                  SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM share_batches",
             )
@@ -110,7 +110,7 @@ impl Store {
         let mut writing = self.database.write().await?;
         let found = workers::of_rows(&self.known, &mut writing, pool, shares).await?;
         insert(packed::pack(shares, &found.ids))
-            .execute(&mut *writing)
+            .execute(&mut writing)
             .await?;
         writing.commit().await?;
         self.known.keep(pool, found.made);
@@ -121,12 +121,12 @@ impl Store {
     /// tip is accepted, so no other can come again.
     pub async fn newest_hashes(&self, pool: PoolId) -> Result<Vec<Hash>, ReadError> {
         let mut reading = self.database.read().await?;
-        let batches: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        let batches: Vec<(i64, Vec<u8>)> = sql::query(
             "SELECT height, shares FROM share_batches WHERE pool = $1 AND height >= (
                  SELECT height FROM share_batches WHERE pool = $1 ORDER BY seq DESC LIMIT 1)",
         )
         .bind(pool.0)
-        .fetch_all(&mut *reading)
+        .fetch_all(&mut reading)
         .await?;
         let mut hashes = Vec::new();
         for (_, bytes) in &batches {
@@ -142,7 +142,7 @@ impl Store {
     /// are.
     pub async fn prune_shares(&self, pool: PoolId, before: Minute) -> Result<u64, WriteError> {
         let mut writing = self.database.write().await?;
-        let pruned = sqlx::query(
+        let pruned = sql::query(
             "DELETE FROM share_batches WHERE seq IN (
                  SELECT seq FROM share_batches
                  WHERE pool = $1
@@ -156,20 +156,16 @@ impl Store {
         .bind(pool.0)
         .bind(before.start_ms())
         .bind(MOST_PRUNED)
-        .execute(&mut *writing)
-        .await?
-        .rows_affected();
+        .execute(&mut writing)
+        .await?;
         writing.commit().await?;
         Ok(pruned)
     }
 }
 
 /// The shares that are not rolled up yet.
-pub(crate) async fn tail(
-    connection: &mut SqliteConnection,
-    pool: PoolId,
-) -> sqlx::Result<Vec<Packed>> {
-    let batches: Vec<(Vec<u8>,)> = sqlx::query_as(
+pub(crate) async fn tail(connection: &mut Connection, pool: PoolId) -> sqlx::Result<Vec<Packed>> {
+    let batches: Vec<(Vec<u8>,)> = sql::query(
         "SELECT shares FROM share_batches
          WHERE pool = $1 AND seq > (SELECT rolled_seq FROM pools WHERE id = $1) ORDER BY seq",
     )

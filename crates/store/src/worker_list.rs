@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 
 use pow::Hash;
-use sqlx::SqliteConnection;
 
 use crate::{
-    Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName, figures::sums_of_sums,
-    packed::Packed, rows, shares::tail,
+    Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName, database::Connection,
+    figures::sums_of_sums, packed::Packed, rows, shares::tail, sql,
 };
 
 /// The most workers on one page.
@@ -110,7 +109,7 @@ macro_rules! of_page {
 impl Page<'_> {
     async fn workers(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         windows: usize,
     ) -> sqlx::Result<Vec<Worker>> {
         type Row = (
@@ -124,7 +123,7 @@ impl Page<'_> {
             i64,
             i64,
         );
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = sql::query(
             "SELECT id, address, name, first_seen_ms, last_seen_ms, best, shares, work_high, work_low
              FROM workers
              WHERE pool = $1 AND ($2 = '' OR address = $2) AND id > $3 ORDER BY id LIMIT $4",
@@ -151,7 +150,7 @@ impl Page<'_> {
 
     async fn closed(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         since: Minute,
     ) -> sqlx::Result<Vec<(i64, Sums)>> {
         let text = concat!(
@@ -161,7 +160,7 @@ impl Page<'_> {
             of_page!(),
             " GROUP BY worker"
         );
-        let rows: Vec<(i64, i64, i64, i64, i64)> = sqlx::query_as(text)
+        let rows: Vec<(i64, i64, i64, i64, i64)> = sql::query(text)
             .bind(self.pool.0)
             .bind(since.number())
             .bind(self.address)

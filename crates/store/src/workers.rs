@@ -8,9 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sqlx::{AssertSqlSafe, SqliteConnection};
-
-use crate::{PoolId, ReadError, ShareRow, Store, rows};
+use crate::{PoolId, ReadError, ShareRow, Store, database::Connection, rows, sql};
 
 /// How many workers are kept in memory, at some 200 bytes each. Past it all are forgotten, which
 /// costs one query with the next batch.
@@ -100,10 +98,10 @@ impl Store {
             return Ok(None);
         };
         let mut reading = self.database.read().await?;
-        let address = sqlx::query_scalar("SELECT address FROM workers WHERE pool = $1 AND id = $2")
+        let address = sql::query("SELECT address FROM workers WHERE pool = $1 AND id = $2")
             .bind(pool.0)
             .bind(id)
-            .fetch_optional(&mut *reading)
+            .fetch_optional_value(&mut reading)
             .await?;
         Ok(address)
     }
@@ -112,10 +110,10 @@ impl Store {
     pub async fn alias_of(&self, pool: PoolId, address: &str) -> Result<Option<u64>, ReadError> {
         let mut reading = self.database.read().await?;
         let id: Option<i64> =
-            sqlx::query_scalar("SELECT MIN(id) FROM workers WHERE pool = $1 AND address = $2")
+            sql::query("SELECT MIN(id) FROM workers WHERE pool = $1 AND address = $2")
                 .bind(pool.0)
                 .bind(address)
-                .fetch_one(&mut *reading)
+                .fetch_value(&mut reading)
                 .await?;
         Ok(id.map(|id| rows::unsigned(id, "workers.id")).transpose()?)
     }
@@ -166,7 +164,7 @@ pub(crate) struct OfRows {
 /// The worker of each row, made where there is none.
 pub(crate) async fn of_rows(
     known: &Known,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     pool: PoolId,
     shares: &[ShareRow],
 ) -> sqlx::Result<OfRows> {
@@ -203,7 +201,7 @@ pub(crate) async fn of_rows(
 
 /// The ids of workers with the time at which each is first seen.
 pub(crate) async fn find_or_make(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     pool: PoolId,
     missing: &[(&WorkerName, i64)],
 ) -> sqlx::Result<HashMap<WorkerName, i64>> {
@@ -221,10 +219,10 @@ pub(crate) async fn find_or_make(
     for chunk in rows::chunks(&new) {
         let sql = format!(
             "INSERT INTO workers (id, pool, address, name, first_seen_ms, last_seen_ms) VALUES {}",
-            rows::placeholders(chunk.len(), 6)
+            sql::placeholders(connection.kind(), 1, chunk.len(), 6)
         );
         // Rare, so that it need not stay prepared.
-        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+        let mut query = sql::built(sql).once();
         for (id, (who, seen_ms)) in chunk {
             query = query
                 .bind(id)
@@ -233,14 +231,14 @@ pub(crate) async fn find_or_make(
                 .bind(&who.name);
             query = query.bind(seen_ms).bind(seen_ms);
         }
-        query.execute(&mut *connection).await?;
+        query.execute(connection).await?;
     }
     found.extend(new.into_iter().map(|(id, (who, _))| ((*who).clone(), id)));
     Ok(found)
 }
 
 async fn find(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     pool: PoolId,
     wanted: &[(&WorkerName, i64)],
 ) -> sqlx::Result<HashMap<WorkerName, i64>> {
@@ -248,16 +246,14 @@ async fn find(
     for chunk in rows::chunks(wanted) {
         let sql = format!(
             "SELECT id, address, name FROM workers
-             WHERE pool = ? AND (address, name) IN (VALUES {})",
-            rows::placeholders(chunk.len(), 2)
+             WHERE pool = $1 AND (address, name) IN (VALUES {})",
+            sql::placeholders(connection.kind(), 2, chunk.len(), 2)
         );
-        let mut query = sqlx::query_as(AssertSqlSafe(sql))
-            .persistent(false)
-            .bind(pool.0);
+        let mut query = sql::built(sql).once().bind(pool.0);
         for (who, _) in chunk {
             query = query.bind(&who.address).bind(&who.name);
         }
-        let rows: Vec<(i64, String, String)> = query.fetch_all(&mut *connection).await?;
+        let rows: Vec<(i64, String, String)> = query.fetch_all(connection).await?;
         found.extend(
             rows.into_iter()
                 .map(|(id, address, name)| (WorkerName::of_row(address, name), id)),

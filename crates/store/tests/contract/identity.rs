@@ -95,12 +95,9 @@ async fn what_is_no_url_of_a_database_is_refused() {
         "pool.db",
         "sqlite:",
         "sqlite::memory:",
-        "postgres://localhost/pool",
+        "mysql://localhost/pool",
     ] {
-        assert_eq!(
-            Store::open(url).await.err(),
-            Some(OpenError::Url(url.into()))
-        );
+        assert_eq!(Store::open(url).await.err(), Some(OpenError::Url));
     }
     let nowhere = Store::open("sqlite:/nowhere/pool.db").await.err().unwrap();
     assert!(matches!(nowhere, OpenError::Broken(_)), "{nowhere}");

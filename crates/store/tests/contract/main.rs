@@ -1,5 +1,5 @@
-//! What every database has to do, as functions over a place where one can be opened. A second kind
-//! of database is a second `contract!` with its own place.
+//! What every database has to do, as functions over a place where one can be opened. `contract!`
+//! makes a test of each for SQLite and one for PostgreSQL, for which `scripts/postgres` starts a server.
 
 // A test may spawn what it waits for itself.
 #![allow(clippy::disallowed_methods)]
@@ -13,26 +13,53 @@ mod killed;
 mod shares;
 mod trouble;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use mining::{Coin, Network, Work};
 use pow::Hash;
+use sqlx::Connection as _;
 use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName};
 
-/// A place for one database, removed with it.
-struct Place {
-    dir: tempfile::TempDir,
+/// A place for one database.
+enum Place {
+    /// A file, removed with this.
+    Sqlite { dir: tempfile::TempDir },
+    /// A database of a server that goes when the tests do.
+    Postgres { url: String },
 }
 
 impl Place {
     fn sqlite() -> Self {
-        Self {
+        Self::Sqlite {
             dir: tempfile::tempdir().unwrap(),
         }
     }
 
+    /// Makes a database on the server that `scripts/postgres` has started.
+    async fn postgres() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let server = std::env::var("ADIT_TEST_POSTGRES")
+            .expect("a PostgreSQL server: scripts/postgres starts one around a command");
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
+        let text = format!("CREATE DATABASE {name}");
+        let made = sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut connection);
+        made.await.unwrap();
+        connection.close().await.unwrap();
+        Self::Postgres {
+            url: server.replace("/postgres?", &format!("/{name}?")),
+        }
+    }
+
     fn url(&self) -> String {
-        format!("sqlite:{}", self.dir.path().join("pool.db").display())
+        match self {
+            Self::Sqlite { dir } => format!("sqlite:{}", dir.path().join("pool.db").display()),
+            Self::Postgres { url } => url.clone(),
+        }
     }
 
     /// Opens the database: another one each time, as a restart or a second process would.
@@ -95,6 +122,15 @@ macro_rules! contract {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     super::$name(crate::Place::sqlite()).await;
+                }
+            )*
+        }
+
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(crate::Place::postgres().await).await;
                 }
             )*
         }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 use store::{Durability, Integrity, Settings, Store, WriteError};
 
 use super::{Place, contract, pool, share, shares, worker};
@@ -18,32 +18,53 @@ contract!(
 );
 
 /// A connection of someone else.
-async fn stranger(place: &Place) -> SqliteConnection {
-    let path = place.dir.path().join("pool.db");
-    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path))
-        .await
-        .unwrap()
+enum Stranger {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Stranger {
+    async fn connect(place: &Place) -> Self {
+        match place {
+            Place::Sqlite { dir } => {
+                let options = SqliteConnectOptions::new().filename(dir.path().join("pool.db"));
+                Self::Sqlite(SqliteConnection::connect_with(&options).await.unwrap())
+            }
+            Place::Postgres { url } => Self::Postgres(PgConnection::connect(url).await.unwrap()),
+        }
+    }
+
+    async fn execute(&mut self, sql: &'static str) {
+        let sql = sqlx::raw_sql(sql);
+        match self {
+            Self::Sqlite(connection) => drop(sql.execute(connection).await.unwrap()),
+            Self::Postgres(connection) => drop(sql.execute(connection).await.unwrap()),
+        }
+    }
 }
 
 pub(crate) async fn execute(place: &Place, sql: &'static str) {
-    let mut stranger = stranger(place).await;
-    sqlx::raw_sql(sql).execute(&mut stranger).await.unwrap();
-    stranger.close().await.unwrap();
+    let mut stranger = Stranger::connect(place).await;
+    stranger.execute(sql).await;
+    match stranger {
+        Stranger::Sqlite(connection) => connection.close().await.unwrap(),
+        Stranger::Postgres(connection) => connection.close().await.unwrap(),
+    }
 }
 
 /// Keeps all others from writing for a while.
 async fn lock_for(place: &Place, time: Duration) -> tokio::task::JoinHandle<()> {
-    let mut stranger = stranger(place).await;
-    sqlx::raw_sql("BEGIN IMMEDIATE")
-        .execute(&mut stranger)
-        .await
-        .unwrap();
+    let mut stranger = Stranger::connect(place).await;
+    stranger
+        .execute(match place {
+            Place::Sqlite { .. } => "BEGIN IMMEDIATE",
+            // What every writer of a store takes.
+            Place::Postgres { .. } => "BEGIN; SELECT pg_advisory_xact_lock(1633970548)",
+        })
+        .await;
     tokio::spawn(async move {
         tokio::time::sleep(time).await;
-        sqlx::raw_sql("ROLLBACK")
-            .execute(&mut stranger)
-            .await
-            .unwrap();
+        stranger.execute("ROLLBACK").await;
     })
 }
 
@@ -144,7 +165,7 @@ fn a_full_disk_refuses_and_recovers() {
         let dir = tempfile::tempdir_in(dir).unwrap();
         tokio::runtime::Runtime::new()
             .unwrap()
-            .block_on(fill(Place { dir }));
+            .block_on(fill(Place::Sqlite { dir }));
         return;
     }
     let disk = tempfile::tempdir().unwrap();
@@ -171,9 +192,12 @@ fn a_full_disk_refuses_and_recovers() {
 }
 
 async fn fill(place: Place) {
+    let Place::Sqlite { dir } = &place else {
+        unreachable!("a file is what fills the disk");
+    };
     let (store, pool) = place.pool().await;
     let rig = worker("rig");
-    let ballast = place.dir.path().join("ballast");
+    let ballast = dir.path().join("ballast");
     let mut stored = 0;
     for round in 0..3_u64 {
         let size = 900_000 - 300_000 * usize::try_from(round).unwrap();
