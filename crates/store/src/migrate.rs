@@ -10,11 +10,32 @@ use crate::{
 };
 
 /// All migrations; the first has number 1.
-const MIGRATIONS: &[&str] = &[
-    include_str!("../migrations/0001_shares_and_blocks.sql"),
-    include_str!("../migrations/0002_bans.sql"),
-    include_str!("../migrations/0003_share_batches.sql"),
+const MIGRATIONS: &[Migration] = &[
+    for_all(include_str!("../migrations/0001_shares_and_blocks.sql")),
+    for_all(include_str!("../migrations/0002_bans.sql")),
+    for_all(include_str!("../migrations/0003_share_batches.sql")),
+    Migration {
+        sqlite: include_str!("../migrations/0004_ledger.sqlite.sql"),
+        postgres: include_str!("../migrations/0004_ledger.postgres.sql"),
+        ..for_all(include_str!("../migrations/0004_ledger.sql"))
+    },
 ];
+
+struct Migration {
+    /// For both databases, in the words of SQLite.
+    all: &'static str,
+    /// What comes behind it: triggers, which each of them writes in its own way.
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+const fn for_all(all: &'static str) -> Migration {
+    Migration {
+        all,
+        sqlite: "",
+        postgres: "",
+    }
+}
 
 /// Brings the database to the newest schema, or refuses one from the future.
 pub(crate) async fn migrate(database: &Database) -> Result<(), OpenError> {
@@ -32,7 +53,7 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), OpenError> {
         let Some(migration) = next else {
             return Ok(writing.commit().await?);
         };
-        let text = for_kind(migration, writing.kind());
+        let text = migration.text(writing.kind());
         sql::script(text, &mut writing).await?;
         sql::query("INSERT INTO schema_version (version) VALUES ($1)")
             .bind(found + 1)
@@ -52,12 +73,17 @@ async fn version(connection: &mut Connection) -> sqlx::Result<i64> {
         .await
 }
 
-/// PostgreSQL has other names for two types; nothing else differs.
-fn for_kind(migration: &str, kind: Kind) -> String {
-    match kind {
-        Kind::Sqlite => migration.to_owned(),
-        Kind::Postgres => migration
-            .replace("INTEGER PRIMARY KEY", "BIGINT PRIMARY KEY")
-            .replace("BLOB", "BYTEA"),
+impl Migration {
+    /// PostgreSQL has other names for two types; in tables nothing else differs.
+    fn text(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Sqlite => self.all.to_owned() + self.sqlite,
+            Kind::Postgres => {
+                let all = self
+                    .all
+                    .replace("INTEGER PRIMARY KEY", "BIGINT PRIMARY KEY");
+                all.replace("BLOB", "BYTEA") + self.postgres
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ mod extranonce;
 mod figures;
 mod identity;
 mod killed;
+mod ledger;
 mod shares;
 mod trouble;
 

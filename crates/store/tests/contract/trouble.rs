@@ -34,13 +34,26 @@ impl Stranger {
         }
     }
 
-    async fn execute(&mut self, sql: &'static str) {
+    async fn try_execute(&mut self, sql: &'static str) -> sqlx::Result<()> {
         let sql = sqlx::raw_sql(sql);
         match self {
-            Self::Sqlite(connection) => drop(sql.execute(connection).await.unwrap()),
-            Self::Postgres(connection) => drop(sql.execute(connection).await.unwrap()),
+            Self::Sqlite(connection) => sql.execute(connection).await.map(drop),
+            Self::Postgres(connection) => sql.execute(connection).await.map(drop),
         }
     }
+
+    async fn execute(&mut self, sql: &'static str) {
+        self.try_execute(sql).await.unwrap();
+    }
+}
+
+/// Whether the database refuses a statement of someone else.
+pub(crate) async fn refused(place: &Place, sql: &'static str) -> bool {
+    Stranger::connect(place)
+        .await
+        .try_execute(sql)
+        .await
+        .is_err()
 }
 
 pub(crate) async fn execute(place: &Place, sql: &'static str) {
