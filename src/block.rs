@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use mining::{Amount, block::BlockState, share::Solved};
+use mining::{Amount, accounting::Scheme, block::BlockState, share::Solved};
 use pow::Hash;
 use store::{Block, BlockChange, BlockError, NewBlock, PoolId, Store, WorkerName};
 use tracing::{error, info, warn};
@@ -46,6 +46,8 @@ pub struct Found {
     pub reward: Amount,
     /// Who solved it.
     pub worker: WorkerName,
+    /// How it is paid.
+    pub scheme: Scheme,
     /// When, in milliseconds since 1970.
     pub time_ms: i64,
 }
@@ -149,6 +151,7 @@ impl Blocks {
             found_ms: found.time_ms,
             reward: found.reward,
             coinbase: Some(found.solved.coinbase_id),
+            scheme: found.scheme,
         };
         let stopping = self.tasks.ending(Stage::Books);
         while let Err(error) = self.store.record_block(self.pool, &block).await {

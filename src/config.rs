@@ -8,7 +8,11 @@ mod layers;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use mining::{Network, coinbase};
+use mining::{
+    Network,
+    accounting::{Multiple, Percent, Scheme},
+    coinbase,
+};
 use serde::{Deserialize, Serialize};
 
 pub use layers::{BadConfig, BrokenLine, Layers, Source};
@@ -72,6 +76,17 @@ pub struct Pool {
     pub network: Network,
     /// Who is paid by the blocks. Required.
     pub payout_address: String,
+    /// How miners are credited: `pplns`, `prop` or `solo`.
+    pub scheme: Scheme,
+    /// The length of the PPLNS window: so many times the work that a block takes.
+    pub window: Multiple,
+    /// The confirmations after which a block is paid for; the coin's own if none are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maturity: Option<u32>,
+    /// Which fee gets what cannot be split.
+    pub remainder: String,
+    /// What is taken from each reward before the miners.
+    pub fee: Vec<Fee>,
     /// What block explorers know the pool by; at most 38 bytes.
     pub coinbase_tag: String,
     /// The bytes of extranonce2, 2 to 8.
@@ -88,6 +103,19 @@ pub struct Pool {
     pub daemon: Vec<crate::daemon::Config>,
     /// The ports for miners.
     pub listener: Vec<Listener>,
+}
+
+/// `[[pool.fee]]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fee {
+    /// By which the books and the dashboard call it.
+    pub name: String,
+    /// Its part of each reward.
+    pub percent: Percent,
+    /// Where it is paid; without one it stays in the pool's wallet, and in the books.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// `[pool.shares]`
@@ -218,6 +246,11 @@ impl Default for Pool {
             coin: "bitcoin".into(),
             network: Network::Main,
             payout_address: String::new(),
+            scheme: Scheme::default(),
+            window: Multiple::DEFAULT,
+            maturity: None,
+            remainder: "foundation".into(),
+            fee: vec![Fee::new("pool", 150), Fee::new("foundation", 100)],
             coinbase_tag: "/adit/".into(),
             extranonce2_size: coinbase::EXTRANONCE2_SIZE_MAX,
             version_mask: "1fffe000".into(),
@@ -226,6 +259,16 @@ impl Default for Pool {
             bans: Bans::default(),
             daemon: Vec::new(),
             listener: vec![Listener::default()],
+        }
+    }
+}
+
+impl Fee {
+    fn new(name: &str, hundredths: u16) -> Self {
+        Self {
+            name: name.into(),
+            percent: Percent::from_hundredths(hundredths).unwrap_or_default(),
+            address: None,
         }
     }
 }

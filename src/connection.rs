@@ -23,6 +23,7 @@ use std::{
 
 use mining::{
     Address, Coin, Difficulty, Network,
+    accounting::Scheme,
     bucket::{Bucket, Limit},
     extranonce::Allocator,
     seen::Seen,
@@ -137,8 +138,15 @@ pub struct Rules {
     pub heed_suggestions: bool,
     /// Who is paid where a name has no address.
     pub default_address: Option<Address>,
-    /// Whether a block pays the miner that solved it, and nobody else.
-    pub solo: bool,
+    /// How shares and blocks are paid. With [`Scheme::Solo`] a block pays the miner that solved it,
+    /// in its coinbase, and nobody else.
+    pub scheme: Scheme,
+}
+
+impl Rules {
+    fn is_solo(&self) -> bool {
+        self.scheme == Scheme::Solo
+    }
 }
 
 /// Why a connection ended.

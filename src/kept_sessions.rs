@@ -110,6 +110,11 @@ impl KeptSessions {
         }
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.list().sessions.len()
+    }
+
     /// Hands a session back to its miner.
     pub fn take(&self, id: SessionId, now: Instant) -> Option<Kept> {
         let mut list = self.list();

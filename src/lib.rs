@@ -33,6 +33,8 @@ pub mod share_log;
 
 pub mod block;
 
+pub mod accounting;
+
 pub mod data;
 pub mod first_block;
 pub mod pool;

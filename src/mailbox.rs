@@ -5,8 +5,9 @@
 //! notice is a bit, so that a thousand of them are one, and posting never waits.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::IpAddr,
+    ops::Bound,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
@@ -15,6 +16,9 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+
+/// How many connections are woken before they run.
+const WOKEN_AT_A_TIME: usize = 32;
 
 /// Something to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +69,8 @@ struct List {
     next: u64,
     /// Whoever comes now is told at once.
     stopping: bool,
-    boxes: HashMap<u64, (IpAddr, Arc<Mailbox>)>,
+    /// In the order in which they came.
+    boxes: BTreeMap<u64, (IpAddr, Arc<Mailbox>)>,
 }
 
 /// Keeps a mailbox on the list.
@@ -156,12 +161,32 @@ impl Mailboxes {
         }
     }
 
-    /// Leaves a notice in each.
-    pub fn post(&self, notice: Notice) {
-        let mut list = self.list();
-        list.stopping |= notice == Notice::Stop;
-        for (_, mailbox) in list.boxes.values() {
-            mailbox.post(notice);
+    /// Leaves a notice in each that is there now, some at a time: between them those that were woken
+    /// run. So the first miner of a thousand need not wait until all are woken, and what waking one
+    /// has brought into the cache is still there when it runs.
+    pub async fn post(&self, notice: Notice) {
+        let mut woken = Vec::with_capacity(WOKEN_AT_A_TIME);
+        let (mut after, end) = {
+            let mut list = self.list();
+            list.stopping |= notice == Notice::Stop;
+            (Bound::Unbounded, list.next)
+        };
+        loop {
+            {
+                let list = self.list();
+                let next = list.boxes.range((after, Bound::Excluded(end)));
+                for (number, (_, mailbox)) in next.take(WOKEN_AT_A_TIME) {
+                    after = Bound::Excluded(*number);
+                    woken.push(Arc::clone(mailbox));
+                }
+            }
+            if woken.is_empty() {
+                return;
+            }
+            for mailbox in woken.drain(..) {
+                mailbox.post(notice);
+            }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -219,8 +244,31 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_notice_wakes_once_it_is_waited_for_and_is_taken_once() {
+    #[tokio::test]
+    async fn all_who_are_there_hear_of_a_notice_once() {
+        let boxes = Mailboxes::default();
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let all: Vec<_> = (0..3 * WOKEN_AT_A_TIME + 1)
+            .map(|_| boxes.enter(here))
+            .collect();
+        let mut all: Vec<_> = all.into_iter().map(Some).collect();
+        // Some have gone in between.
+        all[WOKEN_AT_A_TIME - 1] = None;
+        all[0] = None;
+        boxes.post(Notice::Work).await;
+        let woken = Waker::from(Arc::new(Woken::default()));
+        let mut context = Context::from_waker(&woken);
+        for mailbox in all.iter().flatten() {
+            assert!(mailbox.poll_take(&mut context).is_ready());
+            assert!(mailbox.poll_take(&mut context).is_pending());
+        }
+        boxes.post(Notice::Work).await;
+        drop(all);
+        boxes.post(Notice::Work).await;
+    }
+
+    #[tokio::test]
+    async fn a_notice_wakes_once_it_is_waited_for_and_is_taken_once() {
         let boxes = Mailboxes::default();
         let here = IpAddr::from([127, 0, 0, 1]);
         let there = IpAddr::from([127, 0, 0, 2]);
@@ -229,8 +277,8 @@ mod tests {
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
         assert_eq!(first.poll_take(&mut context), Poll::Pending);
-        boxes.post(Notice::Work);
-        boxes.post(Notice::Work);
+        boxes.post(Notice::Work).await;
+        boxes.post(Notice::Work).await;
         boxes.post_to(here, Notice::Banned);
         assert_eq!(woken.0.load(Relaxed), 1);
         let Poll::Ready(notices) = first.poll_take(&mut context) else {
@@ -245,7 +293,7 @@ mod tests {
         assert!(notices.has(Notice::Work) && !notices.has(Notice::Banned));
         drop(second);
         assert_eq!(boxes.list().boxes.len(), 1);
-        boxes.post(Notice::Stop);
+        boxes.post(Notice::Stop).await;
         let late = boxes.enter(here);
         assert!(
             late.poll_take(&mut context).is_ready(),

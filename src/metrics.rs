@@ -24,6 +24,8 @@ pub struct Metrics {
     pub bans: Counter,
     /// Lines that made no sense.
     pub malformed: Counter,
+    /// Sessions that a miner may come back to.
+    pub kept_sessions: Gauge,
     /// Jobs sent.
     pub jobs_sent: Counter,
     /// Shares accepted and written down.
@@ -64,6 +66,7 @@ impl Metrics {
         let panics = registered(r, "panics", "Connections ended by a fault of this program");
         let bans = registered(r, "bans", "Addresses banned for invalid shares");
         let malformed = registered(r, "lines_malformed", "Lines that made no sense");
+        let kept_sessions = registered(r, "kept_sessions", "Sessions a miner may come back to");
         let jobs_sent = registered(r, "jobs_sent", "Jobs sent to miners");
         let accepted = registered(r, "shares_accepted", "Shares accepted and stored");
         let not_stored = registered(r, "shares_not_stored", "Good shares the store did not take");
@@ -104,6 +107,7 @@ impl Metrics {
             panics,
             bans,
             malformed,
+            kept_sessions,
             jobs_sent,
             accepted,
             not_stored,

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 pub(crate) use self::check::{Check, check};
 use self::plan::{Plan, bad};
 use crate::{
-    bans,
+    accounting, bans,
     bans::Bans,
     block::Blocks,
     clock, config,
@@ -68,6 +68,8 @@ pub struct Pool {
     pub blocks: Blocks,
     /// Who is connected.
     pub sessions: Sessions,
+    /// Who was, and may come back.
+    pub kept_sessions: KeptSessions,
     /// Who may not be.
     pub bans: Bans,
     /// What is counted.
@@ -137,10 +139,11 @@ pub async fn start(
         daemons.clone(),
         store.clone(),
         id,
-        coin.maturity,
+        plan.maturity,
         Arc::clone(&metrics),
         tasks,
     );
+    accounting::start(store.clone(), id, plan.accounting, tasks);
     let prefixes = lease_extranonces(store.clone(), id, tasks).await?;
     let sessions = Sessions::default();
     look_after_sessions(
@@ -205,6 +208,7 @@ pub async fn start(
         proposals,
         blocks,
         sessions,
+        kept_sessions,
         bans,
         metrics,
         listening,
@@ -283,7 +287,7 @@ fn post_notices(
             tokio::select! {
                 changed = newest.changed() => match changed {
                     Ok(()) => {
-                        mailboxes.post(Notice::Work);
+                        mailboxes.post(Notice::Work).await;
                         if let Newest::Offer(offer) = &*newest.borrow() {
                             kept_sessions.forget_jobs_before(offer.tip);
                         }
@@ -293,7 +297,7 @@ fn post_notices(
                 () = stopping.cancelled() => break,
             }
         }
-        mailboxes.post(Notice::Stop);
+        mailboxes.post(Notice::Stop).await;
         Ok(())
     });
 }

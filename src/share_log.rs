@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mining::accounting::Scheme;
 use pace::Pace;
 use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
 use tokio::sync::Notify;
@@ -65,6 +66,8 @@ pub struct Entry {
     pub share: ShareRecord,
     /// Whose it is.
     pub worker: Arc<WorkerName>,
+    /// How it is paid.
+    pub scheme: Scheme,
     /// The connection's mailbox. Its shares are answered in the order in which they came.
     pub mailbox: Arc<Mailbox>,
 }
@@ -238,6 +241,7 @@ impl Writer {
         rows.extend(batch.iter().map(|entry| ShareRow {
             share: entry.share,
             worker: Arc::clone(&entry.worker),
+            scheme: entry.scheme,
         }));
         let begun = Instant::now();
         let written = self.write(rows).await;
@@ -400,6 +404,7 @@ mod tests {
         let work = Work::from_hashes(9);
         Entry {
             share: ShareRecord::new(pow::Hash(hash), work, 1, clock::now_ms()).unwrap(),
+            scheme: Scheme::Pplns,
             worker: Arc::new(WorkerName::new("bcrt1qminer", "rig").unwrap()),
             mailbox: replies.mailbox.share(),
         }

@@ -47,8 +47,8 @@ const HONEST: usize = 1_700;
 const ANSWER_MAX: Duration = Duration::from_millis(100);
 /// What memory may grow by between the second third and the last, in percent.
 const GROWTH_MAX: f64 = 5.0;
-/// What the pool may keep of a session whose miner may come back to it. That is bounded by its age,
-/// but by more than a short soak takes, so it is not counted as growth.
+/// What the pool may keep of a session whose miner may come back to it. Their number and age are
+/// bounded, but by more than a short soak takes, so that is not counted as growth.
 const SESSION_KIB: u64 = 4;
 /// The node finds a block so often, besides those that miners find: a connection remembers jobs of
 /// eight tips, and is to have as many before memory is compared.
@@ -72,7 +72,9 @@ struct Watched {
     answers: Vec<Duration>,
     /// The pool's memory, each second, in KiB.
     resident: Vec<u64>,
-    /// The same without the sessions that were left behind.
+    /// The sessions that miners may come back to, each second.
+    kept: Vec<u64>,
+    /// The memory without them.
     net: Vec<u64>,
     /// How long a thread of this machine was kept waiting that only writes some bytes to the disk.
     machine: Vec<Duration>,
@@ -174,10 +176,13 @@ fn honest_miners_notice_nothing_of_a_hostile_crowd() {
         percentile(&answers, 100)
     );
     println!(
-        "memory without {} sessions left behind: {middle:.0} KiB in the second third, {last:.0} KiB in the last, {growth:+.2} %; \
-         fitted {:+.2} KiB a second",
-        seen.left_behind(),
+        "memory without the sessions that may come back: {middle:.0} KiB in the second third, \
+         {last:.0} KiB in the last, {growth:+.2} %; fitted {:+.2} KiB a second",
         slope(&watched.net)
+    );
+    println!(
+        "sessions that may come back, by the second: {:?}",
+        watched.kept
     );
     println!("memory by the second, in KiB: {:?}", watched.resident);
     println!(
@@ -260,9 +265,12 @@ fn watch(pool: &Pool, node: &Node, seen: &Seen, time: Duration) -> Watched {
         let mut second = 0;
         while began.elapsed() < time {
             let resident = pool.process.resident_kib();
-            let kept = SESSION_KIB * seen.left_behind();
+            let kept = pool.metric("adit_kept_sessions");
             watched.resident.push(resident);
-            watched.net.push(resident.saturating_sub(kept));
+            watched.kept.push(kept);
+            watched
+                .net
+                .push(resident.saturating_sub(SESSION_KIB * kept));
             if second % 5 == 0 {
                 // As an operator's monitoring would.
                 assert_eq!(pool.get("/metrics").unwrap().0, 200);

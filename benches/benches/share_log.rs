@@ -58,6 +58,7 @@ impl Place {
         let share = ShareRecord::new(hash, Work::from_hashes(1 << 32), 1, time_ms);
         let index = usize::from(hash.0[0]) << 2 | usize::from(hash.0[1] & 3);
         ShareRow {
+            scheme: mining::accounting::Scheme::Pplns,
             share: share.expect("less than 2^63"),
             worker: Arc::clone(&self.workers[index % self.workers.len()]),
         }
@@ -100,8 +101,9 @@ fn log(c: &mut Criterion) {
         b.iter(|| {
             runtime.block_on(async {
                 for _ in 0..IN_FLIGHT {
-                    let ShareRow { share, worker } = place.share();
+                    let ShareRow { share, worker, .. } = place.share();
                     log.append(Entry {
+                        scheme: mining::accounting::Scheme::Pplns,
                         share,
                         worker,
                         mailbox: mailbox.share(),

@@ -397,6 +397,8 @@ fn network_difficulty(target: Target, pool: &Pool) -> f64 {
 /// Brings the gauges up to date before they are read.
 pub(super) async fn refresh_gauges(pool: &Pool) -> anyhow::Result<()> {
     pool.metrics.hashrate.set(hashrate(pool, 10).await?);
+    let kept = i64::try_from(pool.kept_sessions.count()).unwrap_or(i64::MAX);
+    pool.metrics.kept_sessions.set(kept);
     if let Newest::Offer(offer) = &*pool.newest.borrow() {
         pool.metrics.height.set(offer.template.height.into());
         pool.metrics

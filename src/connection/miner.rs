@@ -168,7 +168,7 @@ impl Miner {
     pub(super) fn leave(self, version_mask: Option<u32>) -> (SessionId, Kept) {
         let kept = Kept {
             class: self.subscription.device.class,
-            solo: self.context.rules.solo,
+            solo: self.context.rules.is_solo(),
             version_mask,
             difficulty: self.vardiff.current(),
             jobs: self.jobs,
@@ -232,7 +232,7 @@ impl Miner {
 
     /// The offer's work with a coinbase that pays this miner, where the listener is such a one.
     fn solo_work(&mut self, offer: &Offer) -> Option<Arc<ClassOffer>> {
-        if !self.context.rules.solo {
+        if !self.context.rules.is_solo() {
             return None;
         }
         if let Some((of, own)) = &self.own_work
@@ -312,6 +312,7 @@ impl Miner {
                 height: template.height,
                 reward: template.value,
                 worker: WorkerName::clone(&worker.name),
+                scheme: self.context.rules.scheme,
                 time_ms: now_ms,
             });
         }
@@ -332,6 +333,7 @@ impl Miner {
             share: ShareRecord::new(share.hash(), share.work(), share.height(), now_ms)
                 .expect("no difficulty asks for more work than fits"),
             worker: Arc::clone(&worker.name),
+            scheme: self.context.rules.scheme,
             mailbox: Arc::clone(&self.mailbox),
         };
         let difficulty = job.difficulty;

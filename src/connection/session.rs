@@ -314,7 +314,7 @@ impl Session {
                         kept_sessions.take_restored(session, &newest.borrow(), prefixes)
                     })?;
                     let is_like =
-                        kept.class == device.class && kept.solo == self.context.rules.solo;
+                        kept.class == device.class && kept.solo == self.context.rules.is_solo();
                     is_like.then_some((session, kept))
                 });
                 let (session, prefix, resumed) = match kept {
@@ -481,7 +481,7 @@ impl Session {
             State::Authorized(mut miner) => {
                 let is_other = miner.first_worker().address != address;
                 let entry = enter(miner.agent());
-                if self.context.rules.solo && is_other {
+                if self.context.rules.is_solo() && is_other {
                     let text = "One address for each connection";
                     reply::reject(out, id, &ErrorReply { code: 24, text });
                 } else if miner.add_worker(user, entry) {

@@ -3,12 +3,18 @@
 
 use std::time::Duration;
 
-use mining::{Address, Coin, Difficulty, ban::Rule, bucket::Limit, coinbase::Payees, vardiff};
-
+use mining::{
+    Address, Coin, Difficulty, Network,
+    accounting::{Fee, Fees, Scheme},
+    ban::Rule,
+    bucket::Limit,
+    coinbase::Payees,
+    vardiff,
+};
 use tokio::sync::Semaphore;
 
 use crate::{
-    bans,
+    accounting, bans,
     config::{self, BadConfig, TlsMode},
     connection::Rules,
     listener::{Certificate, Limits, Port, Tls},
@@ -36,6 +42,9 @@ pub(super) struct Plan {
     /// Their ports, likewise.
     pub(super) ports: Vec<Port>,
     pub(super) bans: bans::Settings,
+    pub(super) accounting: accounting::Config,
+    /// The confirmations after which a block is paid for.
+    pub(super) maturity: u32,
 }
 
 pub(super) fn bad(settings: &config::Pool, text: &str) -> BadConfig {
@@ -111,13 +120,15 @@ impl Plan {
             .listener
             .iter()
             .map(|listener| rules(listener, settings, coin, version_mask).map_err(bad))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let ports = settings
             .listener
             .iter()
             .map(|listener| port(listener).map_err(bad))
             .collect::<Result<_, _>>()?;
         let bans = ban_settings(&settings.bans).map_err(bad)?;
+        let accounting = accounting(settings, coin, &rules).map_err(bad)?;
+        let maturity = maturity(settings, coin).map_err(bad)?;
         let recipe = Recipe {
             tag: tag.to_vec(),
             payees: Payees {
@@ -134,7 +145,61 @@ impl Plan {
             rules,
             ports,
             bans,
+            accounting,
+            maturity,
         })
+    }
+}
+
+/// How the pool is paid, from its settings.
+fn accounting(
+    settings: &config::Pool,
+    coin: &'static Coin,
+    rules: &[Rules],
+) -> Result<accounting::Config, String> {
+    let mut schemes: Vec<Scheme> = Vec::new();
+    for rules in rules {
+        if rules.scheme.pays_for_shares() {
+            return Err(format!("scheme: {} is not built yet", rules.scheme.name()));
+        }
+        if !schemes.contains(&rules.scheme) {
+            schemes.push(rules.scheme);
+        }
+    }
+    let fee = |fee: &config::Fee| {
+        if let Some(address) = &fee.address {
+            Address::parse(coin, settings.network, address)
+                .map_err(|error| format!("fee {}: {error}", fee.name))?;
+        }
+        Ok(Fee {
+            name: fee.name.clone(),
+            percent: fee.percent,
+        })
+    };
+    let list = settings
+        .fee
+        .iter()
+        .map(fee)
+        .collect::<Result<_, String>>()?;
+    Ok(accounting::Config {
+        coin: coin.name,
+        schemes,
+        fees: Fees::new(list, &settings.remainder).map_err(|error| error.to_string())?,
+        window: settings.window,
+    })
+}
+
+/// The confirmations after which a block is paid for. Coins that the chain does not let go yet
+/// cannot be promised; a chain of one's own may have other rules than the coin.
+fn maturity(settings: &config::Pool, coin: &Coin) -> Result<u32, String> {
+    match settings.maturity {
+        None => Ok(coin.maturity),
+        Some(0) => Err("maturity: at least 1".into()),
+        Some(less) if less < coin.maturity && settings.network != Network::Regtest => Err(format!(
+            "maturity: at least {}, as {} has it",
+            coin.maturity, coin.name
+        )),
+        Some(maturity) => Ok(maturity),
     }
 }
 
@@ -207,7 +272,10 @@ fn rules(
         shares_per_second: listener.shares_per_second_max,
         heed_suggestions: listener.heed_suggestions,
         default_address,
-        solo: listener.solo,
+        scheme: match listener.solo {
+            true => Scheme::Solo,
+            false => settings.scheme,
+        },
     })
 }
 

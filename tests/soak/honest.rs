@@ -46,8 +46,6 @@ pub(super) struct Seen {
     faults: Mutex<Vec<String>>,
     stale: AtomicU64,
     connections: AtomicU64,
-    /// Sessions that nobody comes back to: the pool may keep them for a while.
-    left_behind: AtomicU64,
 }
 
 impl Seen {
@@ -76,10 +74,6 @@ impl Seen {
 
     pub(super) fn stale(&self) -> u64 {
         self.stale.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn left_behind(&self) -> u64 {
-        self.left_behind.load(Ordering::Relaxed)
     }
 
     pub(super) fn connections(&self) -> u64 {
@@ -187,10 +181,7 @@ impl Honest {
         let mut connection = Connection::new(stream);
         let agent = DEVICES[self.number % DEVICES.len()];
         let session = match self.session.take() {
-            Some(_) if self.dice.below(2) == 0 => {
-                self.seen.left_behind.fetch_add(1, Ordering::Relaxed);
-                None
-            }
+            Some(_) if self.dice.below(2) == 0 => None,
             session => session,
         };
         let params = session.map_or_else(|| json!([agent]), |session| json!([agent, session]));

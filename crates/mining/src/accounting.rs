@@ -7,6 +7,7 @@
 
 mod apportion;
 mod fees;
+mod hundredths;
 mod pps;
 mod window;
 
@@ -18,10 +19,14 @@ pub use window::{Bucket, Multiple, TooMuchWork, Window};
 use crate::{Amount, Work};
 
 /// How miners are credited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// By the last so many hashes before a block.
-    Pplns(Multiple),
+    #[default]
+    Pplns,
     /// By the work of the round: since the block before.
     Prop,
     /// For each share, by what a block's subsidy makes it worth.
@@ -33,10 +38,18 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Pplns, Self::Prop, Self::Pps, Self::Fpps, Self::Solo];
+
+    /// The scheme of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scheme| scheme.name() == name)
+    }
+
     /// The name in the configuration, the API and the dashboard.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Pplns(_) => "pplns",
+            Self::Pplns => "pplns",
             Self::Prop => "prop",
             Self::Pps => "pps",
             Self::Fpps => "fpps",

@@ -18,11 +18,7 @@ use std::{fmt, str::FromStr};
 
 use pow::Hash;
 
-use crate::{
-    Amount,
-    accounting::{Credits, Fees},
-    block::BlockState,
-};
+use crate::{Amount, block::BlockState};
 
 /// The longest text of an account: an address has at most 100 characters.
 const ACCOUNT_MAX: usize = 160;
@@ -94,6 +90,23 @@ pub enum BadEntry {
     /// From an account to itself.
     #[error("a transfer from {0} to itself")]
     Itself(Account),
+}
+
+impl Outcome {
+    /// The name in the store and the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Posted => "posted",
+            Self::Voided => "voided",
+        }
+    }
+
+    /// The outcome of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Posted, Self::Voided]
+            .into_iter()
+            .find(|outcome| outcome.name() == name)
+    }
 }
 
 impl Account {
@@ -334,13 +347,9 @@ impl BlockEntries<'_> {
         EntryId::of_block(self.coin, self.block, "credit", nth)
     }
 
-    /// Its credits, pending.
-    pub fn credit(self, nth: u32, credits: &Credits<Account>, fees: &Fees) -> Entry {
-        let names = fees.list().iter().map(|fee| Account::Fee(fee.name.clone()));
-        let fees = names.zip(credits.fees().iter().copied());
-        let miners = credits.miners().iter();
-        let miners = miners.map(|credit| (credit.miner.clone(), credit.amount));
-        let transfers = fees.chain(miners).filter_map(|(to, amount)| {
+    /// What everyone gets of it, pending.
+    pub fn credit(self, nth: u32, parts: impl IntoIterator<Item = (Account, Amount)>) -> Entry {
+        let transfers = parts.into_iter().filter_map(|(to, amount)| {
             // A part may be nothing, and then nothing moves.
             Transfer::new(Account::Reward, to, amount).ok()
         });
@@ -350,6 +359,21 @@ impl BlockEntries<'_> {
             transfers.collect(),
             "reward of a block",
         )
+    }
+
+    /// What everyone gets who is paid by the block itself, in its coinbase; pending.
+    pub fn paid_by_itself(
+        self,
+        nth: u32,
+        parts: impl IntoIterator<Item = (Account, Amount)>,
+    ) -> Entry {
+        let transfers = parts.into_iter().flat_map(|(to, amount)| {
+            let credit = Transfer::new(Account::Reward, to.clone(), amount);
+            let paid = Transfer::new(to, Account::Paid, amount);
+            credit.into_iter().chain(paid)
+        });
+        let reason = "reward of a block, paid by its coinbase";
+        Entry::new(self.credit_id(nth), true, transfers.collect(), reason)
     }
 
     /// The whole reward to the reserve, which has paid for the shares; pending.

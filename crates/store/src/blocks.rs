@@ -1,7 +1,7 @@
 //! Blocks that were found, from their submission until they are mature or orphaned. `block` writes
 //! them, after it has submitted them.
 
-use mining::{Amount, block::BlockState};
+use mining::{Amount, accounting::Scheme, block::BlockState};
 use pow::Hash;
 
 use crate::{PoolId, ReadError, Store, WorkerName, WriteError, rows, sql, workers};
@@ -17,10 +17,12 @@ macro_rules! select_blocks {
     () => {
         "SELECT blocks.seq, blocks.hash, blocks.height, workers.address, workers.name, blocks.bits,
                 blocks.time, blocks.found_ms, blocks.reward, blocks.coinbase, blocks.state,
-                blocks.confirmations, blocks.verdict
+                blocks.confirmations, blocks.verdict, blocks.scheme
          FROM blocks JOIN workers ON workers.id = blocks.worker WHERE blocks.pool = $1"
     };
 }
+
+pub(crate) use select_blocks;
 
 /// A block as it is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct NewBlock {
     pub reward: Amount,
     /// The id of its coinbase.
     pub coinbase: Option<Hash>,
+    /// How it is paid.
+    pub scheme: Scheme,
 }
 
 /// A block of the database.
@@ -127,8 +131,8 @@ impl Store {
         let seq = rows::take_ids(&mut writing, "block", 1).await?;
         let written = sql::query(
             "INSERT INTO blocks (seq, pool, hash, height, worker, bits, time, found_ms, reward,
-                                 coinbase, state)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'submitted')
+                                 coinbase, scheme, state)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'submitted')
              ON CONFLICT (pool, hash) DO NOTHING",
         )
         .bind(seq)
@@ -141,6 +145,7 @@ impl Store {
         .bind(block.found_ms)
         .bind(reward)
         .bind(block.coinbase.map(|id| id.to_display_bytes().to_vec()))
+        .bind(block.scheme.name())
         .execute(&mut writing)
         .await?;
         writing.commit().await?;
@@ -293,7 +298,7 @@ impl Store {
 }
 
 /// The columns of `select_blocks`.
-type Row = (
+pub(crate) type Row = (
     i64,
     Vec<u8>,
     i64,
@@ -307,11 +312,12 @@ type Row = (
     String,
     i64,
     Option<String>,
+    String,
 );
 
-fn block(row: Row) -> sqlx::Result<Block> {
+pub(crate) fn block(row: Row) -> sqlx::Result<Block> {
     let (seq, hash, height, address, name, bits, time, found_ms, reward, coinbase, ..) = &row;
-    let (.., state_name, confirmations, verdict) = &row;
+    let (.., state_name, confirmations, verdict, scheme) = &row;
     let found = NewBlock {
         hash: rows::hash(hash)?,
         height: rows::unsigned(*height, "blocks.height")?,
@@ -321,6 +327,7 @@ fn block(row: Row) -> sqlx::Result<Block> {
         found_ms: *found_ms,
         reward: Amount::from_units(rows::unsigned(*reward, "blocks.reward")?),
         coinbase: coinbase.as_deref().map(rows::hash).transpose()?,
+        scheme: Scheme::of_name(scheme).ok_or_else(|| rows::corrupt("blocks.scheme"))?,
     };
     Ok(Block {
         seq: rows::unsigned(*seq, "blocks.seq")?,
@@ -331,7 +338,7 @@ fn block(row: Row) -> sqlx::Result<Block> {
     })
 }
 
-fn state(name: &str) -> sqlx::Result<BlockState> {
+pub(crate) fn state(name: &str) -> sqlx::Result<BlockState> {
     let found = BlockState::ALL
         .into_iter()
         .find(|state| state.name() == name);

@@ -42,8 +42,9 @@ const WAL_BYTES: u32 = 64 << 20;
 /// The log is written back to the database whenever it has so many pages (16 MB).
 const CHECKPOINT_PAGES: u32 = 4_096;
 
-/// The memory in which the writer keeps pages: the minutes and workers of a large pool fit in.
-const WRITER_CACHE_KIB: u32 = 16 << 10;
+/// The memory in which the writer keeps pages. Shares pass through it and are not read again, so it
+/// fills whatever its size; the pages of minutes and workers are in the cache of the system too.
+const WRITER_CACHE_KIB: u32 = 4 << 10;
 
 /// The first SQLite without the bug that loses committed writes.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];

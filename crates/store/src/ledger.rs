@@ -339,10 +339,7 @@ pub(crate) async fn settle(
     let Some((seq, state)) = found else {
         return Err(EntryError::Unknown(id.clone()));
     };
-    let wanted = match outcome {
-        Outcome::Posted => "posted",
-        Outcome::Voided => "voided",
-    };
+    let wanted = outcome.name();
     match state.as_str() {
         "pending" => {}
         state if state == wanted => return Ok(false),
@@ -450,6 +447,6 @@ pub(crate) async fn accounts<'a>(
     Ok(ids)
 }
 
-fn account(name: &str) -> sqlx::Result<Account> {
+pub(crate) fn account(name: &str) -> sqlx::Result<Account> {
     name.parse().map_err(|_| rows::corrupt("accounts.name"))
 }

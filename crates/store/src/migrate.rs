@@ -19,6 +19,8 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0004_ledger.postgres.sql"),
         ..for_all(include_str!("../migrations/0004_ledger.sql"))
     },
+    for_all(include_str!("../migrations/0005_rounds.sql")),
+    for_all(include_str!("../migrations/0006_payouts.sql")),
 ];
 
 struct Migration {

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use mining::Work;
 
 use crate::{
-    PoolId, ShareRecord, Store, WriteError,
+    PoolId, Position, ShareRecord, Store, WriteError,
+    buckets::{self, Gathered},
     database::Connection,
     packed::{self, Packed},
     rows, sql,
@@ -71,8 +72,8 @@ impl Store {
     /// came in, however late it was written.
     pub async fn roll_up(&self, pool: PoolId) -> Result<RolledUp, WriteError> {
         let mut writing = self.database.write().await?;
-        let batches: Vec<(i64, i64, Vec<u8>)> = sql::query(
-            "SELECT seq, count, shares FROM share_batches
+        let batches: Vec<(i64, i64, String, Vec<u8>)> = sql::query(
+            "SELECT seq, count, scheme, shares FROM share_batches
              WHERE pool = $1 AND seq > (SELECT rolled_seq FROM pools WHERE id = $1)
              ORDER BY seq LIMIT $2",
         )
@@ -82,12 +83,16 @@ impl Store {
         .await?;
         let mut minutes: BTreeMap<(i64, i64), Rolled> = BTreeMap::new();
         let mut workers: BTreeMap<i64, Rolled> = BTreeMap::new();
+        let mut schemes: BTreeMap<&str, Gathered> = BTreeMap::new();
         let (mut taken, mut last) = (0, None);
-        for (seq, count, bytes) in &batches {
+        for (seq, count, scheme, bytes) in &batches {
             if taken >= ENOUGH_SHARES {
                 break;
             }
-            for Packed { share, worker } in packed::unpack(bytes)? {
+            let gathered = schemes.entry(scheme).or_default();
+            for (place, packed) in (0_i64..).zip(packed::unpack(bytes)?) {
+                gathered.add(&packed, Position { seq: *seq, place })?;
+                let Packed { share, worker } = packed;
                 let minute = Minute::of_ms(share.time_ms).0;
                 minutes.entry((worker, minute)).or_default().add(&share)?;
                 workers.entry(worker).or_default().add(&share)?;
@@ -98,6 +103,9 @@ impl Store {
         if let Some(seq) = last {
             add_to_minutes(&mut writing, pool, &minutes).await?;
             add_to_workers(&mut writing, &workers).await?;
+            for (scheme, gathered) in &schemes {
+                buckets::insert(&mut writing, pool, scheme, gathered).await?;
+            }
             sql::query("UPDATE pools SET rolled_seq = $2 WHERE id = $1")
                 .bind(pool.0)
                 .bind(seq)
@@ -152,14 +160,6 @@ impl Rolled {
         self.best = Some(self.best.map_or(hash, |best| best.min(hash)));
         Ok(())
     }
-
-    /// Work in two halves.
-    fn halves(&self) -> sqlx::Result<(i64, i64)> {
-        let hashes = self.work.hashes();
-        let high = i64::try_from(hashes >> 32).map_err(|_| rows::corrupt("a sum of work"))?;
-        let low = i64::try_from(hashes & u128::from(u32::MAX)).expect("32 bits fit 63");
-        Ok((high, low))
-    }
 }
 
 async fn add_to_minutes(
@@ -183,7 +183,7 @@ async fn add_to_minutes(
         );
         let mut query = sql::built(text);
         for ((worker, minute), rolled) in chunk {
-            let (high, low) = rolled.halves()?;
+            let (high, low) = rows::halves(rolled.work)?;
             query = query.bind(pool.0).bind(worker).bind(minute);
             query = query.bind(rolled.shares).bind(high).bind(low);
             query = query.bind(rolled.last_ms);
@@ -215,7 +215,7 @@ async fn add_to_workers(
         );
         let mut query = sql::built(text);
         for (worker, rolled) in chunk {
-            let (high, low) = rolled.halves()?;
+            let (high, low) = rows::halves(rolled.work)?;
             query = query.bind(*worker).bind(rolled.shares).bind(high).bind(low);
             query = query.bind(rolled.last_ms);
             query = query.bind(rolled.best.map(|best| best.to_vec()));

@@ -18,9 +18,9 @@ pub(crate) struct Packed {
 }
 
 /// A batch of shares, each with the id of its worker.
-pub(crate) fn pack(shares: &[ShareRow], workers: &[i64]) -> Vec<u8> {
+pub(crate) fn pack(shares: &[(&ShareRow, i64)]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(shares.len() * RECORD);
-    for (row, worker) in shares.iter().zip(workers) {
+    for (row, worker) in shares {
         push(&mut bytes, &row.share, *worker);
     }
     bytes

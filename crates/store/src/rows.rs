@@ -5,7 +5,7 @@
 //! The number of rows in one statement is a power of two, so that few texts exist and all of them
 //! stay prepared.
 
-use mining::Work;
+use mining::{Amount, Work};
 use pow::Hash;
 use sqlx::Error as SqlError;
 
@@ -65,6 +65,19 @@ pub(crate) fn work(top: i64, middle: i64, low: i64) -> sqlx::Result<Work> {
     let (top, middle, low) = (part(top)?, part(middle)?, part(low)?);
     // At most 2^63 each, so that this fits 128 bits.
     Ok(Work::from_hashes((top << 64) + (middle << 32) + low))
+}
+
+/// An amount, which is never negative.
+pub(crate) fn amount(units: i64) -> sqlx::Result<Amount> {
+    Ok(Amount::from_units(unsigned(units, "an amount")?))
+}
+
+/// Work in two halves: `high * 2^32 + low`.
+pub(crate) fn halves(work: Work) -> sqlx::Result<(i64, i64)> {
+    let hashes = work.hashes();
+    let high = i64::try_from(hashes >> 32).map_err(|_| corrupt("a sum of work"))?;
+    let low = i64::try_from(hashes & u128::from(u32::MAX)).expect("32 bits fit 63");
+    Ok((high, low))
 }
 
 /// What is in the database is not what the schema says.

@@ -4,14 +4,16 @@
 
 use std::sync::Arc;
 
-use mining::Work;
+use mining::{Work, accounting::Scheme};
 use pow::Hash;
 
 use crate::{
     Minute, PoolId, ReadError, Store, WorkerName, WriteError,
     database::Connection,
     packed::{self, Packed},
-    rows, sql, workers,
+    rows,
+    sql::{self, Query},
+    workers,
 };
 
 /// The most batches that one call prunes. That takes some milliseconds, and the share log waits
@@ -34,6 +36,8 @@ pub struct ShareRow {
     pub share: ShareRecord,
     /// Who found it.
     pub worker: Arc<WorkerName>,
+    /// How it is paid.
+    pub scheme: Scheme,
 }
 
 /// No share has 2^63 of work: [`mining::Difficulty::MAX`] is below that.
@@ -81,37 +85,32 @@ impl ShareRecord {
 }
 
 impl Store {
-    /// Writes shares in one commit, in this order. After [`WriteError::Unknown`] they may be
-    /// there; after any other error they are not.
+    /// Writes shares in one commit, in this order, those of each scheme by themselves. After
+    /// [`WriteError::Unknown`] they may be there; after any other error they are not.
     pub async fn append_shares(&self, pool: PoolId, shares: &[ShareRow]) -> Result<(), WriteError> {
-        let Some(last_ms) = shares.iter().map(|row| row.share.time_ms).max() else {
+        let Some(first) = shares.first() else {
             return Ok(());
         };
-        let height = shares.iter().map(|row| row.share.height).max();
-        let count =
-            i64::try_from(shares.len()).map_err(|_| rows::corrupt("the number of shares"))?;
-        // The newest batch is never pruned, so no number comes twice.
-        let insert = |bytes: Vec<u8>| {
-            sql::query(
-                "INSERT INTO share_batches (seq, pool, count, height, last_ms, shares)
-                 SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM share_batches",
-            )
-            .bind(pool.0)
-            .bind(count)
-            .bind(height.map_or(0, i64::from))
-            .bind(last_ms)
-            .bind(bytes)
-        };
         // Workers that are known need no look at the database, and then one statement is all.
-        if let Some(ids) = workers::known(&self.known, pool, shares) {
-            let query = insert(packed::pack(shares, &ids));
+        if let Some(ids) = workers::known(&self.known, pool, shares)
+            && shares.iter().all(|row| row.scheme == first.scheme)
+        {
+            let query = insert(
+                pool,
+                first.scheme,
+                &shares.iter().zip(ids).collect::<Vec<_>>(),
+            )?;
             return self.database.write_one(query).await;
         }
         let mut writing = self.database.write().await?;
         let found = workers::of_rows(&self.known, &mut writing, pool, shares).await?;
-        insert(packed::pack(shares, &found.ids))
-            .execute(&mut writing)
-            .await?;
+        for scheme in Scheme::ALL {
+            let rows = shares.iter().zip(found.ids.iter().copied());
+            let rows: Vec<_> = rows.filter(|(row, _)| row.scheme == scheme).collect();
+            if !rows.is_empty() {
+                insert(pool, scheme, &rows)?.execute(&mut writing).await?;
+            }
+        }
         writing.commit().await?;
         self.known.keep(pool, found.made);
         Ok(())
@@ -161,6 +160,24 @@ impl Store {
         writing.commit().await?;
         Ok(pruned)
     }
+}
+
+/// Writes a batch. The newest batch is never pruned, so no number comes twice.
+fn insert(pool: PoolId, scheme: Scheme, shares: &[(&ShareRow, i64)]) -> sqlx::Result<Query> {
+    let count = i64::try_from(shares.len()).map_err(|_| rows::corrupt("the number of shares"))?;
+    let height = shares.iter().map(|(row, _)| row.share.height).max();
+    let last_ms = shares.iter().map(|(row, _)| row.share.time_ms).max();
+    let query = sql::query(
+        "INSERT INTO share_batches (seq, pool, scheme, count, height, last_ms, shares)
+         SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6 FROM share_batches",
+    );
+    Ok(query
+        .bind(pool.0)
+        .bind(scheme.name())
+        .bind(count)
+        .bind(height.map_or(0, i64::from))
+        .bind(last_ms)
+        .bind(packed::pack(shares)))
 }
 
 /// The shares that are not rolled up yet.

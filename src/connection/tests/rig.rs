@@ -11,6 +11,7 @@ use std::{
 
 use mining::{
     Amount, Difficulty, Network, Target, Template,
+    accounting::Scheme,
     ban::Rule,
     bucket::Limit,
     coinbase::Payees,
@@ -135,7 +136,7 @@ impl<'a> Rig<'a> {
             shares_per_second: setup.per_second,
             heed_suggestions: setup.heeds,
             default_address: None,
-            solo: false,
+            scheme: Scheme::Pplns,
         };
         let recipe = Recipe {
             tag: b"/model/".to_vec(),

@@ -4,6 +4,8 @@
 
 use std::{fmt, str::FromStr};
 
+use super::hundredths::{self, serde_as_number};
+
 /// A hundred percent, in hundredths of a percent.
 const WHOLE: u16 = 10_000;
 /// The pool's own fee goes no higher: 10 %.
@@ -86,17 +88,8 @@ impl FromStr for Percent {
     type Err = BadPercent;
 
     fn from_str(text: &str) -> Result<Self, BadPercent> {
-        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |text: &str, most: usize| {
-            let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-            fits.then(|| text.parse::<u32>().ok())
-                .flatten()
-                .ok_or(BadPercent)
-        };
-        let tens = if decimals.len() == 1 { 10 } else { 1 };
-        let hundredths = digits(whole, 3)? * 100 + digits(decimals, 2)? * tens;
-        u16::try_from(hundredths)
-            .ok()
+        hundredths::parse(text)
+            .and_then(|hundredths| u16::try_from(hundredths).ok())
             .and_then(Self::from_hundredths)
             .ok_or(BadPercent)
     }
@@ -104,14 +97,14 @@ impl FromStr for Percent {
 
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, decimals) = (self.0 / 100, self.0 % 100);
-        match decimals {
-            0 => write!(f, "{whole}"),
-            tens if tens % 10 == 0 => write!(f, "{whole}.{}", tens / 10),
-            _ => write!(f, "{whole}.{decimals:02}"),
-        }
+        hundredths::write(f, self.0.into())
     }
 }
+
+serde_as_number!(
+    Percent,
+    "a percentage from 0 to 100 with at most two decimals"
+);
 
 impl Fees {
     /// From a list, and the name of the one on it who gets what cannot be split.
@@ -192,6 +185,7 @@ mod tests {
         case("0.05", 5, "0.05");
         case("100", 10_000, "100");
         case("007", 700, "7");
+        case("000001", 100, "1");
         for text in [
             "", ".", "1.", ".5", "-1", "+1", "1.555", "100.01", "999", "1e1", "nan", "1,5", " 1",
             "1 %", "0x1", "\u{661}",

@@ -68,7 +68,7 @@ impl Owed {
     }
 
     /// The sum.
-    pub fn add(self, other: Self) -> Result<Self, TooMuchOwed> {
+    pub fn plus(self, other: Self) -> Result<Self, TooMuchOwed> {
         let (fraction, is_more) = self.fraction.overflowing_add(other.fraction);
         let whole = self
             .whole
@@ -142,7 +142,7 @@ mod tests {
         for _ in 0..300 {
             let (miner, _) = price.of(work(1), &none).unwrap();
             assert_eq!(miner.whole(), Amount::ZERO);
-            owed = owed.add(miner).unwrap();
+            owed = owed.plus(miner).unwrap();
         }
         // 99 units less what 300 times below 2^-64 of a unit makes.
         assert_eq!(owed.take(), Amount::from_units(98));
@@ -155,7 +155,7 @@ mod tests {
         let price = Price::new(Amount::from_units(u64::MAX), work(1)).unwrap();
         assert_eq!(price.of(work(u128::MAX), &fees()), Err(TooMuchOwed));
         let most = Owed::new(Amount::from_units(u64::MAX), u64::MAX);
-        assert_eq!(most.add(Owed::new(Amount::ZERO, 1)), Err(TooMuchOwed));
+        assert_eq!(most.plus(Owed::new(Amount::ZERO, 1)), Err(TooMuchOwed));
     }
 
     #[test]
@@ -180,9 +180,9 @@ mod tests {
             let price = Price::new(Amount::from_units(reward), work(1 << 79)).unwrap();
             let (mut sum, recipients) = price.of(work(w), &fees()).unwrap();
             for owed in recipients {
-                sum = sum.add(owed).unwrap();
+                sum = sum.plus(owed).unwrap();
             }
-            let worth = U320::from(reward) * U320::from(w) << 64_usize;
+            let worth = (U320::from(reward) * U320::from(w)) << 64_usize;
             let worth = worth / U320::from(1_u128 << 79);
             let given = (U320::from(sum.whole().units()) << 64_usize) + U320::from(sum.fraction());
             prop_assert!(given <= worth && worth - given < U320::from(3));

@@ -171,7 +171,7 @@ fn hopping(blocks: u32, scheme: Scheme) -> u128 {
             };
             let newest_first = shares.iter().rev().map(bucket);
             let window = match scheme {
-                Scheme::Pplns(multiple) => Window::new(multiple.times(block), newest_first),
+                Scheme::Pplns => Window::new(Multiple::DEFAULT.times(block), newest_first),
                 _ => Window::round(newest_first.take(usize::try_from(round).unwrap())),
             };
             let work = window.unwrap().work().clone();
@@ -191,7 +191,7 @@ fn hopping(blocks: u32, scheme: Scheme) -> u128 {
 /// `docs/accounting.md` says how much.
 #[test]
 fn a86_hopping_gains_nothing_with_pplns() {
-    let pplns = hopping(100_000, Scheme::Pplns(Multiple::DEFAULT));
+    let pplns = hopping(100_000, Scheme::Pplns);
     assert!((995..=1005).contains(&pplns), "{pplns} thousandths");
     let prop = hopping(100_000, Scheme::Prop);
     println!("PROP pays a hopper {prop} thousandths of what it pays others");

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use ruint::aliases::U256;
 
-use super::apportion::apportion;
+use super::{apportion::apportion, hundredths::serde_as_number};
 use crate::Work;
 
 /// How many times the work of a block a window is long, in hundredths.
@@ -64,6 +64,11 @@ impl Multiple {
         Work::from_hashes(u128::try_from(product).unwrap_or(u128::MAX).max(1))
     }
 }
+
+serde_as_number!(
+    Multiple,
+    "a number from 0.01 to 100000 with at most two decimals"
+);
 
 impl<M: Ord + Copy> Window<M> {
     /// The window of `length` at a block, of the work up to that block, newest first. Nothing more
@@ -219,6 +224,33 @@ mod tests {
         assert_eq!(Multiple::MAX.times(work(u128::MAX)), work(u128::MAX));
         assert_eq!(Multiple::from_hundredths(0), None);
         assert_eq!(Multiple::from_hundredths(10_000_001), None);
+    }
+
+    #[test]
+    fn a_multiple_is_read_as_it_is_written() {
+        #[track_caller]
+        fn case(text: &str, hundredths: Option<u32>) {
+            let read: Option<Multiple> = serde_json::from_str(text).ok();
+            assert_eq!(read.map(Multiple::hundredths), hundredths, "{text}");
+        }
+        case("2", Some(200));
+        case("2.0", Some(200));
+        case("0.07", Some(7));
+        case("\"1.25\"", Some(125));
+        case("100000", Some(10_000_000));
+        for text in [
+            "0",
+            "0.001",
+            "-1",
+            "1e9",
+            "100000.01",
+            "null",
+            "\"two\"",
+            "1.234",
+        ] {
+            case(text, None);
+        }
+        assert_eq!(serde_json::to_string(&Multiple::DEFAULT).unwrap(), "2.0");
     }
 
     #[test]

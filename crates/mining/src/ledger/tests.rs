@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Work, accounting::Fee};
+use crate::{
+    Work,
+    accounting::{Credits, Fee, Fees},
+};
 
 const BLOCK: Hash = Hash([7; 32]);
 
@@ -74,10 +77,18 @@ fn fees() -> Fees {
     .unwrap()
 }
 
-fn credits(reward: u64) -> Credits<Account> {
+/// A reward, split among three miners by their work.
+fn parts(reward: u64) -> Vec<(Account, Amount)> {
     let work = [(miner("a"), 70), (miner("b"), 30), (miner("c"), 0)];
     let work = work.map(|(account, hashes)| (account, Work::from_hashes(hashes)));
-    Credits::new(Amount::from_units(reward), &fees(), work).unwrap()
+    let fees = fees();
+    let credits = Credits::new(Amount::from_units(reward), &fees, work).unwrap();
+    let names = fees.list().iter().map(|fee| Account::Fee(fee.name.clone()));
+    let miners = credits.miners().iter();
+    names
+        .zip(credits.fees().iter().copied())
+        .chain(miners.map(|credit| (credit.miner.clone(), credit.amount)))
+        .collect()
 }
 
 #[test]
@@ -133,7 +144,7 @@ fn a_block_pays_its_miners_when_it_is_mature() {
         coin: "bitcoin",
         block: BLOCK,
     };
-    let entry = entries.credit(1, &credits(1000), &fees());
+    let entry = entries.credit(1, parts(1000));
     assert!(entry.is_pending());
     // Nobody is entered with nothing.
     assert_eq!(entry.transfers().len(), 4);
@@ -151,6 +162,20 @@ fn a_block_pays_its_miners_when_it_is_mature() {
         .map(|account| books.of(account))
         .sum();
     assert_eq!(all, 1000);
+}
+
+#[test]
+fn a_block_that_pays_by_itself_leaves_nothing_to_pay() {
+    let block = BlockEntries {
+        coin: "bitcoin",
+        block: BLOCK,
+    };
+    let mut books = Books::default();
+    books.enter(block.paid_by_itself(1, parts(1000)));
+    books.settle(&block.credit_id(1), Outcome::Posted);
+    assert_eq!(books.of(&miner("a")), 0);
+    assert_eq!(books.of(&Account::Paid), 1000);
+    assert_eq!(books.of(&Account::Reward), -1000);
 }
 
 #[test]
@@ -210,7 +235,7 @@ fn a_payout_that_fails_gives_all_back() {
         coin: "bitcoin",
         block: BLOCK,
     };
-    books.enter(block.credit(1, &credits(1000), &fees()));
+    books.enter(block.credit(1, parts(1000)));
     books.settle(&block.credit_id(1), Outcome::Posted);
     let before = books.posted.clone();
     let batch = BatchEntries {
@@ -273,7 +298,7 @@ proptest! {
                     while let Some(step) = known[place].next(state) {
                         match step {
                             BlockStep::Credit(nth) => {
-                                prop_assert!(books.enter(entries.credit(nth, &credits(reward), &fees())));
+                                prop_assert!(books.enter(entries.credit(nth, parts(reward))));
                             }
                             BlockStep::Settle(nth, outcome) => {
                                 books.settle(&entries.credit_id(nth), outcome);

@@ -1,7 +1,7 @@
 //! Blocks from their submission to their end.
 
 use mining::Amount;
-use mining::block::BlockState;
+use mining::{accounting::Scheme, block::BlockState};
 use store::{BlockChange, BlockCounts, BlockError, NewBlock, WorkerName};
 
 use super::{Place, contract, hash};
@@ -24,6 +24,7 @@ fn block(number: u64) -> NewBlock {
         found_ms: 1_800_000_000_000,
         reward: Amount::from_units(312_500_000),
         coinbase: Some(hash(number + 1000)),
+        scheme: Scheme::Pplns,
     }
 }
 

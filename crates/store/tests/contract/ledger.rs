@@ -55,7 +55,18 @@ fn credited(number: u64, nth: u32) -> Entry {
     let work = [(miner("a"), 3), (miner("b"), 1)];
     let work = work.map(|(account, hashes)| (account, Work::from_hashes(hashes)));
     let credits = Credits::new(units(1000), &fees(), work).unwrap();
-    entries(number).credit(nth, &credits, &fees())
+    entries(number).credit(nth, parts(&credits))
+}
+
+/// Who gets what, as the books have it.
+fn parts(credits: &Credits<Account>) -> Vec<(Account, Amount)> {
+    let names = fees().list().to_vec();
+    let names = names.into_iter().map(|fee| Account::Fee(fee.name));
+    let miners = credits.miners().iter();
+    names
+        .zip(credits.fees().iter().copied())
+        .chain(miners.map(|credit| (credit.miner.clone(), credit.amount)))
+        .collect()
 }
 
 fn entries(number: u64) -> BlockEntries<'static> {
@@ -182,7 +193,7 @@ async fn a_large_entry_is_one(place: Place) {
         )
     });
     let credits = Credits::new(units(5_000_000_000), &fees(), work).unwrap();
-    let entry = entries(1).credit(1, &credits, &fees());
+    let entry = entries(1).credit(1, parts(&credits));
     assert_eq!(store.enter(pool, &entry, NOW).await, Ok(true));
     store
         .settle(pool, entry.id(), Outcome::Posted, NOW)

@@ -11,6 +11,7 @@ mod figures;
 mod identity;
 mod killed;
 mod ledger;
+mod rounds;
 mod shares;
 mod trouble;
 
@@ -19,7 +20,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use mining::{Coin, Network, Work};
+use mining::{Coin, Network, Work, accounting::Scheme};
 use pow::Hash;
 use sqlx::Connection as _;
 use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName};
@@ -108,6 +109,7 @@ fn share_at(number: u64, worker: &Arc<WorkerName>, work: u64, time_ms: i64) -> S
     ShareRow {
         share: share.unwrap(),
         worker: Arc::clone(worker),
+        scheme: Scheme::Pplns,
     }
 }
 

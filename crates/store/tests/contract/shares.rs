@@ -1,6 +1,6 @@
 //! Batches of shares: written, found again, pruned.
 
-use mining::Work;
+use mining::{Work, accounting::Scheme};
 use store::{Minute, ShareRecord, ShareRow, WorkerName};
 
 use super::{Place, contract, hash, share, share_at, shares, worker};
@@ -161,6 +161,7 @@ fn at_height(number: u64, height: u32, time_ms: i64) -> ShareRow {
     ShareRow {
         share,
         worker: worker("rig"),
+        scheme: Scheme::Pplns,
     }
 }
 

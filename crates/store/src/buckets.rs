@@ -1,0 +1,618 @@
+//! The work of a pool in the order in which it was accepted, in stretches that each add up the work
+//! of each worker. A window or a round is read from here, however long it is, and not from single
+//! shares.
+//!
+//! Buckets are made by the roll-up, some seconds of work each. A block's share ends one: it is cut
+//! there ([`Store::locate_block`]). Old ones are joined until each is a small part of the window, and
+//! go when no window can reach them ([`Store::join_buckets`]).
+//!
+//! ```text
+//! worker 8 | work 16     little-endian, 24 a worker
+//! ```
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use mining::{Work, accounting::Bucket};
+use pow::Hash;
+
+use crate::{
+    PoolId, ReadError, Store, WorkerId, WriteError,
+    database::{Connection, Writing},
+    packed::{self, Packed},
+    rows, sql,
+};
+
+/// The bytes of one worker.
+const RECORD: usize = 24;
+
+/// How many batches or buckets are read in one go.
+const PAGE: u32 = 256;
+
+/// A share is written within this time after it was found, or not at all: the share log gives up
+/// sooner.
+const WRITTEN_WITHIN_MS: i64 = 60_000;
+
+/// The most buckets that one call joins or removes, for the same reason as with shares.
+const MOST_JOINED: usize = 64;
+
+/// A place in the order of shares: a batch, and a share in it from 0 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    pub(crate) seq: i64,
+    pub(crate) place: i64,
+}
+
+/// Where what a block pays for ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Located {
+    /// With this share, which is the block's own if there is one.
+    At(Position),
+    /// Its share may yet be written.
+    NotYet,
+}
+
+/// A stretch without what its workers did.
+struct Stretch {
+    last: Position,
+    last_ms: i64,
+    work: Work,
+}
+
+/// What some shares of a scheme are together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gathered {
+    last: Option<Position>,
+    last_ms: i64,
+    shares: i64,
+    total: Work,
+    workers: BTreeMap<i64, Work>,
+}
+
+impl Gathered {
+    pub(crate) fn add(&mut self, share: &Packed, at: Position) -> sqlx::Result<()> {
+        self.last = Some(at);
+        self.last_ms = self.last_ms.max(share.share.time_ms());
+        self.shares += 1;
+        self.add_work(share.worker, share.share.work())
+    }
+
+    fn add_work(&mut self, worker: i64, work: Work) -> sqlx::Result<()> {
+        let of_worker = self.workers.entry(worker).or_default();
+        let sums = (of_worker.checked_add(work), self.total.checked_add(work));
+        let (Some(of_worker_now), Some(total)) = sums else {
+            return Err(rows::corrupt("a sum of work"));
+        };
+        *of_worker = of_worker_now;
+        self.total = total;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Finds the share of a block and ends a bucket with it, so that what the block pays for can be
+    /// read. Without such a share it is all that was written by the time at which the block was
+    /// found, but only once the share cannot come any more.
+    pub async fn locate_block(
+        &self,
+        pool: PoolId,
+        hash: Hash,
+        now_ms: i64,
+    ) -> Result<Located, WriteError> {
+        let mut writing = self.database.write().await?;
+        let (scheme, found_ms, seq, place): (String, i64, Option<i64>, Option<i64>) = sql::query(
+            "SELECT scheme, found_ms, share_seq, share_place FROM blocks
+             WHERE pool = $1 AND hash = $2",
+        )
+        .bind(pool.0)
+        .bind(hash.to_display_bytes().to_vec())
+        .fetch_one(&mut writing)
+        .await?;
+        if let (Some(seq), Some(place)) = (seq, place) {
+            writing.commit().await?;
+            return Ok(Located::At(Position { seq, place }));
+        }
+        let found = find_share(&mut writing, pool, &scheme, hash, found_ms).await?;
+        let position = match found {
+            Share::At(position) => position,
+            Share::Before(position) if now_ms > found_ms.saturating_add(WRITTEN_WITHIN_MS) => {
+                position
+            }
+            Share::Before(_) => {
+                writing.commit().await?;
+                return Ok(Located::NotYet);
+            }
+        };
+        // What is not rolled up has no bucket yet.
+        while rolled(&mut writing, pool).await? < position.seq {
+            writing.commit().await?;
+            self.roll_up(pool).await?;
+            writing = self.database.write().await?;
+        }
+        let position = cut(&mut writing, pool, &scheme, position).await?;
+        sql::query(
+            "UPDATE blocks SET share_seq = $3, share_place = $4 WHERE pool = $1 AND hash = $2",
+        )
+        .bind(pool.0)
+        .bind(hash.to_display_bytes().to_vec())
+        .bind(position.seq)
+        .bind(position.place)
+        .execute(&mut writing)
+        .await?;
+        writing.commit().await?;
+        Ok(Located::At(position))
+    }
+
+    /// The work of a scheme up to a position, newest first: at least `length` of it, if there is so
+    /// much, and nothing that is not behind `after`.
+    pub async fn work_before(
+        &self,
+        pool: PoolId,
+        scheme: &str,
+        end: Position,
+        after: Option<Position>,
+        length: Work,
+    ) -> Result<Vec<Bucket<WorkerId>>, ReadError> {
+        let after = after.unwrap_or(Position { seq: 0, place: -1 });
+        let mut reading = self.database.read().await?;
+        let mut buckets = Vec::new();
+        let mut sum = Work::ZERO;
+        let mut next = Position {
+            seq: end.seq,
+            place: end.place + 1,
+        };
+        while sum < length {
+            let page: Vec<(i64, i64, Vec<u8>)> = sql::query(
+                "SELECT last_seq, last_place, workers FROM buckets
+                 WHERE pool = $1 AND scheme = $2 AND (last_seq, last_place) < ($3, $4)
+                   AND (last_seq, last_place) > ($5, $6)
+                 ORDER BY last_seq DESC, last_place DESC LIMIT 16",
+            )
+            .bind(pool.0)
+            .bind(scheme)
+            .bind(next.seq)
+            .bind(next.place)
+            .bind(after.seq)
+            .bind(after.place)
+            .fetch_all(&mut reading)
+            .await?;
+            let Some((seq, place, _)) = page.last() else {
+                break;
+            };
+            next = Position {
+                seq: *seq,
+                place: *place,
+            };
+            for (_, _, bytes) in page {
+                if sum >= length {
+                    break;
+                }
+                let bucket = Bucket {
+                    work: unpack(&bytes)?
+                        .map(|(worker, work)| (WorkerId(worker), work))
+                        .collect(),
+                };
+                for (_, work) in &bucket.work {
+                    sum = sum
+                        .checked_add(*work)
+                        .ok_or_else(|| rows::corrupt("a sum of work"))?;
+                }
+                buckets.push(bucket);
+            }
+        }
+        Ok(buckets)
+    }
+
+    /// The addresses of workers.
+    pub async fn addresses(
+        &self,
+        workers: &[WorkerId],
+    ) -> Result<HashMap<WorkerId, String>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let mut addresses = HashMap::with_capacity(workers.len());
+        for chunk in rows::chunks(workers) {
+            let text = format!(
+                "SELECT id, address FROM workers WHERE id IN (VALUES {})",
+                sql::placeholders(reading.kind(), 1, chunk.len(), 1)
+            );
+            let mut query = sql::built(text).once();
+            for worker in chunk {
+                query = query.bind(worker.0);
+            }
+            let found: Vec<(i64, String)> = query.fetch_all(&mut reading).await?;
+            addresses.extend(
+                found
+                    .into_iter()
+                    .map(|(id, address)| (WorkerId(id), address)),
+            );
+        }
+        Ok(addresses)
+    }
+
+    /// Joins neighbours that together have no more than `grain`, if they are older than
+    /// `before_ms`, and removes what lies more than `keep` of work behind the newest. True if there
+    /// is more to do.
+    ///
+    /// Nothing is joined across the last block, with which a round begins, nor across one whose
+    /// credits are not made, nor while a block is not located: it may have to cut one.
+    pub async fn join_buckets(
+        &self,
+        pool: PoolId,
+        scheme: &str,
+        grain: Work,
+        keep: Work,
+        before_ms: i64,
+    ) -> Result<bool, WriteError> {
+        let mut writing = self.database.write().await?;
+        let waiting: i64 = sql::query(
+            "SELECT COUNT(*) FROM blocks WHERE pool = $1 AND scheme = $2 AND share_seq IS NULL",
+        )
+        .bind(pool.0)
+        .bind(scheme)
+        .fetch_value(&mut writing)
+        .await?;
+        if waiting > 0 {
+            writing.commit().await?;
+            return Ok(false);
+        }
+        let edges = edges(&mut writing, pool, scheme).await?;
+        let stretches = stretches(&mut writing, pool, scheme).await?;
+        let mut sum = Work::ZERO;
+        let mut run: Vec<&Stretch> = Vec::new();
+        let mut run_work = Work::ZERO;
+        let mut changed = 0;
+        let mut runs: Vec<Vec<&Stretch>> = Vec::new();
+        for stretch in &stretches {
+            if changed >= MOST_JOINED {
+                break;
+            }
+            if sum > keep {
+                remove(&mut writing, pool, scheme, stretch.last).await?;
+                changed += 1;
+                continue;
+            }
+            sum = sum
+                .checked_add(stretch.work)
+                .ok_or_else(|| rows::corrupt("a sum of work"))?;
+            let together = run_work.checked_add(stretch.work);
+            let joins = stretch.last_ms < before_ms
+                && together.is_some_and(|together| together <= grain)
+                && !edges.contains(&stretch.last);
+            if !joins && !run.is_empty() {
+                runs.push(std::mem::take(&mut run));
+                run_work = Work::ZERO;
+            }
+            if stretch.last_ms < before_ms {
+                run_work = run_work
+                    .checked_add(stretch.work)
+                    .ok_or_else(|| rows::corrupt("a sum of work"))?;
+                run.push(stretch);
+            }
+        }
+        runs.push(run);
+        for run in runs.iter().filter(|run| run.len() > 1) {
+            if changed >= MOST_JOINED {
+                break;
+            }
+            join(&mut writing, pool, scheme, run).await?;
+            changed += run.len();
+        }
+        writing.commit().await?;
+        Ok(changed >= MOST_JOINED)
+    }
+}
+
+/// Where a block's share is.
+enum Share {
+    At(Position),
+    /// It is not there; the last one that was there when the block was found is.
+    Before(Position),
+}
+
+async fn find_share(
+    connection: &mut Connection,
+    pool: PoolId,
+    scheme: &str,
+    hash: Hash,
+    found_ms: i64,
+) -> sqlx::Result<Share> {
+    let mut before = None;
+    let mut next = i64::MAX;
+    loop {
+        let page: Vec<(i64, i64, i64, Vec<u8>)> = sql::query(
+            "SELECT seq, count, last_ms, shares FROM share_batches
+             WHERE pool = $1 AND scheme = $2 AND seq < $3 ORDER BY seq DESC LIMIT $4",
+        )
+        .bind(pool.0)
+        .bind(scheme)
+        .bind(next)
+        .bind(PAGE)
+        .fetch_all(connection)
+        .await?;
+        let Some((seq, ..)) = page.last() else { break };
+        next = *seq;
+        for (seq, count, last_ms, bytes) in &page {
+            for (place, packed) in (0_i64..).zip(packed::unpack(bytes)?) {
+                if packed.share.hash() == hash {
+                    return Ok(Share::At(Position { seq: *seq, place }));
+                }
+            }
+            if *last_ms <= found_ms && before.is_none() {
+                before = Some(Position {
+                    seq: *seq,
+                    place: count - 1,
+                });
+            }
+            if *last_ms < found_ms.saturating_sub(WRITTEN_WITHIN_MS) {
+                return Ok(Share::Before(
+                    before.unwrap_or(Position { seq: 0, place: -1 }),
+                ));
+            }
+        }
+    }
+    Ok(Share::Before(
+        before.unwrap_or(Position { seq: 0, place: -1 }),
+    ))
+}
+
+async fn rolled(connection: &mut Connection, pool: PoolId) -> sqlx::Result<i64> {
+    sql::query("SELECT rolled_seq FROM pools WHERE id = $1")
+        .bind(pool.0)
+        .fetch_value(connection)
+        .await
+}
+
+/// Ends a bucket with a share, and gives where it ends: with that share, or where its single shares
+/// are gone, with the bucket that it is in.
+async fn cut(
+    writing: &mut Writing<'_>,
+    pool: PoolId,
+    scheme: &str,
+    at: Position,
+) -> sqlx::Result<Position> {
+    let found: Option<(i64, i64, i64)> = sql::query(
+        "SELECT last_seq, last_place, shares FROM buckets
+         WHERE pool = $1 AND scheme = $2 AND (last_seq, last_place) >= ($3, $4)
+         ORDER BY last_seq, last_place LIMIT 1",
+    )
+    .bind(pool.0)
+    .bind(scheme)
+    .bind(at.seq)
+    .bind(at.place)
+    .fetch_optional(writing)
+    .await?;
+    let Some((seq, place, shares)) = found else {
+        // Nothing was accepted up to there.
+        return Ok(at);
+    };
+    let last = Position { seq, place };
+    if last == at {
+        return Ok(at);
+    }
+    let first: Option<(i64, i64)> = sql::query(
+        "SELECT last_seq, last_place FROM buckets
+         WHERE pool = $1 AND scheme = $2 AND (last_seq, last_place) < ($3, $4)
+         ORDER BY last_seq DESC, last_place DESC LIMIT 1",
+    )
+    .bind(pool.0)
+    .bind(scheme)
+    .bind(last.seq)
+    .bind(last.place)
+    .fetch_optional(writing)
+    .await?;
+    let before = first.map_or(Position { seq: 0, place: -1 }, |(seq, place)| Position {
+        seq,
+        place,
+    });
+    if before >= at {
+        return Ok(at);
+    }
+    let batches: Vec<(i64, Vec<u8>)> = sql::query(
+        "SELECT seq, shares FROM share_batches
+         WHERE pool = $1 AND scheme = $2 AND seq >= $3 AND seq <= $4 ORDER BY seq",
+    )
+    .bind(pool.0)
+    .bind(scheme)
+    .bind(before.seq)
+    .bind(last.seq)
+    .fetch_all(writing)
+    .await?;
+    let (mut left, mut right) = (Gathered::default(), Gathered::default());
+    for (seq, bytes) in &batches {
+        for (place, packed) in (0_i64..).zip(packed::unpack(bytes)?) {
+            let position = Position { seq: *seq, place };
+            if position <= before || position > last {
+                continue;
+            }
+            let half = if position <= at {
+                &mut left
+            } else {
+                &mut right
+            };
+            half.add(&packed, position)?;
+        }
+    }
+    if left.shares + right.shares != shares || left.last != Some(at) {
+        tracing::warn!(
+            seq = at.seq,
+            "single shares are gone: a block's window ends a little later"
+        );
+        return Ok(last);
+    }
+    remove(writing, pool, scheme, last).await?;
+    insert(writing, pool, scheme, &left).await?;
+    insert(writing, pool, scheme, &right).await?;
+    Ok(at)
+}
+
+/// The last block of a scheme whose share is located, or the last before a position.
+pub(crate) async fn last_block(
+    connection: &mut Connection,
+    pool: PoolId,
+    scheme: &str,
+    before: Option<Position>,
+) -> sqlx::Result<Option<Position>> {
+    let before = before.unwrap_or(Position {
+        seq: i64::MAX,
+        place: 0,
+    });
+    let found: Option<(i64, i64)> = sql::query(
+        "SELECT share_seq, share_place FROM blocks
+         WHERE pool = $1 AND scheme = $2 AND (share_seq, share_place) < ($3, $4)
+         ORDER BY share_seq DESC, share_place DESC LIMIT 1",
+    )
+    .bind(pool.0)
+    .bind(scheme)
+    .bind(before.seq)
+    .bind(before.place)
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.map(|(seq, place)| Position { seq, place }))
+}
+
+/// The ends of rounds that are yet to be read: of the last block, and of those without credits.
+async fn edges(
+    connection: &mut Connection,
+    pool: PoolId,
+    scheme: &str,
+) -> sqlx::Result<HashSet<Position>> {
+    let rows: Vec<(i64, i64)> = sql::query(
+        "SELECT share_seq, share_place FROM blocks
+         WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL AND window_high IS NULL",
+    )
+    .bind(pool.0)
+    .bind(scheme)
+    .fetch_all(connection)
+    .await?;
+    let open = rows.into_iter().map(|(seq, place)| Position { seq, place });
+    let last = last_block(connection, pool, scheme, None).await?;
+    Ok(open.chain(last).collect())
+}
+
+/// All stretches, newest first.
+async fn stretches(
+    connection: &mut Connection,
+    pool: PoolId,
+    scheme: &str,
+) -> sqlx::Result<Vec<Stretch>> {
+    let rows: Vec<(i64, i64, i64, i64, i64)> = sql::query(
+        "SELECT last_seq, last_place, last_ms, work_high, work_low FROM buckets
+         WHERE pool = $1 AND scheme = $2 ORDER BY last_seq DESC, last_place DESC",
+    )
+    .bind(pool.0)
+    .bind(scheme)
+    .fetch_all(connection)
+    .await?;
+    let stretch = |(seq, place, last_ms, high, low)| {
+        Ok(Stretch {
+            last: Position { seq, place },
+            last_ms,
+            work: rows::work(0, high, low)?,
+        })
+    };
+    rows.into_iter().map(stretch).collect()
+}
+
+/// Makes one bucket of neighbours, newest first, which ends where the newest does.
+async fn join(
+    writing: &mut Writing<'_>,
+    pool: PoolId,
+    scheme: &str,
+    run: &[&Stretch],
+) -> sqlx::Result<()> {
+    let mut joined = Gathered {
+        last: run.first().map(|stretch| stretch.last),
+        ..Gathered::default()
+    };
+    for stretch in run {
+        let (shares, bytes): (i64, Vec<u8>) = sql::query(
+            "SELECT shares, workers FROM buckets
+             WHERE pool = $1 AND scheme = $2 AND last_seq = $3 AND last_place = $4",
+        )
+        .bind(pool.0)
+        .bind(scheme)
+        .bind(stretch.last.seq)
+        .bind(stretch.last.place)
+        .fetch_one(writing)
+        .await?;
+        joined.shares += shares;
+        joined.last_ms = joined.last_ms.max(stretch.last_ms);
+        for (worker, work) in unpack(&bytes)? {
+            joined.add_work(worker, work)?;
+        }
+        remove(writing, pool, scheme, stretch.last).await?;
+    }
+    insert(writing, pool, scheme, &joined).await
+}
+
+async fn remove(
+    connection: &mut Connection,
+    pool: PoolId,
+    scheme: &str,
+    last: Position,
+) -> sqlx::Result<()> {
+    sql::query(
+        "DELETE FROM buckets WHERE pool = $1 AND scheme = $2 AND last_seq = $3 AND last_place = $4",
+    )
+    .bind(pool.0)
+    .bind(scheme)
+    .bind(last.seq)
+    .bind(last.place)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Writes a bucket; nothing if nothing is in it.
+pub(crate) async fn insert(
+    connection: &mut Connection,
+    pool: PoolId,
+    scheme: &str,
+    gathered: &Gathered,
+) -> sqlx::Result<()> {
+    let Some(last) = gathered.last else {
+        return Ok(());
+    };
+    let (high, low) = rows::halves(gathered.total)?;
+    let count = i64::try_from(gathered.workers.len());
+    sql::query(
+        "INSERT INTO buckets (pool, scheme, last_seq, last_place, last_ms, shares, work_high,
+                              work_low, count, workers)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(pool.0)
+    .bind(scheme)
+    .bind(last.seq)
+    .bind(last.place)
+    .bind(gathered.last_ms)
+    .bind(gathered.shares)
+    .bind(high)
+    .bind(low)
+    .bind(count.map_err(|_| rows::corrupt("the number of workers"))?)
+    .bind(pack(&gathered.workers))
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+fn pack(workers: &BTreeMap<i64, Work>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(workers.len() * RECORD);
+    for (worker, work) in workers {
+        bytes.extend_from_slice(&worker.to_le_bytes());
+        bytes.extend_from_slice(&work.hashes().to_le_bytes());
+    }
+    bytes
+}
+
+fn unpack(bytes: &[u8]) -> sqlx::Result<impl Iterator<Item = (i64, Work)>> {
+    let (records, rest) = bytes.as_chunks::<RECORD>();
+    if !rest.is_empty() {
+        return Err(rows::corrupt("the length of a bucket"));
+    }
+    Ok(records.iter().map(|record| {
+        let (mut worker, mut work) = ([0; 8], [0; 16]);
+        worker.copy_from_slice(&record[..8]);
+        work.copy_from_slice(&record[8..]);
+        let work = Work::from_hashes(u128::from_le_bytes(work));
+        (i64::from_le_bytes(worker), work)
+    }))
+}

@@ -1,0 +1,668 @@
+//! Payouts and who makes them. Called by `payout`.
+//!
+//! Every change of a payout is one transaction with its entry in the books, allowed from the state
+//! it was in alone, and only to the holder of the lease: a process that was asleep while another one
+//! took over changes nothing.
+
+use mining::{
+    Amount,
+    ledger::{Account, BatchEntries},
+    payout::{BatchState, Owner, Schedule},
+};
+use pow::Hash;
+
+use crate::{
+    EntryError, PoolId, ReadError, Store, WriteError,
+    database::{Connection, Writing},
+    ledger, rows, sql,
+};
+
+/// The most rows on one page.
+const LONGEST_PAGE: u32 = 1_000;
+
+/// How much of a reason is kept.
+const LONGEST_REASON: usize = 512;
+
+/// The columns of `Row`.
+macro_rules! select_payouts {
+    () => {
+        "SELECT number, state, made_ms, changed_ms, total, network_fee, txid, raw, confirmations,
+                reason
+         FROM payouts WHERE pool = $1"
+    };
+}
+
+/// The right to pay, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pool: PoolId,
+    epoch: i64,
+}
+
+/// A payment of a payout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaymentRow {
+    /// From whose balance.
+    pub account: Account,
+    /// To where.
+    pub address: String,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// A transaction that was signed and is not sent yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Its id.
+    pub txid: Hash,
+    /// Its bytes.
+    pub raw: Vec<u8>,
+    /// What the chain gets for it.
+    pub network_fee: Amount,
+}
+
+/// A payout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payout {
+    /// Its number, which is also the cursor of the list.
+    pub number: u64,
+    /// How far it has come.
+    pub state: BatchState,
+    /// When it was made, in milliseconds since 1970.
+    pub made_ms: i64,
+    /// When its state last changed, likewise.
+    pub changed_ms: i64,
+    /// What it pays together.
+    pub total: Amount,
+    /// Its transaction, once it is signed.
+    pub signed: Option<Signed>,
+    /// Blocks that confirm it, as last seen.
+    pub confirmations: u32,
+    /// For people.
+    pub reason: String,
+}
+
+/// A payment as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnPayment {
+    /// The payout it is part of, which is also the cursor of the list.
+    pub payout: u64,
+    /// How far that has come.
+    pub state: BatchState,
+    /// When it was made, in milliseconds since 1970.
+    pub made_ms: i64,
+    /// Its transaction.
+    pub txid: Option<Hash>,
+    /// To where.
+    pub address: String,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// Why a payout was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PayoutError {
+    /// Another process pays.
+    #[error("another process pays")]
+    NotTheHolder,
+    /// Payments are paused.
+    #[error("payments are paused: {0}")]
+    Paused(String),
+    /// There is no such payout.
+    #[error("there is no payout {0}")]
+    Unknown(u64),
+    /// It does not go from the one state to the other.
+    #[error("a payout that is {from} does not become {to}")]
+    Illegal {
+        /// The state it is in.
+        from: BatchState,
+        /// The state asked for.
+        to: BatchState,
+    },
+    /// The books refuse it.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+}
+
+impl From<WriteError> for PayoutError {
+    fn from(error: WriteError) -> Self {
+        Self::Entry(error.into())
+    }
+}
+
+impl From<sqlx::Error> for PayoutError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Entry(WriteError::from(error).into())
+    }
+}
+
+impl Store {
+    /// Takes the lease, or holds it for longer. Nothing if somebody else holds it.
+    pub async fn lease_payer(
+        &self,
+        pool: PoolId,
+        holder: &str,
+        now_ms: i64,
+        until_ms: i64,
+    ) -> Result<Option<Lease>, WriteError> {
+        let mut writing = self.database.write().await?;
+        let found: Option<(i64, String, i64)> =
+            sql::query("SELECT epoch, holder, until_ms FROM payers WHERE pool = $1")
+                .bind(pool.0)
+                .fetch_optional(&mut writing)
+                .await?;
+        let epoch = match found {
+            // Its own, whatever the time: nobody else has taken it.
+            Some((epoch, held_by, _)) if held_by == holder => epoch,
+            Some((_, _, held_until)) if held_until > now_ms => {
+                writing.commit().await?;
+                return Ok(None);
+            }
+            Some((epoch, ..)) => epoch + 1,
+            None => 1,
+        };
+        sql::query(
+            "INSERT INTO payers (pool, epoch, holder, until_ms) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (pool) DO UPDATE SET epoch = excluded.epoch, holder = excluded.holder,
+                 until_ms = excluded.until_ms",
+        )
+        .bind(pool.0)
+        .bind(epoch)
+        .bind(holder)
+        .bind(until_ms)
+        .execute(&mut writing)
+        .await?;
+        writing.commit().await?;
+        Ok(Some(Lease { pool, epoch }))
+    }
+
+    /// Why payments are paused; nothing if they are not.
+    pub async fn payments_paused(&self, pool: PoolId) -> Result<Option<String>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let reason: Option<String> = sql::query("SELECT paused FROM payers WHERE pool = $1")
+            .bind(pool.0)
+            .fetch_optional_value(&mut reading)
+            .await?;
+        Ok(reason.filter(|reason| !reason.is_empty()))
+    }
+
+    /// Pauses payments for a reason, or resumes them with none.
+    pub async fn pause_payments(&self, pool: PoolId, reason: &str) -> Result<(), WriteError> {
+        let query = sql::query(
+            "INSERT INTO payers (pool, epoch, holder, until_ms, paused) VALUES ($1, 0, '', 0, $2)
+             ON CONFLICT (pool) DO UPDATE SET paused = excluded.paused",
+        );
+        self.database
+            .write_one(query.bind(pool.0).bind(cut(reason)))
+            .await
+    }
+
+    /// Everyone whose balance can be paid, by account, with what they want.
+    pub async fn owners(&self, pool: PoolId) -> Result<Vec<Owner<Account>>, ReadError> {
+        type Row = (
+            String,
+            i64,
+            Option<i64>,
+            Option<String>,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+        );
+        let mut reading = self.database.read().await?;
+        let rows: Vec<Row> = sql::query(
+            "SELECT accounts.name, accounts.posted, payout_settings.threshold,
+                    payout_settings.schedule, payout_settings.paused, payout_settings.requested,
+                    (SELECT MAX(payouts.made_ms) FROM payments JOIN payouts
+                         ON payouts.pool = payments.pool AND payouts.number = payments.payout
+                     WHERE payments.account = accounts.id AND payouts.state <> 'released')
+             FROM accounts LEFT JOIN payout_settings ON payout_settings.account = accounts.id
+             WHERE accounts.pool = $1 AND accounts.posted > 0 AND accounts.may_owe = 0
+             ORDER BY accounts.name",
+        )
+        .bind(pool.0)
+        .fetch_all(&mut reading)
+        .await?;
+        let mut owners = Vec::with_capacity(rows.len());
+        for (name, posted, threshold, schedule, paused, requested, last_paid_ms) in rows {
+            let account = ledger::account(&name)?;
+            if !account.is_payable() {
+                continue;
+            }
+            let schedule = schedule.unwrap_or_default();
+            let schedule = Schedule::ALL
+                .into_iter()
+                .find(|known| known.name() == schedule);
+            owners.push(Owner {
+                account,
+                available: rows::amount(posted)?,
+                threshold: threshold.map(rows::amount).transpose()?,
+                schedule: schedule.unwrap_or_default(),
+                paused: paused == Some(1),
+                requested: requested == Some(1),
+                last_paid_ms,
+            });
+        }
+        Ok(owners)
+    }
+
+    /// Claims balances for a new payout and gives its number.
+    pub async fn reserve_payout(
+        &self,
+        lease: &Lease,
+        coin: &str,
+        payments: &[PaymentRow],
+        now_ms: i64,
+    ) -> Result<u64, PayoutError> {
+        let mut writing = self.database.write().await?;
+        holds(&mut writing, lease).await?;
+        let paused: String = sql::query("SELECT paused FROM payers WHERE pool = $1")
+            .bind(lease.pool.0)
+            .fetch_value(&mut writing)
+            .await?;
+        if !paused.is_empty() {
+            return Err(PayoutError::Paused(paused));
+        }
+        let number = rows::take_ids(&mut writing, "batch", 1).await?;
+        let batch = rows::unsigned(number, "counters.next")?;
+        let total = Amount::checked_sum(payments.iter().map(|payment| payment.amount))
+            .ok_or(EntryError::Amount(Amount::from_units(u64::MAX)))?;
+        sql::query(
+            "INSERT INTO payouts (pool, number, state, made_ms, changed_ms, total)
+             VALUES ($1, $2, 'reserved', $3, $3, $4)",
+        )
+        .bind(lease.pool.0)
+        .bind(number)
+        .bind(now_ms)
+        .bind(units(total)?)
+        .execute(&mut writing)
+        .await?;
+        let claimed = payments
+            .iter()
+            .map(|payment| (&payment.account, payment.amount));
+        let claim = BatchEntries { coin, batch }.claim(claimed);
+        ledger::enter(&mut writing, lease.pool, &claim, now_ms).await?;
+        write_payments(&mut writing, lease.pool, number, payments).await?;
+        writing.commit().await?;
+        Ok(batch)
+    }
+
+    /// Keeps the signed transaction of a payout that is reserved. From here on this is what is sent.
+    pub async fn sign_payout(
+        &self,
+        lease: &Lease,
+        number: u64,
+        signed: &Signed,
+        now_ms: i64,
+    ) -> Result<(), PayoutError> {
+        let mut writing = self.database.write().await?;
+        let number = step(&mut writing, lease, number, BatchState::Signed, "", now_ms).await?;
+        sql::query(
+            "UPDATE payouts SET network_fee = $3, txid = $4, raw = $5
+             WHERE pool = $1 AND number = $2",
+        )
+        .bind(lease.pool.0)
+        .bind(number)
+        .bind(units(signed.network_fee)?)
+        .bind(signed.txid.to_display_bytes().to_vec())
+        .bind(signed.raw.clone())
+        .execute(&mut writing)
+        .await?;
+        set_state(&mut writing, lease.pool, number, BatchState::Signed).await?;
+        Ok(writing.commit().await?)
+    }
+
+    /// Notes a state that moves no money: `signed`, `broadcast` or `manual`.
+    pub async fn move_payout(
+        &self,
+        lease: &Lease,
+        number: u64,
+        to: BatchState,
+        reason: &str,
+        now_ms: i64,
+    ) -> Result<(), PayoutError> {
+        let mut writing = self.database.write().await?;
+        let number = step(&mut writing, lease, number, to, reason, now_ms).await?;
+        set_state(&mut writing, lease.pool, number, to).await?;
+        Ok(writing.commit().await?)
+    }
+
+    /// Notes how deep the transaction of a payout is, which changes nothing else.
+    pub async fn note_confirmations(
+        &self,
+        lease: &Lease,
+        number: u64,
+        confirmations: u32,
+    ) -> Result<(), PayoutError> {
+        let mut writing = self.database.write().await?;
+        holds(&mut writing, lease).await?;
+        sql::query("UPDATE payouts SET confirmations = $3 WHERE pool = $1 AND number = $2")
+            .bind(lease.pool.0)
+            .bind(signed_number(number)?)
+            .bind(confirmations)
+            .execute(&mut writing)
+            .await?;
+        Ok(writing.commit().await?)
+    }
+
+    /// The transaction of a payout is deep enough: what was claimed is paid.
+    pub async fn confirm_payout(
+        &self,
+        lease: &Lease,
+        coin: &str,
+        number: u64,
+        now_ms: i64,
+    ) -> Result<(), PayoutError> {
+        let mut writing = self.database.write().await?;
+        let batch = BatchEntries {
+            coin,
+            batch: number,
+        };
+        let number = step(
+            &mut writing,
+            lease,
+            number,
+            BatchState::Confirmed,
+            "",
+            now_ms,
+        )
+        .await?;
+        let (total, fee): (i64, Option<i64>) =
+            sql::query("SELECT total, network_fee FROM payouts WHERE pool = $1 AND number = $2")
+                .bind(lease.pool.0)
+                .bind(number)
+                .fetch_one(&mut writing)
+                .await?;
+        let entry = batch.confirm(rows::amount(total)?, rows::amount(fee.unwrap_or_default())?);
+        ledger::enter(&mut writing, lease.pool, &entry, now_ms).await?;
+        set_state(&mut writing, lease.pool, number, BatchState::Confirmed).await?;
+        // What was asked for once is done.
+        sql::query(
+            "UPDATE payout_settings SET requested = 0 WHERE account IN (
+                 SELECT account FROM payments WHERE pool = $1 AND payout = $2)",
+        )
+        .bind(lease.pool.0)
+        .bind(number)
+        .execute(&mut writing)
+        .await?;
+        Ok(writing.commit().await?)
+    }
+
+    /// The transaction of a payout can never confirm, or there is none: the balances are where they
+    /// were.
+    pub async fn release_payout(
+        &self,
+        lease: &Lease,
+        coin: &str,
+        number: u64,
+        reason: &str,
+        now_ms: i64,
+    ) -> Result<(), PayoutError> {
+        let mut writing = self.database.write().await?;
+        let batch = BatchEntries {
+            coin,
+            batch: number,
+        };
+        let number = step(
+            &mut writing,
+            lease,
+            number,
+            BatchState::Released,
+            reason,
+            now_ms,
+        )
+        .await?;
+        let payments = payments(&mut writing, lease.pool, number).await?;
+        let back = payments
+            .iter()
+            .map(|payment| (&payment.account, payment.amount));
+        let entry = batch.release(back, reason);
+        ledger::enter(&mut writing, lease.pool, &entry, now_ms).await?;
+        set_state(&mut writing, lease.pool, number, BatchState::Released).await?;
+        Ok(writing.commit().await?)
+    }
+
+    /// The payouts that are neither confirmed nor released, oldest first.
+    pub async fn open_payouts(&self, pool: PoolId) -> Result<Vec<Payout>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let rows: Vec<Row> = sql::query(concat!(
+            select_payouts!(),
+            " AND state IN ('reserved', 'signed', 'broadcast', 'manual') ORDER BY number"
+        ))
+        .bind(pool.0)
+        .fetch_all(&mut reading)
+        .await?;
+        Ok(rows.into_iter().map(payout).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// A page of payouts, newest first. The next page begins before the last number; a page has at
+    /// most 1000.
+    pub async fn payouts(
+        &self,
+        pool: PoolId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Payout>, ReadError> {
+        let before = before.map_or(i64::MAX, |number| i64::try_from(number).unwrap_or(i64::MAX));
+        let mut reading = self.database.read().await?;
+        let rows: Vec<Row> = sql::query(concat!(
+            select_payouts!(),
+            " AND number < $2 ORDER BY number DESC LIMIT $3"
+        ))
+        .bind(pool.0)
+        .bind(before)
+        .bind(limit.min(LONGEST_PAGE))
+        .fetch_all(&mut reading)
+        .await?;
+        Ok(rows.into_iter().map(payout).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// The payments of a payout, by account.
+    pub async fn payments(&self, pool: PoolId, payout: u64) -> Result<Vec<PaymentRow>, ReadError> {
+        let Ok(number) = i64::try_from(payout) else {
+            return Ok(Vec::new());
+        };
+        let mut reading = self.database.read().await?;
+        Ok(payments(&mut reading, pool, number).await?)
+    }
+
+    /// A page of what was paid to an account, newest first. The next page begins before the last
+    /// payout; a page has at most 1000.
+    pub async fn payments_of(
+        &self,
+        pool: PoolId,
+        account: &Account,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<OwnPayment>, ReadError> {
+        let before = before.map_or(i64::MAX, |number| i64::try_from(number).unwrap_or(i64::MAX));
+        let mut reading = self.database.read().await?;
+        type Row = (i64, String, i64, Option<Vec<u8>>, String, i64);
+        let rows: Vec<Row> = sql::query(
+            "SELECT payouts.number, payouts.state, payouts.made_ms, payouts.txid, payments.address,
+                    payments.amount
+             FROM payments JOIN payouts
+                 ON payouts.pool = payments.pool AND payouts.number = payments.payout
+             WHERE payments.account = (SELECT id FROM accounts WHERE pool = $1 AND name = $2)
+               AND payments.payout < $3
+             ORDER BY payments.payout DESC LIMIT $4",
+        )
+        .bind(pool.0)
+        .bind(account.to_string())
+        .bind(before)
+        .bind(limit.min(LONGEST_PAGE))
+        .fetch_all(&mut reading)
+        .await?;
+        let payment = |(number, state_name, made_ms, txid, address, amount): Row| {
+            Ok(OwnPayment {
+                payout: rows::unsigned(number, "payouts.number")?,
+                state: state(&state_name)?,
+                made_ms,
+                txid: txid.as_deref().map(rows::hash).transpose()?,
+                address,
+                amount: rows::amount(amount)?,
+            })
+        };
+        Ok(rows.into_iter().map(payment).collect::<sqlx::Result<_>>()?)
+    }
+}
+
+/// The columns of `select_payouts`.
+type Row = (
+    i64,
+    String,
+    i64,
+    i64,
+    i64,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    i64,
+    String,
+);
+
+fn payout(row: Row) -> sqlx::Result<Payout> {
+    let (number, state_name, made_ms, changed_ms, total, fee, txid, raw, confirmations, reason) =
+        row;
+    let signed = match (fee, txid, raw) {
+        (Some(fee), Some(txid), Some(raw)) => Some(Signed {
+            txid: rows::hash(&txid)?,
+            raw,
+            network_fee: rows::amount(fee)?,
+        }),
+        _ => None,
+    };
+    Ok(Payout {
+        number: rows::unsigned(number, "payouts.number")?,
+        state: state(&state_name)?,
+        made_ms,
+        changed_ms,
+        total: rows::amount(total)?,
+        signed,
+        confirmations: rows::unsigned(confirmations, "payouts.confirmations")?,
+        reason,
+    })
+}
+
+fn state(name: &str) -> sqlx::Result<BatchState> {
+    let found = BatchState::ALL
+        .into_iter()
+        .find(|state| state.name() == name);
+    found.ok_or_else(|| rows::corrupt("payouts.state"))
+}
+
+/// Whether the lease is still the newest.
+async fn holds(connection: &mut Connection, lease: &Lease) -> Result<(), PayoutError> {
+    let epoch: Option<i64> = sql::query("SELECT epoch FROM payers WHERE pool = $1")
+        .bind(lease.pool.0)
+        .fetch_optional_value(connection)
+        .await?;
+    match epoch {
+        Some(epoch) if epoch == lease.epoch => Ok(()),
+        _ => Err(PayoutError::NotTheHolder),
+    }
+}
+
+/// Checks that a payout can go to a state, and notes when and why.
+async fn step(
+    writing: &mut Writing<'_>,
+    lease: &Lease,
+    number: u64,
+    to: BatchState,
+    reason: &str,
+    now_ms: i64,
+) -> Result<i64, PayoutError> {
+    holds(writing, lease).await?;
+    let row = signed_number(number)?;
+    let found: Option<String> =
+        sql::query("SELECT state FROM payouts WHERE pool = $1 AND number = $2")
+            .bind(lease.pool.0)
+            .bind(row)
+            .fetch_optional_value(writing)
+            .await?;
+    let from = state(&found.ok_or(PayoutError::Unknown(number))?)?;
+    if !from.becomes(to) {
+        return Err(PayoutError::Illegal { from, to });
+    }
+    sql::query("UPDATE payouts SET changed_ms = $3, reason = $4 WHERE pool = $1 AND number = $2")
+        .bind(lease.pool.0)
+        .bind(row)
+        .bind(now_ms)
+        .bind(cut(reason))
+        .execute(writing)
+        .await?;
+    Ok(row)
+}
+
+async fn set_state(
+    connection: &mut Connection,
+    pool: PoolId,
+    number: i64,
+    to: BatchState,
+) -> Result<(), PayoutError> {
+    sql::query("UPDATE payouts SET state = $3 WHERE pool = $1 AND number = $2")
+        .bind(pool.0)
+        .bind(number)
+        .bind(to.name())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn write_payments(
+    connection: &mut Connection,
+    pool: PoolId,
+    number: i64,
+    payments: &[PaymentRow],
+) -> Result<(), PayoutError> {
+    let accounts = payments.iter().map(|payment| &payment.account);
+    let ids = ledger::accounts(connection, pool, accounts).await?;
+    for chunk in rows::chunks(payments) {
+        let text = format!(
+            "INSERT INTO payments (pool, payout, account, address, amount) VALUES {}",
+            sql::placeholders(connection.kind(), 1, chunk.len(), 5)
+        );
+        let mut query = sql::built(text);
+        for payment in chunk {
+            query = query.bind(pool.0).bind(number).bind(ids[&payment.account]);
+            query = query.bind(&payment.address).bind(units(payment.amount)?);
+        }
+        query.execute(connection).await?;
+    }
+    Ok(())
+}
+
+async fn payments(
+    connection: &mut Connection,
+    pool: PoolId,
+    number: i64,
+) -> sqlx::Result<Vec<PaymentRow>> {
+    let rows: Vec<(String, String, i64)> = sql::query(
+        "SELECT accounts.name, payments.address, payments.amount
+         FROM payments JOIN accounts ON accounts.id = payments.account
+         WHERE payments.pool = $1 AND payments.payout = $2 ORDER BY accounts.name",
+    )
+    .bind(pool.0)
+    .bind(number)
+    .fetch_all(connection)
+    .await?;
+    let payment = |(name, address, amount): (String, String, i64)| {
+        Ok(PaymentRow {
+            account: ledger::account(&name)?,
+            address,
+            amount: rows::amount(amount)?,
+        })
+    };
+    rows.into_iter().map(payment).collect()
+}
+
+fn units(amount: Amount) -> Result<i64, EntryError> {
+    i64::try_from(amount.units()).map_err(|_| EntryError::Amount(amount))
+}
+
+fn signed_number(number: u64) -> Result<i64, PayoutError> {
+    i64::try_from(number).map_err(|_| PayoutError::Unknown(number))
+}
+
+fn cut(reason: &str) -> String {
+    reason[..reason.floor_char_boundary(LONGEST_REASON)].replace('\0', "")
+}

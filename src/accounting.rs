@@ -1,0 +1,303 @@
+//! From blocks to credits: what each block of the pool pays, to whom, and how its entries in the
+//! books follow what the chain makes of it.
+//!
+//! One task a pool. It looks for blocks that the books do not agree with and takes one step after
+//! the other; each is one transaction of the store and happens once, so that it goes on wherever it
+//! was when a process ends. Nothing waits for it: a database that cannot be written is tried again.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::Context as _;
+use mining::{
+    Amount, Target, Work,
+    accounting::{Credits, Fee, Fees, Multiple, Scheme, Window},
+    ledger::{Account, BlockBooks, BlockEntries, BlockStep},
+};
+use store::{
+    Block, BlockCredit, BlockCredits, BlockFee, Located, OpenBooks, PoolId, Position, StepEntry,
+    Store, WorkerId,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::{
+    clock,
+    tasks::{Stage, Tasks},
+};
+
+/// How often blocks are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often old buckets are joined, in looks.
+const JOIN_EVERY: u64 = 60;
+/// A joined bucket is at most this part of a window, so that the one at the edge, which counts in
+/// part, says nothing of who hops.
+const GRAINS: u32 = 500;
+/// So many windows are kept: the next one is longer where the difficulty has gone up.
+const WINDOWS_KEPT: u32 = 5;
+/// Buckets younger than that are left alone: a block may yet have to cut one.
+const SETTLED_AFTER_MS: i64 = 10 * 60 * 1000;
+
+/// How a pool is paid.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The coin's name.
+    pub coin: &'static str,
+    /// How its listeners are paid, each scheme once.
+    pub schemes: Vec<Scheme>,
+    /// What is taken before the miners.
+    pub fees: Fees,
+    /// The length of the PPLNS window, in blocks.
+    pub window: Multiple,
+}
+
+/// Starts to book the blocks of a pool.
+pub fn start(store: Store, pool: PoolId, config: Config, tasks: &Tasks) {
+    let ending = tasks.ending(Stage::Books);
+    let accounting = Accounting {
+        store,
+        pool,
+        config,
+    };
+    tasks.spawn(Stage::Books, "accounting", accounting.run(ending));
+}
+
+struct Accounting {
+    store: Store,
+    pool: PoolId,
+    config: Config,
+}
+
+impl Accounting {
+    async fn run(self, ending: CancellationToken) -> anyhow::Result<()> {
+        let mut outage = false;
+        for round in 0u64.. {
+            let pause = tokio::time::sleep(LOOK_EVERY);
+            if ending.run_until_cancelled(pause).await.is_none() {
+                break;
+            }
+            // A step is never cut off: it is short, and the next run would only take it again.
+            let looked = self.look(round.is_multiple_of(JOIN_EVERY)).await;
+            match looked {
+                Ok(()) => outage = false,
+                Err(cause) if !outage => {
+                    outage = true;
+                    error!(cause = format!("{cause:#}"), "blocks are not booked");
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn look(&self, join: bool) -> anyhow::Result<()> {
+        for open in self.store.open_books(self.pool).await? {
+            let hash = open.block.found.hash;
+            self.follow(&open)
+                .await
+                .with_context(|| format!("block {hash}"))?;
+        }
+        if join {
+            self.join().await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the books to where a block is.
+    async fn follow(&self, open: &OpenBooks) -> anyhow::Result<()> {
+        let block = &open.block;
+        let (hash, state) = (block.found.hash, block.state);
+        let mut books: BlockBooks = open.books;
+        while let Some(step) = books.next(state) {
+            if !self.step(block, books, step).await? {
+                // Its share may yet come, or somebody else is at it.
+                return Ok(());
+            }
+            info!(%hash, height = block.found.height, ?step, "block booked");
+            books = books.after(step);
+        }
+        self.store.books_agree(self.pool, hash, state).await?;
+        Ok(())
+    }
+
+    /// Takes one step; false if it is not to be taken now.
+    async fn step(
+        &self,
+        block: &Block,
+        before: BlockBooks,
+        step: BlockStep,
+    ) -> anyhow::Result<bool> {
+        let found = &block.found;
+        let entries = BlockEntries {
+            coin: self.config.coin,
+            block: found.hash,
+        };
+        let (new, settled);
+        let entry = match step {
+            BlockStep::Credit(nth) => {
+                let Some(credits) = self.credits(block).await? else {
+                    return Ok(false);
+                };
+                new = match found.scheme {
+                    Scheme::Pps | Scheme::Fpps => entries.to_reserve(nth, found.reward),
+                    Scheme::Solo => entries.paid_by_itself(nth, parts(&credits)),
+                    Scheme::Pplns | Scheme::Prop => entries.credit(nth, parts(&credits)),
+                };
+                StepEntry::New(&new)
+            }
+            BlockStep::Settle(nth, outcome) => {
+                settled = entries.credit_id(nth);
+                StepEntry::Settle(&settled, outcome)
+            }
+            BlockStep::Charge(nth) => {
+                new = entries.charge(nth, found.reward);
+                let (hash, reward) = (found.hash, found.reward);
+                error!(%hash, %reward, "a block that was paid for left the chain: the reserve bears it");
+                StepEntry::New(&new)
+            }
+            BlockStep::Restore(nth) => {
+                new = entries.restore(nth, found.reward);
+                StepEntry::New(&new)
+            }
+        };
+        let now = clock::now_ms();
+        let stepped = self
+            .store
+            .step_block(self.pool, found.hash, before, step, entry, now);
+        Ok(stepped.await?)
+    }
+
+    /// What a block is split into: what is written, or made now and written. Nothing if the block's
+    /// own share may yet come.
+    async fn credits(&self, block: &Block) -> anyhow::Result<Option<BlockCredits>> {
+        let (store, pool, hash) = (&self.store, self.pool, block.found.hash);
+        if let Some(written) = store.block_credits(pool, hash).await? {
+            return Ok(Some(written));
+        }
+        let located = store.locate_block(pool, hash, clock::now_ms()).await?;
+        let Located::At(end) = located else {
+            return Ok(None);
+        };
+        let credits = match block.found.scheme {
+            Scheme::Pplns | Scheme::Prop => self.split(block, end).await?,
+            Scheme::Solo => whole(block),
+            Scheme::Pps | Scheme::Fpps => BlockCredits {
+                miners: Vec::new(),
+                ..whole(block)
+            },
+        };
+        store.credit_block(pool, hash, &credits).await?;
+        Ok(store.block_credits(pool, hash).await?)
+    }
+
+    /// Splits a block by the work before it.
+    async fn split(&self, block: &Block, end: Position) -> anyhow::Result<BlockCredits> {
+        let found = &block.found;
+        let scheme = found.scheme.name();
+        let window = match found.scheme {
+            Scheme::Prop => {
+                let start = self.store.round_start(self.pool, scheme, end).await?;
+                let all = Work::from_hashes(u128::MAX);
+                let work = self.store.work_before(self.pool, scheme, end, start, all);
+                Window::round(work.await?)?
+            }
+            _ => {
+                let length = self.window_at(found.bits)?;
+                let work = self.store.work_before(self.pool, scheme, end, None, length);
+                Window::new(length, work.await?)?
+            }
+        };
+        let by_miner = self.by_miner(&window).await?;
+        let fees = &self.config.fees;
+        let credits = Credits::new(found.reward, fees, by_miner)
+            .context("the work of a window does not fit 128 bits")?;
+        let fee = |(fee, amount): (&Fee, &Amount)| BlockFee {
+            name: fee.name.clone(),
+            percent: fee.percent,
+            amount: *amount,
+        };
+        Ok(BlockCredits {
+            window: window.total(),
+            length: window.length(),
+            fees: fees.list().iter().zip(credits.fees()).map(fee).collect(),
+            miners: credits
+                .miners()
+                .iter()
+                .map(|credit| BlockCredit {
+                    account: credit.miner.clone(),
+                    work: credit.work,
+                    amount: credit.amount,
+                })
+                .collect(),
+        })
+    }
+
+    /// The window at a block of these bits.
+    fn window_at(&self, bits: u32) -> anyhow::Result<Work> {
+        let network = Target::from_compact(bits).context("the bits of a block")?;
+        Ok(self.config.window.times(network.work()))
+    }
+
+    /// The work of a window by miner: a miner's workers are one.
+    async fn by_miner(&self, window: &Window<WorkerId>) -> anyhow::Result<BTreeMap<Account, Work>> {
+        let workers: Vec<WorkerId> = window.work().keys().copied().collect();
+        let addresses = self.store.addresses(&workers).await?;
+        let mut sums: BTreeMap<Account, Work> = BTreeMap::new();
+        for (worker, work) in window.work() {
+            let address = addresses
+                .get(worker)
+                .context("a worker without an address")?;
+            let sum = sums.entry(Account::Miner(address.clone())).or_default();
+            *sum = sum.checked_add(*work).context("a sum of work")?;
+        }
+        Ok(sums)
+    }
+
+    /// Joins old buckets, so that a window is some hundreds of them however long it is.
+    async fn join(&self) -> anyhow::Result<()> {
+        // Before the first block of a pool its window is not known.
+        let Some(last) = self.store.blocks(self.pool, None, 1).await?.pop() else {
+            return Ok(());
+        };
+        let window = self.window_at(last.found.bits)?;
+        let part = |divisor: u32| Work::from_hashes(window.hashes() / u128::from(divisor));
+        let keep = Work::from_hashes(window.hashes().saturating_mul(WINDOWS_KEPT.into()));
+        let before = clock::now_ms() - SETTLED_AFTER_MS;
+        for scheme in &self.config.schemes {
+            // A round is read whole, however long it is.
+            let keep = match scheme {
+                Scheme::Pplns => keep,
+                _ => Work::from_hashes(u128::MAX),
+            };
+            let name = scheme.name();
+            while self
+                .store
+                .join_buckets(self.pool, name, part(GRAINS), keep, before)
+                .await?
+            {}
+        }
+        Ok(())
+    }
+}
+
+/// Who gets what of a block.
+fn parts(credits: &BlockCredits) -> impl Iterator<Item = (Account, Amount)> {
+    let fees = credits.fees.iter();
+    let fees = fees.map(|fee| (Account::Fee(fee.name.clone()), fee.amount));
+    let miners = credits.miners.iter();
+    fees.chain(miners.map(|credit| (credit.account.clone(), credit.amount)))
+}
+
+/// All of a block for whoever found it.
+fn whole(block: &Block) -> BlockCredits {
+    let found = &block.found;
+    BlockCredits {
+        window: Work::ZERO,
+        length: Work::ZERO,
+        fees: Vec::new(),
+        miners: vec![BlockCredit {
+            account: Account::Miner(found.worker.address().to_owned()),
+            work: Work::ZERO,
+            amount: found.reward,
+        }],
+    }
+}
