@@ -95,6 +95,8 @@ pub struct Pool {
     pub version_mask: String,
     /// Unchanged work is offered again after so many seconds.
     pub refresh_s: u64,
+    /// How balances are paid out.
+    pub payout: Payout,
     /// What becomes of shares.
     pub shares: Shares,
     /// Who is banned.
@@ -116,6 +118,34 @@ pub struct Fee {
     /// Where it is paid; without one it stays in the pool's wallet, and in the books.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+}
+
+/// `[pool.payout]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Payout {
+    /// Whether anything is paid; without it balances stay in the books.
+    pub enabled: bool,
+    /// The wallet of the first daemon that pays; its only one if none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wallet: Option<String>,
+    /// Balances are looked at so often, in seconds.
+    pub every_s: u64,
+    /// What a balance must reach to be paid, in coins.
+    pub threshold: String,
+    /// The least that is ever paid, in coins.
+    pub least: String,
+    /// A batch with less than that together waits for more, in coins.
+    pub batch_min: String,
+    /// The most payments in one transaction.
+    pub payments_max: usize,
+    /// What the chain's fee for a batch may be of it, in percent.
+    pub fee_max_percent: Percent,
+    /// What the chain gets for a thousand bytes, in coins; the wallet's estimate if nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fee_rate: Option<String>,
+    /// Confirmations after which a payment is done.
+    pub confirmations: u32,
 }
 
 /// `[pool.shares]`
@@ -255,6 +285,7 @@ impl Default for Pool {
             extranonce2_size: coinbase::EXTRANONCE2_SIZE_MAX,
             version_mask: "1fffe000".into(),
             refresh_s: 30,
+            payout: Payout::default(),
             shares: Shares::default(),
             bans: Bans::default(),
             daemon: Vec::new(),
@@ -269,6 +300,23 @@ impl Fee {
             name: name.into(),
             percent: Percent::from_hundredths(hundredths).unwrap_or_default(),
             address: None,
+        }
+    }
+}
+
+impl Default for Payout {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            wallet: None,
+            every_s: 3_600,
+            threshold: "0.001".into(),
+            least: "0.0001".into(),
+            batch_min: "0".into(),
+            payments_max: 500,
+            fee_max_percent: Percent::from_hundredths(100).unwrap_or_default(),
+            fee_rate: None,
+            confirmations: 6,
         }
     }
 }

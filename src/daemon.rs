@@ -37,6 +37,7 @@ mod subsidy_only;
 mod template;
 #[cfg(test)]
 mod tests;
+pub mod wallet;
 
 pub use bitcoind::{BlockStatus, Proposal};
 pub use config::{Config, Secret};

@@ -34,6 +34,7 @@ pub mod share_log;
 pub mod block;
 
 pub mod accounting;
+pub mod payout;
 
 pub mod data;
 pub mod first_block;

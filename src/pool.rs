@@ -30,6 +30,7 @@ use crate::{
     listener::{self, House},
     mailbox::{Mailboxes, Notice},
     metrics::Metrics,
+    payout,
     proposal::{self, Proposals},
     sessions::Sessions,
     share_log,
@@ -144,6 +145,9 @@ pub async fn start(
         tasks,
     );
     accounting::start(store.clone(), id, plan.accounting, tasks);
+    if let Some((wallet, config)) = plan.payout {
+        payout::start(store.clone(), id, wallet, config, tasks);
+    }
     let prefixes = lease_extranonces(store.clone(), id, tasks).await?;
     let sessions = Sessions::default();
     look_after_sessions(

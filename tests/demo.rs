@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use crate::support::{Process, adit, free_port, wait_for};
 
 #[test]
-fn the_demo_finds_its_first_block_within_30_seconds_and_ends_by_itself() {
-    for coin in ["bitcoin", "litecoin"] {
+fn the_demo_ends_by_itself_when_its_blocks_are_paid() {
+    for (coin, blocks) in [("bitcoin", "3"), ("litecoin", "1")] {
         let (miners, http) = (free_port().to_string(), free_port().to_string());
         let started = Instant::now();
         let output = adit(&[
@@ -17,7 +17,7 @@ fn the_demo_finds_its_first_block_within_30_seconds_and_ends_by_itself() {
             "--coin",
             coin,
             "--blocks",
-            "1",
+            blocks,
             "--json",
             "--miner-port",
             &miners,
@@ -29,12 +29,29 @@ fn the_demo_finds_its_first_block_within_30_seconds_and_ends_by_itself() {
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{text}");
         assert!(
-            started.elapsed() < Duration::from_secs(30),
+            started.elapsed() < Duration::from_secs(60),
             "{:?}\n{text}",
             started.elapsed()
         );
         let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert!(summary["blocks_accepted"].as_u64() >= Some(1), "{summary}");
+        assert!(
+            summary["seconds_to_first_block"].as_u64() < Some(30),
+            "{summary}"
+        );
+        assert!(
+            summary["blocks_accepted"].as_u64() >= blocks.parse().ok(),
+            "{summary}"
+        );
+        let money = &summary["money"];
+        assert_eq!(money["books_balance"], true, "{summary}");
+        assert_eq!(money["credited"], money["mature_rewards"], "{summary}");
+        let paid: u64 = money["paid"].as_str().unwrap().parse().unwrap();
+        let whole: u64 = money["mature_rewards"].as_str().unwrap().parse().unwrap();
+        // The fees stay in the books: 2.5 percent.
+        assert!(paid > whole / 2 && paid < whole, "{summary}");
+        let accounts = money["accounts"].as_array().unwrap();
+        let named = |name: &str| accounts.iter().any(|line| line["account"] == name);
+        assert!(named("fee:pool") && named("fee:foundation"), "{summary}");
         assert!(summary["shares_accepted"].as_u64() >= Some(1), "{summary}");
     }
 }

@@ -49,7 +49,7 @@ const ANSWER_MAX: Duration = Duration::from_millis(100);
 const GROWTH_MAX: f64 = 5.0;
 /// What the pool may keep of a session whose miner may come back to it. Their number and age are
 /// bounded, but by more than a short soak takes, so that is not counted as growth.
-const SESSION_KIB: u64 = 4;
+const SESSION_KIB: u64 = 2;
 /// The node finds a block so often, besides those that miners find: a connection remembers jobs of
 /// eight tips, and is to have as many before memory is compared.
 const BLOCK_EVERY: Duration = Duration::from_secs(5);

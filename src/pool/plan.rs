@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use mining::{
-    Address, Coin, Difficulty, Network,
+    Address, Amount, Coin, Difficulty, Network,
     accounting::{Fee, Fees, Scheme},
     ban::Rule,
     bucket::Limit,
     coinbase::Payees,
+    payout::Policy,
     vardiff,
 };
 use tokio::sync::Semaphore;
@@ -17,8 +18,10 @@ use crate::{
     accounting, bans,
     config::{self, BadConfig, TlsMode},
     connection::Rules,
+    daemon::wallet::Wallet,
     listener::{Certificate, Limits, Port, Tls},
     networks::Networks,
+    payout,
     template_feed::Recipe,
 };
 
@@ -45,6 +48,8 @@ pub(super) struct Plan {
     pub(super) accounting: accounting::Config,
     /// The confirmations after which a block is paid for.
     pub(super) maturity: u32,
+    /// How the pool pays; nothing if it does not.
+    pub(super) payout: Option<(Wallet, payout::Config)>,
 }
 
 pub(super) fn bad(settings: &config::Pool, text: &str) -> BadConfig {
@@ -129,6 +134,7 @@ impl Plan {
         let bans = ban_settings(&settings.bans).map_err(bad)?;
         let accounting = accounting(settings, coin, &rules).map_err(bad)?;
         let maturity = maturity(settings, coin).map_err(bad)?;
+        let payout = payout(settings, coin).map_err(bad)?;
         let recipe = Recipe {
             tag: tag.to_vec(),
             payees: Payees {
@@ -147,6 +153,7 @@ impl Plan {
             bans,
             accounting,
             maturity,
+            payout,
         })
     }
 }
@@ -167,11 +174,7 @@ fn accounting(
         }
     }
     let fee = |fee: &config::Fee| {
-        if let Some(address) = &fee.address {
-            Address::parse(coin, settings.network, address)
-                .map_err(|error| format!("fee {}: {error}", fee.name))?;
-        }
-        Ok(Fee {
+        Ok::<_, String>(Fee {
             name: fee.name.clone(),
             percent: fee.percent,
         })
@@ -187,6 +190,73 @@ fn accounting(
         fees: Fees::new(list, &settings.remainder).map_err(|error| error.to_string())?,
         window: settings.window,
     })
+}
+
+/// How the pool pays, from its settings.
+fn payout(
+    settings: &config::Pool,
+    coin: &'static Coin,
+) -> Result<Option<(Wallet, payout::Config)>, String> {
+    let config::Payout {
+        enabled,
+        wallet,
+        every_s,
+        threshold,
+        least,
+        batch_min,
+        payments_max,
+        fee_max_percent,
+        fee_rate,
+        confirmations,
+    } = &settings.payout;
+    let amount = |name: &str, text: &str| {
+        Amount::from_coins(text, coin.decimals).map_err(|error| format!("payout.{name}: {error}"))
+    };
+    let policy = Policy {
+        threshold: amount("threshold", threshold)?,
+        least: amount("least", least)?,
+        batch_min: amount("batch_min", batch_min)?,
+        payments_max: *payments_max,
+        fee_max: *fee_max_percent,
+    };
+    let fee_rate = fee_rate
+        .as_ref()
+        .map(|rate| amount("fee_rate", rate))
+        .transpose()?;
+    if !(1..=2_000).contains(payments_max) {
+        return Err("payout.payments_max: 1 to 2000".into());
+    }
+    if *every_s == 0 || *confirmations == 0 {
+        return Err("payout.every_s and payout.confirmations: at least 1".into());
+    }
+    let mut fee_addresses = Vec::new();
+    for fee in &settings.fee {
+        if let Some(address) = &fee.address {
+            let address = Address::parse(coin, settings.network, address)
+                .map_err(|error| format!("fee {}: {error}", fee.name))?;
+            fee_addresses.push((fee.name.clone(), address));
+        }
+    }
+    if !enabled {
+        return Ok(None);
+    }
+    // The wallet is the first daemon's: its coins are where blocks were paid to.
+    let daemon = settings
+        .daemon
+        .first()
+        .ok_or("a pool needs a [[pool.daemon]]")?;
+    let wallet =
+        Wallet::new(daemon, wallet.as_deref(), coin).map_err(|error| format!("{error:#}"))?;
+    let config = payout::Config {
+        coin,
+        network: settings.network,
+        policy,
+        confirmations: *confirmations,
+        every: Duration::from_secs(*every_s),
+        fee_rate,
+        fee_addresses,
+    };
+    Ok(Some((wallet, config)))
 }
 
 /// The confirmations after which a block is paid for. Coins that the chain does not let go yet

@@ -1,6 +1,7 @@
 //! `adit demo`: a whole pool on loopback in one process. A simulated node, the pool as `adit pool`
 //! runs it, two CPU workers as `adit mine` runs them, and the status page.
 
+mod money;
 mod screen;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -28,13 +29,17 @@ use screen::Screen;
 
 /// How often the screen is drawn and the end looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A block matures after so many confirmations: on a real chain it is a hundred or more.
+const MATURITY: u32 = 3;
+/// The time between blocks that the node's difficulty aims at.
+const BLOCK_EVERY: Duration = Duration::from_secs(3);
 /// The part of its time that a worker hashes, so that the machine stays usable.
 const THROTTLE_PERCENT: u8 = 60;
 
 /// Show a whole pool at work: a simulated node, a pool, two workers and a status page
 #[derive(Debug, Parser)]
 pub(crate) struct Demo {
-    /// End once so many blocks were found and accepted by the node
+    /// End once so many blocks were found, are mature and were paid out to the miners
     #[arg(long, value_name = "N")]
     blocks: Option<u64>,
     /// The coin
@@ -72,6 +77,7 @@ struct Summary {
     shares_accepted: u64,
     shares_rejected: u64,
     height: u32,
+    money: money::Money,
 }
 
 impl Demo {
@@ -157,7 +163,9 @@ impl Demo {
             if accepted > 0 {
                 first_block.get_or_insert_with(|| started.elapsed().as_secs());
             }
-            if self.blocks.is_some_and(|wanted| accepted >= wanted) {
+            if let Some(wanted) = self.blocks
+                && money::are_paid(&pool, wanted).await?
+            {
                 break;
             }
         }
@@ -180,6 +188,14 @@ impl Demo {
             payout_address: node.new_address(),
             coinbase_tag: "/adit demo/".into(),
             refresh_s: 10,
+            maturity: Some(MATURITY),
+            payout: config::Payout {
+                enabled: true,
+                every_s: 2,
+                confirmations: 1,
+                fee_rate: Some("0.00005".into()),
+                ..config::Payout::default()
+            },
             daemon: vec![daemon],
             listener: vec![config::Listener {
                 listen: SocketAddr::from(([127, 0, 0, 1], self.miner_port)),
@@ -205,7 +221,11 @@ async fn start_node(
         zmq: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         data: Some(data.join("node")),
         traffic: Some(Duration::from_secs(2)),
-        ..simnet::Config::new(Params::simnet(coin.algorithm))
+        ..simnet::Config::new(
+            Params::simnet(coin.algorithm)
+                .with_maturity(MATURITY)
+                .with_spacing(BLOCK_EVERY),
+        )
     };
     simnet::start(node, tasks.ending(Stage::Daemons))
         .await
@@ -249,6 +269,7 @@ async fn summary(
         shares_accepted: status.shares.accepted,
         shares_rejected: status.rejected_total(),
         height,
+        money: money::Money::of(pool).await?,
     })
 }
 
@@ -270,5 +291,6 @@ impl Summary {
             "Shares: {} accepted, {} rejected. The chain is at height {}.",
             self.shares_accepted, self.shares_rejected, self.height
         );
+        self.money.print();
     }
 }

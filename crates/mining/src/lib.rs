@@ -13,6 +13,7 @@
 pub mod address;
 pub mod amount;
 pub mod coin;
+pub mod coins;
 pub mod decimal;
 pub mod target;
 

@@ -230,10 +230,11 @@ pub fn total<A>(payments: &[Payment<A>]) -> Option<Amount> {
 }
 
 impl Policy {
-    /// Whether `fee` is not too much for a batch of `total`.
-    pub fn affords(&self, fee: Amount, total: Amount) -> bool {
-        u128::from(fee.units()) * 10_000
-            <= u128::from(total.units()) * u128::from(self.fee_max.hundredths())
+    /// The most that the chain may take for a batch of `total`, rounded down.
+    pub fn fee_of(&self, total: Amount) -> Amount {
+        let product = u128::from(total.units()) * u128::from(self.fee_max.hundredths());
+        let most = u64::try_from(product / 10_000).expect("a part is not above the whole");
+        Amount::from_units(most)
     }
 }
 
@@ -358,13 +359,12 @@ mod tests {
 
     #[test]
     fn a81_a_fee_is_held_to_its_limit_to_the_unit() {
-        let affords =
-            |fee, total| POLICY.affords(Amount::from_units(fee), Amount::from_units(total));
-        assert!(affords(10, 1000));
-        assert!(!affords(11, 1000));
-        assert!(!affords(1, 99));
-        assert!(affords(0, 0));
-        assert!(!affords(u64::MAX, u64::MAX));
+        let most = |total| POLICY.fee_of(Amount::from_units(total)).units();
+        assert_eq!(most(1000), 10);
+        assert_eq!(most(1099), 10);
+        assert_eq!(most(99), 0);
+        assert_eq!(most(0), 0);
+        assert_eq!(most(u64::MAX), u64::MAX / 100);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod figures;
 mod identity;
 mod killed;
 mod ledger;
+mod payouts;
 mod rounds;
 mod shares;
 mod trouble;
