@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use mining::{
-    Amount, Target, Work,
-    accounting::{Credits, Fee, Fees, Multiple, Scheme, Window},
+    Amount, Scheme, Target, Work,
+    accounting::{Credits, Fee, Fees, Multiple, Window},
     ledger::{Account, BlockBooks, BlockEntries, BlockStep},
 };
 use store::{

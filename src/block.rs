@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use mining::{Amount, accounting::Scheme, block::BlockState, share::Solved};
+use mining::{Amount, Scheme, block::BlockState, share::Solved};
 use pow::Hash;
 use store::{Block, BlockChange, BlockError, NewBlock, PoolId, Store, WorkerName};
 use tracing::{error, info, warn};
@@ -144,6 +144,7 @@ impl Blocks {
         };
         let block = NewBlock {
             hash: found.solved.id,
+            proof: found.solved.proof,
             height: found.height,
             worker: found.worker.clone(),
             bits: number(72),

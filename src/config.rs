@@ -9,8 +9,8 @@ mod layers;
 use std::{net::SocketAddr, path::PathBuf};
 
 use mining::{
-    Network,
-    accounting::{Multiple, Percent, Scheme},
+    Network, Scheme,
+    accounting::{Multiple, Percent},
     coinbase,
 };
 use serde::{Deserialize, Serialize};

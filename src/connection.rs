@@ -22,8 +22,7 @@ use std::{
 };
 
 use mining::{
-    Address, Coin, Difficulty, Network,
-    accounting::Scheme,
+    Address, Coin, Difficulty, Network, Scheme,
     bucket::{Bucket, Limit},
     extranonce::Allocator,
     seen::Seen,

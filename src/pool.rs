@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use mining::{Coin, Network, extranonce::Allocator, seen::Seen};
+use mining::{Coin, Network, extranonce::Allocator, payout::Policy, seen::Seen};
 use store::{PoolId, Store};
 use tokio::sync::watch;
 
@@ -218,6 +218,12 @@ pub async fn start(
         listening,
         started_ms: clock::now_ms(),
     })
+}
+
+/// Who is due in a pool of these settings.
+pub fn payout_policy(settings: &config::Pool) -> anyhow::Result<Policy> {
+    let coin: &'static Coin = settings.coin.parse()?;
+    plan::policy(&settings.payout, coin).map_err(|error| bad(settings, &error).into())
 }
 
 /// Where the sessions of a pool wait for its next run.

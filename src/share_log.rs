@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mining::accounting::Scheme;
+use mining::Scheme;
 use pace::Pace;
 use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
 use tokio::sync::Notify;

@@ -2,7 +2,9 @@
 
 pub(crate) mod config;
 mod demo;
+mod ledger;
 mod mine;
+mod payout;
 mod pool;
 mod simnet;
 
@@ -19,6 +21,10 @@ pub(crate) enum Subcommand {
     Mine(mine::Mine),
     /// Run the simulated node alone
     Simnet(simnet::Simnet),
+    /// Check and read the books of a pool
+    Ledger(ledger::Ledger),
+    /// Look at the payouts of a pool, pause and resume them
+    Payout(payout::Payout),
     /// Print the settings in force and where each came from
     Config(config::Config),
 }
@@ -30,6 +36,8 @@ impl Subcommand {
             Self::Pool(pool) => pool.run().await,
             Self::Mine(mine) => mine.run().await,
             Self::Simnet(simnet) => simnet.run().await,
+            Self::Ledger(ledger) => ledger.run().await,
+            Self::Payout(payout) => payout.run().await,
             Self::Config(config) => config.run().await,
         }
     }

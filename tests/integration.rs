@@ -13,6 +13,7 @@ mod firmware;
 mod layout;
 mod limits;
 mod litecoind;
+mod money;
 mod pool;
 mod resume;
 mod soak;

@@ -58,7 +58,7 @@ impl Place {
         let share = ShareRecord::new(hash, Work::from_hashes(1 << 32), 1, time_ms);
         let index = usize::from(hash.0[0]) << 2 | usize::from(hash.0[1] & 3);
         ShareRow {
-            scheme: mining::accounting::Scheme::Pplns,
+            scheme: mining::Scheme::Pplns,
             share: share.expect("less than 2^63"),
             worker: Arc::clone(&self.workers[index % self.workers.len()]),
         }
@@ -103,7 +103,7 @@ fn log(c: &mut Criterion) {
                 for _ in 0..IN_FLIGHT {
                     let ShareRow { share, worker, .. } = place.share();
                     log.append(Entry {
-                        scheme: mining::accounting::Scheme::Pplns,
+                        scheme: mining::Scheme::Pplns,
                         share,
                         worker,
                         mailbox: mailbox.share(),

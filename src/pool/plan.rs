@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use mining::{
-    Address, Amount, Coin, Difficulty, Network,
-    accounting::{Fee, Fees, Scheme},
+    Address, Amount, Coin, Difficulty, Network, Scheme,
+    accounting::{Fee, Fees},
     ban::Rule,
     bucket::Limit,
     coinbase::Payees,
@@ -25,6 +25,8 @@ use crate::{
     template_feed::Recipe,
 };
 
+/// A transaction of more payments is more than nodes relay: 100,000 bytes.
+const PAYMENTS_MAX: usize = 2_000;
 /// A reply must not wait longer for company.
 const COMMIT_WAIT_MAX_MS: u64 = 1_000;
 /// A longer ban is a matter for a firewall.
@@ -201,31 +203,16 @@ fn payout(
         enabled,
         wallet,
         every_s,
-        threshold,
-        least,
-        batch_min,
-        payments_max,
-        fee_max_percent,
         fee_rate,
         confirmations,
+        ..
     } = &settings.payout;
-    let amount = |name: &str, text: &str| {
-        Amount::from_coins(text, coin.decimals).map_err(|error| format!("payout.{name}: {error}"))
-    };
-    let policy = Policy {
-        threshold: amount("threshold", threshold)?,
-        least: amount("least", least)?,
-        batch_min: amount("batch_min", batch_min)?,
-        payments_max: *payments_max,
-        fee_max: *fee_max_percent,
-    };
+    let amount = |name: &str, text: &str| amount(coin, name, text);
+    let policy = policy(&settings.payout, coin)?;
     let fee_rate = fee_rate
         .as_ref()
         .map(|rate| amount("fee_rate", rate))
         .transpose()?;
-    if !(1..=2_000).contains(payments_max) {
-        return Err("payout.payments_max: 1 to 2000".into());
-    }
     if *every_s == 0 || *confirmations == 0 {
         return Err("payout.every_s and payout.confirmations: at least 1".into());
     }
@@ -257,6 +244,24 @@ fn payout(
         fee_addresses,
     };
     Ok(Some((wallet, config)))
+}
+
+/// Who is due, from the settings.
+pub(super) fn policy(settings: &config::Payout, coin: &Coin) -> Result<Policy, String> {
+    if !(1..=PAYMENTS_MAX).contains(&settings.payments_max) {
+        return Err(format!("payout.payments_max: 1 to {PAYMENTS_MAX}"));
+    }
+    Ok(Policy {
+        threshold: amount(coin, "threshold", &settings.threshold)?,
+        least: amount(coin, "least", &settings.least)?,
+        batch_min: amount(coin, "batch_min", &settings.batch_min)?,
+        payments_max: settings.payments_max,
+        fee_max: settings.fee_max_percent,
+    })
+}
+
+fn amount(coin: &Coin, name: &str, text: &str) -> Result<Amount, String> {
+    Amount::from_coins(text, coin.decimals).map_err(|error| format!("payout.{name}: {error}"))
 }
 
 /// The confirmations after which a block is paid for. Coins that the chain does not let go yet

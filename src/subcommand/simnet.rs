@@ -35,6 +35,9 @@ pub(crate) struct Simnet {
     /// The seconds between blocks that the difficulty aims at
     #[arg(long, default_value_t = 5, value_name = "SECONDS")]
     spacing: u64,
+    /// The confirmations after which a block's coins can be spent; by the rules 100 on regtest, 10 else
+    #[arg(long, value_name = "BLOCKS")]
+    maturity: Option<u32>,
     /// The directory where blocks are kept; without it they are in memory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -70,11 +73,14 @@ impl From<Work> for Algorithm {
 impl Simnet {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         telemetry::start(&Log::default())?;
-        let params = match self.rules {
+        let mut params = match self.rules {
             Rules::Regtest => Params::regtest(),
             Rules::Simnet => Params::simnet(self.algorithm.into())
                 .with_spacing(Duration::from_secs(self.spacing)),
         };
+        if let Some(maturity) = self.maturity {
+            params = params.with_maturity(maturity);
+        }
         let config = Config {
             rpc: self.listen,
             zmq: self.zmq,

@@ -15,6 +15,7 @@ pub mod amount;
 pub mod coin;
 pub mod coins;
 pub mod decimal;
+pub mod scheme;
 pub mod target;
 
 pub mod coinbase;
@@ -44,6 +45,7 @@ pub use address::Address;
 pub use amount::Amount;
 pub use coin::{Coin, Network};
 pub use job::Job;
+pub use scheme::Scheme;
 pub use share::Share;
 
 pub use target::{Difficulty, Target, Work};

@@ -59,6 +59,8 @@ pub struct Share {
 pub struct Solved {
     /// The block's id.
     pub id: Hash,
+    /// The hash that is its proof of work, by which its share is known.
+    pub proof: Hash,
     /// The header.
     pub header: Header,
     /// The whole block in hexadecimal.
@@ -204,7 +206,7 @@ pub fn validate(job: &Job, submission: &Submission<'_>, rules: &Rules<'_>) -> Ve
     let block = template
         .target
         .is_met_by(&hash)
-        .then(|| solved(job, &header, extranonce1, submission.extranonce2));
+        .then(|| solved(job, &header, hash, extranonce1, submission.extranonce2));
 
     let share = if rolled & !rules.version_mask != 0 {
         Err(Reject::VersionMask)
@@ -237,11 +239,18 @@ fn is_time_good(template: &Template, ntime: u32, now: u32) -> bool {
     (template.min_time..=latest).contains(&ntime)
 }
 
-fn solved(job: &Job, header: &Header, extranonce1: [u8; 4], extranonce2: &[u8]) -> Solved {
+fn solved(
+    job: &Job,
+    header: &Header,
+    proof: Hash,
+    extranonce1: [u8; 4],
+    extranonce2: &[u8],
+) -> Solved {
     let coinbase = &job.shared.coinbase;
     let transaction = coinbase.transaction(job.id, extranonce1, extranonce2);
     Solved {
         id: pow::sha256d(header),
+        proof,
         header: *header,
         hex: job.shared.block_hex(header, &transaction),
         coinbase_id: coinbase.id(job.id, extranonce1, extranonce2),

@@ -3,6 +3,8 @@
 ALTER TABLE share_batches ADD COLUMN scheme TEXT NOT NULL DEFAULT 'pplns';
 ALTER TABLE blocks ADD COLUMN scheme TEXT NOT NULL DEFAULT 'pplns';
 
+-- The hash by which its share is known, where that is another one than the block's id.
+ALTER TABLE blocks ADD COLUMN proof BLOB;
 -- The place of the block's own share: its batch, and its number in it from 0 on. With it ends what
 -- the block pays for.
 ALTER TABLE blocks ADD COLUMN share_seq BIGINT;

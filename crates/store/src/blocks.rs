@@ -1,7 +1,7 @@
 //! Blocks that were found, from their submission until they are mature or orphaned. `block` writes
 //! them, after it has submitted them.
 
-use mining::{Amount, accounting::Scheme, block::BlockState};
+use mining::{Amount, Scheme, block::BlockState};
 use pow::Hash;
 
 use crate::{PoolId, ReadError, Store, WorkerName, WriteError, rows, sql, workers};
@@ -17,7 +17,7 @@ macro_rules! select_blocks {
     () => {
         "SELECT blocks.seq, blocks.hash, blocks.height, workers.address, workers.name, blocks.bits,
                 blocks.time, blocks.found_ms, blocks.reward, blocks.coinbase, blocks.state,
-                blocks.confirmations, blocks.verdict, blocks.scheme
+                blocks.confirmations, blocks.verdict, blocks.scheme, blocks.proof
          FROM blocks JOIN workers ON workers.id = blocks.worker WHERE blocks.pool = $1"
     };
 }
@@ -27,8 +27,10 @@ pub(crate) use select_blocks;
 /// A block as it is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewBlock {
-    /// The hash of its header.
+    /// Its id.
     pub hash: Hash,
+    /// The hash of its header that is the proof of work: that of its share.
+    pub proof: Hash,
     /// Its height.
     pub height: u32,
     /// Who found it.
@@ -131,8 +133,8 @@ impl Store {
         let seq = rows::take_ids(&mut writing, "block", 1).await?;
         let written = sql::query(
             "INSERT INTO blocks (seq, pool, hash, height, worker, bits, time, found_ms, reward,
-                                 coinbase, scheme, state)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'submitted')
+                                 coinbase, scheme, proof, state)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'submitted')
              ON CONFLICT (pool, hash) DO NOTHING",
         )
         .bind(seq)
@@ -146,6 +148,7 @@ impl Store {
         .bind(reward)
         .bind(block.coinbase.map(|id| id.to_display_bytes().to_vec()))
         .bind(block.scheme.name())
+        .bind(block.proof.to_display_bytes().to_vec())
         .execute(&mut writing)
         .await?;
         writing.commit().await?;
@@ -313,13 +316,15 @@ pub(crate) type Row = (
     i64,
     Option<String>,
     String,
+    Option<Vec<u8>>,
 );
 
 pub(crate) fn block(row: Row) -> sqlx::Result<Block> {
     let (seq, hash, height, address, name, bits, time, found_ms, reward, coinbase, ..) = &row;
-    let (.., state_name, confirmations, verdict, scheme) = &row;
+    let (.., state_name, confirmations, verdict, scheme, proof) = &row;
     let found = NewBlock {
         hash: rows::hash(hash)?,
+        proof: rows::hash(proof.as_ref().unwrap_or(hash))?,
         height: rows::unsigned(*height, "blocks.height")?,
         worker: WorkerName::of_row(address.clone(), name.clone()),
         bits: rows::unsigned(*bits, "blocks.bits")?,

@@ -1,4 +1,4 @@
-//! Payouts and who makes them. Called by `payout`.
+//! Payouts, from their claim to their end. Called by `payout`.
 //!
 //! Every change of a payout is one transaction with its entry in the books, allowed from the state
 //! it was in alone, and only to the holder of the lease: a process that was asleep while another one
@@ -12,16 +12,15 @@ use mining::{
 use pow::Hash;
 
 use crate::{
-    EntryError, PoolId, ReadError, Store, WriteError,
+    EntryError, Lease, PoolId, ReadError, Store, WriteError,
     database::{Connection, Writing},
-    ledger, rows, sql,
+    ledger,
+    payers::{cut, holds},
+    rows, sql,
 };
 
 /// The most rows on one page.
 const LONGEST_PAGE: u32 = 1_000;
-
-/// How much of a reason is kept.
-const LONGEST_REASON: usize = 512;
 
 /// The columns of `Row`.
 macro_rules! select_payouts {
@@ -30,13 +29,6 @@ macro_rules! select_payouts {
                 reason
          FROM payouts WHERE pool = $1"
     };
-}
-
-/// The right to pay, for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    pool: PoolId,
-    epoch: i64,
 }
 
 /// A payment of a payout.
@@ -137,66 +129,6 @@ impl From<sqlx::Error> for PayoutError {
 }
 
 impl Store {
-    /// Takes the lease, or holds it for longer. Nothing if somebody else holds it.
-    pub async fn lease_payer(
-        &self,
-        pool: PoolId,
-        holder: &str,
-        now_ms: i64,
-        until_ms: i64,
-    ) -> Result<Option<Lease>, WriteError> {
-        let mut writing = self.database.write().await?;
-        let found: Option<(i64, String, i64)> =
-            sql::query("SELECT epoch, holder, until_ms FROM payers WHERE pool = $1")
-                .bind(pool.0)
-                .fetch_optional(&mut writing)
-                .await?;
-        let epoch = match found {
-            // Its own, whatever the time: nobody else has taken it.
-            Some((epoch, held_by, _)) if held_by == holder => epoch,
-            Some((_, _, held_until)) if held_until > now_ms => {
-                writing.commit().await?;
-                return Ok(None);
-            }
-            Some((epoch, ..)) => epoch + 1,
-            None => 1,
-        };
-        sql::query(
-            "INSERT INTO payers (pool, epoch, holder, until_ms) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (pool) DO UPDATE SET epoch = excluded.epoch, holder = excluded.holder,
-                 until_ms = excluded.until_ms",
-        )
-        .bind(pool.0)
-        .bind(epoch)
-        .bind(holder)
-        .bind(until_ms)
-        .execute(&mut writing)
-        .await?;
-        writing.commit().await?;
-        Ok(Some(Lease { pool, epoch }))
-    }
-
-    /// Why payments are paused; nothing if they are not.
-    pub async fn payments_paused(&self, pool: PoolId) -> Result<Option<String>, ReadError> {
-        let mut reading = self.database.read().await?;
-        let reason: Option<String> = sql::query("SELECT paused FROM payers WHERE pool = $1")
-            .bind(pool.0)
-            .fetch_optional_value(&mut reading)
-            .await?;
-        Ok(reason.filter(|reason| !reason.is_empty()))
-    }
-
-    /// Pauses payments for a reason, or resumes them with none.
-    pub async fn pause_payments(&self, pool: PoolId, reason: &str) -> Result<(), WriteError> {
-        let query = sql::query(
-            "INSERT INTO payers (pool, epoch, holder, until_ms, paused) VALUES ($1, 0, '', 0, $2)
-             ON CONFLICT (pool) DO UPDATE SET paused = excluded.paused",
-        );
-        self.database
-            .write_one(query.bind(pool.0).bind(cut(reason)))
-            .await
-    }
-
     /// Everyone whose balance can be paid, by account, with what they want.
     pub async fn owners(&self, pool: PoolId) -> Result<Vec<Owner<Account>>, ReadError> {
         type Row = (
@@ -550,18 +482,6 @@ fn state(name: &str) -> sqlx::Result<BatchState> {
     found.ok_or_else(|| rows::corrupt("payouts.state"))
 }
 
-/// Whether the lease is still the newest.
-async fn holds(connection: &mut Connection, lease: &Lease) -> Result<(), PayoutError> {
-    let epoch: Option<i64> = sql::query("SELECT epoch FROM payers WHERE pool = $1")
-        .bind(lease.pool.0)
-        .fetch_optional_value(connection)
-        .await?;
-    match epoch {
-        Some(epoch) if epoch == lease.epoch => Ok(()),
-        _ => Err(PayoutError::NotTheHolder),
-    }
-}
-
 /// Checks that a payout can go to a state, and notes when and why.
 async fn step(
     writing: &mut Writing<'_>,
@@ -661,8 +581,4 @@ fn units(amount: Amount) -> Result<i64, EntryError> {
 
 fn signed_number(number: u64) -> Result<i64, PayoutError> {
     i64::try_from(number).map_err(|_| PayoutError::Unknown(number))
-}
-
-fn cut(reason: &str) -> String {
-    reason[..reason.floor_char_boundary(LONGEST_REASON)].replace('\0', "")
 }

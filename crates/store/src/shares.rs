@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use mining::{Work, accounting::Scheme};
+use mining::{Scheme, Work};
 use pow::Hash;
 
 use crate::{

@@ -10,8 +10,7 @@ use std::{
 };
 
 use mining::{
-    Amount, Difficulty, Network, Target, Template,
-    accounting::Scheme,
+    Amount, Difficulty, Network, Scheme, Target, Template,
     ban::Rule,
     bucket::Limit,
     coinbase::Payees,

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Scheme;
 
 /// Fees by name and percent; what cannot be split goes to the last.
 fn fees(list: &[(&str, &str)]) -> Fees {

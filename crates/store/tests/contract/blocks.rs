@@ -1,7 +1,7 @@
 //! Blocks from their submission to their end.
 
 use mining::Amount;
-use mining::{accounting::Scheme, block::BlockState};
+use mining::{Scheme, block::BlockState};
 use store::{BlockChange, BlockCounts, BlockError, NewBlock, WorkerName};
 
 use super::{Place, contract, hash};
@@ -17,6 +17,7 @@ contract!(
 fn block(number: u64) -> NewBlock {
     NewBlock {
         hash: hash(number),
+        proof: hash(number),
         height: 800_000,
         worker: WorkerName::new("bcrt1qfinder", "rig").unwrap(),
         bits: 0x1702_f128,

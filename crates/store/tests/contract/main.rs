@@ -21,7 +21,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use mining::{Coin, Network, Work, accounting::Scheme};
+use mining::{Coin, Network, Scheme, Work};
 use pow::Hash;
 use sqlx::Connection as _;
 use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName};

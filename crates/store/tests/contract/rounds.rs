@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use mining::{
-    Amount, Work,
-    accounting::Scheme,
+    Amount, Scheme, Work,
     block::BlockState,
     ledger::{Account, BlockBooks, BlockEntries, BlockStep, Entry, EntryId, Outcome, Transfer},
 };
@@ -19,6 +18,7 @@ use super::{Place, contract, hash, share_at, worker};
 contract!(
     a_block_pays_for_the_work_up_to_its_share,
     a_block_whose_share_is_not_there_waits_and_then_goes_without,
+    a_block_is_known_by_its_proof,
     schemes_do_not_mix,
     rounds_lie_between_blocks,
     old_buckets_are_joined_and_far_ones_go,
@@ -32,6 +32,7 @@ const NOW: i64 = 1_800_000_000_000;
 fn block(number: u64, scheme: Scheme, found_ms: i64) -> NewBlock {
     NewBlock {
         hash: hash(number),
+        proof: hash(number),
         height: 100,
         worker: WorkerName::new("bcrt1qfinder", "rig").unwrap(),
         bits: 0x207f_ffff,
@@ -170,6 +171,29 @@ async fn a_block_whose_share_is_not_there_waits_and_then_goes_without(place: Pla
         panic!("no share can come any more");
     };
     assert_eq!(work(&other, pool, end, None).await, sums(&[]));
+}
+
+/// With scrypt a block's id is another hash than its proof of work.
+async fn a_block_is_known_by_its_proof(place: Place) {
+    let (store, pool) = place.pool().await;
+    write(
+        &store,
+        pool,
+        &[mined(1, "a", 10), mined(2, "b", 20), mined(3, "a", 30)],
+    )
+    .await;
+    let scrypt = NewBlock {
+        hash: hash(77),
+        ..block(2, Scheme::Pplns, NOW + 2)
+    };
+    store.record_block(pool, &scrypt).await.unwrap();
+    let end = located(&store, pool, 77).await;
+    assert_eq!(
+        work(&store, pool, end, None).await,
+        sums(&[("a", 10), ("b", 20)])
+    );
+    let stored = store.block(pool, hash(77)).await.unwrap().unwrap();
+    assert_eq!(stored.found, scrypt);
 }
 
 async fn schemes_do_not_mix(place: Place) {

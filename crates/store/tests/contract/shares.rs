@@ -1,6 +1,6 @@
 //! Batches of shares: written, found again, pruned.
 
-use mining::{Work, accounting::Scheme};
+use mining::{Scheme, Work};
 use store::{Minute, ShareRecord, ShareRow, WorkerName};
 
 use super::{Place, contract, hash, share, share_at, shares, worker};

@@ -1,0 +1,202 @@
+//! `adit payout`: what would be paid, what was, and whether anything is.
+
+use clap::{Parser, Subcommand};
+use mining::{
+    Amount,
+    ledger::Account,
+    payout::{NotDue, Owner, batches, total},
+};
+use serde::Serialize;
+
+use super::{config::SettingsArguments, ledger::Desk};
+use crate::{clock, display, pool};
+
+/// Payouts in a list, unless more are asked for.
+const LINES: u32 = 20;
+
+/// Look at the payouts of a pool, pause and resume them
+#[derive(Debug, Parser)]
+pub(crate) struct Payout {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// The pool, by its name; the first of the configuration if none is named
+    #[arg(long, value_name = "NAME", global = true)]
+    pool: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Show who would be paid now, and why others would not
+    Preview,
+    /// List payouts, newest first
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = LINES, value_name = "N")]
+        limit: u32,
+    },
+    /// Begin no new payouts until they are resumed; those under way go on
+    Pause {
+        /// Why, for others
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Pay again
+    Resume,
+}
+
+#[derive(Serialize)]
+struct Preview {
+    enabled: bool,
+    paused: Option<String>,
+    owners: Vec<PreviewLine>,
+    transactions: usize,
+    total: String,
+    unit: &'static str,
+}
+
+#[derive(Serialize)]
+struct PreviewLine {
+    account: String,
+    available: String,
+    due: bool,
+    because: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PayoutLine {
+    number: u64,
+    state: &'static str,
+    time: String,
+    total: String,
+    network_fee: Option<String>,
+    unit: &'static str,
+    txid: Option<String>,
+    confirmations: u32,
+    reason: String,
+}
+
+impl Payout {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let desk = Desk::open(&self.settings, self.pool.as_deref()).await?;
+        let done = match &self.what {
+            What::Preview => self.preview(&desk).await,
+            What::List { limit } => self.list(&desk, *limit).await,
+            What::Pause { reason } => self.pause(&desk, reason).await,
+            What::Resume => self.pause(&desk, "").await,
+        };
+        desk.store.close().await;
+        done
+    }
+
+    async fn pause(&self, desk: &Desk, reason: &str) -> anyhow::Result<()> {
+        desk.store.pause_payments(desk.pool, reason).await?;
+        match reason {
+            "" => println!("Payouts go on."),
+            reason => println!("Payouts are paused: {reason}"),
+        }
+        Ok(())
+    }
+
+    async fn preview(&self, desk: &Desk) -> anyhow::Result<()> {
+        let policy = pool::payout_policy(&desk.settings)?;
+        let owners = desk.store.owners(desk.pool).await?;
+        let has_address = |account: &Account| match account {
+            Account::Fee(name) => {
+                let mut fees = desk.settings.fee.iter();
+                fees.any(|fee| fee.name == *name && fee.address.is_some())
+            }
+            _ => true,
+        };
+        let paused = desk.store.payments_paused(desk.pool).await?;
+        let now = clock::now_ms();
+        let payable = owners.iter().filter(|owner| has_address(&owner.account));
+        let due = batches(&payable.cloned().collect::<Vec<_>>(), &policy, now);
+        let whole = total(&due.concat()).map_or(0, Amount::units);
+        let units = |amount: Amount| desk.coins(i64::try_from(amount.units()).unwrap_or(i64::MAX));
+        let line = |owner: &Owner<Account>| {
+            let because = owner
+                .is_due(&policy, now)
+                .err()
+                .map(|not_due| match not_due {
+                    NotDue::Below(wanted) => format!("below {}", units(wanted)),
+                    NotDue::Before(ms) => format!("not before {}", display::time(ms)),
+                    NotDue::Paused => "paused by its owner".to_owned(),
+                });
+            PreviewLine {
+                account: owner.account.to_string(),
+                available: owner.available.to_string(),
+                due: because.is_none(),
+                because,
+            }
+        };
+        let preview = Preview {
+            enabled: desk.settings.payout.enabled,
+            paused,
+            owners: owners.iter().map(line).collect(),
+            transactions: due.len(),
+            total: whole.to_string(),
+            unit: desk.coin.unit,
+        };
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&preview)?);
+            return Ok(());
+        }
+        for (owner, line) in owners.iter().zip(&preview.owners) {
+            let state = line.because.as_deref().unwrap_or("due");
+            println!(
+                "{:<64} {:>24}  {state}",
+                line.account,
+                units(owner.available)
+            );
+        }
+        let whole = desk.coins(i64::try_from(whole).unwrap_or(i64::MAX));
+        println!("{whole} in {} transactions.", preview.transactions);
+        if !preview.enabled {
+            println!("Nothing is paid: payout.enabled is false.");
+        }
+        if let Some(reason) = &preview.paused {
+            println!("Payouts are paused: {reason}");
+        }
+        Ok(())
+    }
+
+    async fn list(&self, desk: &Desk, limit: u32) -> anyhow::Result<()> {
+        let payouts = desk.store.payouts(desk.pool, None, limit).await?;
+        let line = |payout: store::Payout| PayoutLine {
+            number: payout.number,
+            state: payout.state.name(),
+            time: display::time(payout.made_ms),
+            total: payout.total.to_string(),
+            network_fee: payout
+                .signed
+                .as_ref()
+                .map(|signed| signed.network_fee.to_string()),
+            unit: desk.coin.unit,
+            txid: payout.signed.as_ref().map(|signed| signed.txid.to_string()),
+            confirmations: payout.confirmations,
+            reason: payout.reason,
+        };
+        let lines: Vec<PayoutLine> = payouts.into_iter().map(line).collect();
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&lines)?);
+            return Ok(());
+        }
+        for line in &lines {
+            println!(
+                "{:>6}  {}  {:<9}  {:>24}  {}  {}",
+                line.number,
+                line.time,
+                line.state,
+                desk.coins(line.total.parse()?),
+                line.txid.as_deref().unwrap_or("-"),
+                line.reason
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,304 @@
+//! From shares to money on the chain: blocks are split by the work before them, matured by the node,
+//! and paid by its wallet, and the books agree with the chain to the smallest unit.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{
+    ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, adit, node::Rpc, wait_for,
+};
+
+/// Another miner than [`ADDRESS`].
+const OTHER: &str = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry";
+/// Pays at once what there is.
+const PAYING: &str = "maturity = 3\n[pool.payout]\nenabled = true\nevery_s = 1\nconfirmations = 2\n\
+                      fee_rate = \"0.00005\"\n";
+
+/// A pool on a node of its own whose blocks mature after three confirmations.
+struct Mint {
+    pool: Pool,
+    node: Node,
+    folder: TempDir,
+}
+
+impl Mint {
+    fn new(settings: &str) -> Self {
+        Self::with_node(settings, |folder| {
+            Node::start(folder, "node", &["--rules", "regtest", "--maturity", "3"])
+        })
+    }
+
+    fn with_node(settings: &str, node: impl Fn(&TempDir) -> Node) -> Self {
+        let folder = TempDir::new().unwrap();
+        let node = node(&folder);
+        let address = node.rpc.call("getnewaddress", json!([]));
+        let pool = Pool::start(
+            &folder,
+            &PoolSettings {
+                address: address.as_str().unwrap(),
+                pool: settings,
+                listener: FIXED_DIFFICULTY,
+                daemons: node.rpc.daemon(),
+                ..PoolSettings::default()
+            },
+        );
+        Self { pool, node, folder }
+    }
+
+    /// Finds a block as this miner, and waits until the pool has its coins in the books.
+    fn find_block(&self, address: &str) -> u64 {
+        let mut miner = Miner::connect(self.pool.miners);
+        miner.log_in(&format!("{address}.rig"));
+        let height = self.node.rpc.height();
+        let block = miner.block(1, None);
+        let params = Miner::params(&format!("{address}.rig"), &block);
+        assert_eq!(miner.ask("mining.submit", params)["result"], true);
+        wait_for("the block", || {
+            (self.node.rpc.height() > height).then_some(())
+        });
+        height + 1
+    }
+
+    /// The node mines by itself.
+    fn bury(&self, blocks: u32) {
+        self.node
+            .rpc
+            .call("generatetoaddress", json!([blocks, ADDRESS]));
+    }
+
+    /// What `adit ledger` and `adit payout` say, as JSON.
+    fn ask(&self, words: &[&str]) -> Value {
+        let config = self.folder.path().join("adit.toml");
+        let mut arguments = vec![words[0], "-c", config.to_str().unwrap(), "--json"];
+        arguments.extend(&words[1..]);
+        let output = adit(&arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {text}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Posted and pending of each account that has something.
+    fn balances(&self) -> BTreeMap<String, (i64, i64)> {
+        let lines = self.ask(&["ledger", "balance"]);
+        let number = |value: &Value| value.as_str().unwrap().parse().unwrap();
+        let lines = lines.as_array().unwrap().iter();
+        lines
+            .map(|line| {
+                let name = line["account"].as_str().unwrap().to_owned();
+                (name, (number(&line["posted"]), number(&line["pending"])))
+            })
+            .collect()
+    }
+
+    fn balance(&self, account: &str) -> (i64, i64) {
+        self.balances().get(account).copied().unwrap_or_default()
+    }
+
+    fn assert_balanced(&self) {
+        let books = self.ask(&["ledger", "check"]);
+        assert_eq!(books["balance"], true, "{books}");
+    }
+
+    /// The payouts that are confirmed, oldest first.
+    fn confirmed(&self) -> Vec<Value> {
+        let payouts = self.ask(&["payout", "list", "--limit", "1000"]);
+        let payouts = payouts.as_array().unwrap().iter().rev();
+        payouts
+            .filter(|payout| payout["state"] == "confirmed")
+            .cloned()
+            .collect()
+    }
+}
+
+fn miner(address: &str) -> String {
+    format!("miner:{address}")
+}
+
+/// What a transaction pays to an address, in the smallest unit.
+fn paid_to(rpc: &Rpc, txid: &str, address: &str) -> u64 {
+    let transaction = rpc.call("gettransaction", json!([txid]));
+    let decoded = rpc.call("decoderawtransaction", json!([transaction["hex"]]));
+    let outputs = decoded["vout"].as_array().unwrap();
+    let script = |output: &Value| {
+        let script = &output["scriptPubKey"];
+        script["address"].as_str().map_or_else(
+            || {
+                script["addresses"][0]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned()
+            },
+            str::to_owned,
+        )
+    };
+    let units = |value: &Value| {
+        let text = format!("{:.8}", value.as_f64().unwrap());
+        text.replace('.', "").parse::<u64>().unwrap()
+    };
+    outputs
+        .iter()
+        .filter(|output| script(output) == address)
+        .map(|output| units(&output["value"]))
+        .sum()
+}
+
+#[test]
+fn a_block_is_split_matured_and_paid_and_the_chain_agrees() {
+    let mint = Mint::new(PAYING);
+    mint.find_block(OTHER);
+    mint.find_block(ADDRESS);
+    wait_for("both blocks in the books", || {
+        // 2.5 percent of each are fees.
+        (mint.balance("reward").1 == -10_000_000_000).then_some(())
+    });
+    let balances = mint.balances();
+    assert_eq!(balances["fee:pool"], (0, 150_000_000));
+    assert_eq!(balances["fee:foundation"], (0, 100_000_000));
+    // The first block was all of the first miner's work; both have done the same by the second.
+    assert_eq!(balances[&miner(OTHER)].1, 4_875_000_000 + 2_437_500_000);
+    assert_eq!(balances[&miner(ADDRESS)].1, 2_437_500_000);
+    mint.bury(3);
+    wait_for("a payout", || {
+        (!mint.ask(&["payout", "list"]).as_array()?.is_empty()).then_some(())
+    });
+    // Blocks come until all is paid.
+    wait_for("all to be paid", || {
+        mint.bury(1);
+        let balances = mint.balances();
+        let open = balances
+            .keys()
+            .any(|name| name.starts_with("batch:") || name.starts_with("miner:"));
+        (!open).then_some(())
+    });
+    mint.assert_balanced();
+    let (mut to_other, mut to_address, mut total, mut fees) = (0, 0, 0, 0);
+    for payout in mint.confirmed() {
+        let txid = payout["txid"].as_str().unwrap();
+        to_other += paid_to(&mint.node.rpc, txid, OTHER);
+        to_address += paid_to(&mint.node.rpc, txid, ADDRESS);
+        total += payout["total"].as_str().unwrap().parse::<u64>().unwrap();
+        fees += payout["network_fee"]
+            .as_str()
+            .unwrap()
+            .parse::<i64>()
+            .unwrap();
+    }
+    assert_eq!(to_other, 7_312_500_000);
+    assert_eq!(to_address, 2_437_500_000);
+    assert_eq!(total, 9_750_000_000);
+    assert_eq!(mint.balance("paid"), (9_750_000_000, 0));
+    assert_eq!(mint.balance("reserve"), (-fees, 0));
+    assert_eq!(mint.balance("reward"), (-10_000_000_000, 0));
+}
+
+/// The chain takes back one block of two: nobody keeps its credits, and the other is paid.
+#[test]
+fn a43_an_orphan_pays_nobody() {
+    let mint = Mint::new("maturity = 3\n");
+    mint.find_block(ADDRESS);
+    let height = mint.find_block(OTHER);
+    wait_for("both blocks in the books", || {
+        (mint.balance("reward").1 == -10_000_000_000).then_some(())
+    });
+    let hash = mint.node.rpc.call("getblockhash", json!([height]));
+    mint.node.rpc.call("invalidateblock", json!([hash]));
+    mint.bury(6);
+    wait_for("one matured and one voided", || {
+        (mint.balance("reward") == (-5_000_000_000, 0)).then_some(())
+    });
+    assert_eq!(mint.balance(&miner(OTHER)), (0, 0));
+    assert_eq!(mint.balance(&miner(ADDRESS)), (4_875_000_000, 0));
+    mint.assert_balanced();
+    let statement = mint.ask(&["ledger", "statement", &miner(OTHER)]);
+    assert_eq!(statement[0]["state"], "voided", "{statement}");
+}
+
+/// A block that was mature, and paid for, leaves the chain: the reserve bears it, no miner does.
+#[test]
+fn a44_a_late_orphan_is_the_reserve_s() {
+    let mint = Mint::new("maturity = 3\n");
+    let height = mint.find_block(ADDRESS);
+    let hash = mint.node.rpc.call("getblockhash", json!([height]));
+    mint.bury(3);
+    wait_for("a mature block", || {
+        (mint.balance("reward").0 == -5_000_000_000).then_some(())
+    });
+    mint.node.rpc.call("invalidateblock", json!([hash]));
+    mint.bury(6);
+    wait_for("the reserve to be charged", || {
+        (mint.balance("reserve").0 == -5_000_000_000).then_some(())
+    });
+    assert_eq!(mint.balance(&miner(ADDRESS)), (4_875_000_000, 0));
+    assert_eq!(mint.balance("reward"), (0, 0));
+    mint.assert_balanced();
+    let log = mint.pool.process.log_text();
+    assert!(log.contains("the reserve bears it"), "{log}");
+}
+
+#[test]
+fn prop_pays_by_the_round() {
+    let mint = Mint::new("maturity = 3\nscheme = \"prop\"\n");
+    mint.find_block(OTHER);
+    mint.find_block(ADDRESS);
+    wait_for("both blocks in the books", || {
+        (mint.balance("reward").1 == -10_000_000_000).then_some(())
+    });
+    // Each was alone in its round.
+    assert_eq!(mint.balance(&miner(OTHER)).1, 4_875_000_000);
+    assert_eq!(mint.balance(&miner(ADDRESS)).1, 4_875_000_000);
+    mint.assert_balanced();
+}
+
+#[test]
+fn payouts_can_be_paused_and_go_on() {
+    let mint = Mint::new(PAYING);
+    let pause = ["payout", "pause", "--reason", "a look at the wallet"];
+    let config = mint.folder.path().join("adit.toml");
+    let say = |words: &[&str]| {
+        let mut arguments = vec![words[0], "-c", config.to_str().unwrap()];
+        arguments.extend(&words[1..]);
+        assert!(adit(&arguments).output().unwrap().status.success());
+    };
+    say(&pause);
+    mint.find_block(ADDRESS);
+    mint.bury(5);
+    wait_for("money to pay", || {
+        (mint.balance(&miner(ADDRESS)).0 > 0).then_some(())
+    });
+    // Several times at which it would have been paid go by.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(mint.ask(&["payout", "list"]), json!([]));
+    let preview = mint.ask(&["payout", "preview"]);
+    assert_eq!(preview["paused"], "a look at the wallet");
+    assert_eq!(preview["total"], "4875000000", "{preview}");
+    say(&["payout", "resume"]);
+    wait_for("a payout", || {
+        (!mint.ask(&["payout", "list"]).as_array()?.is_empty()).then_some(())
+    });
+}
+
+/// A81: the wallet has too little, or the chain wants too much. Nothing is taken from anybody.
+#[test]
+fn a81_what_cannot_be_paid_stays_in_the_books() {
+    let settings = PAYING.to_owned() + "fee_max_percent = 0\n";
+    let mint = Mint::new(&settings);
+    mint.find_block(ADDRESS);
+    mint.bury(5);
+    wait_for("a payout that was given back", || {
+        let payouts = mint.ask(&["payout", "list"]);
+        (payouts[0]["state"] == "released").then_some(())
+    });
+    let payouts = mint.ask(&["payout", "list"]);
+    let reason = payouts[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("more than is allowed"), "{reason}");
+    wait_for("the balance to be back", || {
+        (mint.balance(&miner(ADDRESS)) == (4_875_000_000, 0)).then_some(())
+    });
+    mint.assert_balanced();
+    // No input stays locked in the wallet.
+    wait_for("the inputs to be free", || {
+        (mint.node.rpc.call("listlockunspent", json!([])) == json!([])).then_some(())
+    });
+}
