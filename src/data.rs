@@ -5,26 +5,45 @@
 
 use std::{
     fs::{File, TryLockError},
+    hash::BuildHasher as _,
+    io::{Read as _, Write as _},
     path::Path,
 };
 
 use anyhow::{Context as _, bail};
 use store::Store;
 
-/// The file that the process holds.
+/// The file that the process holds. In it is the directory's name, which no other has.
 const LOCK: &str = "adit.lock";
+/// The digits of that name.
+const NAME_SIZE: usize = 16;
 
 /// A data directory that is this process's until the value is dropped.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
+pub struct Lock {
+    _file: File,
+    name: String,
+}
+
+impl Lock {
+    /// The directory's name: the same in each run, and another one in each directory. So whoever bears
+    /// it knows that nobody else does.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
 
 /// Takes the directory, made if there is none.
 pub fn lock(data: &Path) -> anyhow::Result<Lock> {
     make(data)?;
     let path = data.join(LOCK);
-    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
     match file.try_lock() {
-        Ok(()) => Ok(Lock(file)),
+        Ok(()) => named(file).with_context(|| format!("cannot write {}", path.display())),
         Err(TryLockError::WouldBlock) => {
             bail!("another adit runs on the data directory {}", data.display())
         }
@@ -32,6 +51,24 @@ pub fn lock(data: &Path) -> anyhow::Result<Lock> {
             Err(error).with_context(|| format!("cannot lock {}", path.display()))
         }
     }
+}
+
+/// Reads the directory's name, or gives it one.
+fn named(mut file: File) -> std::io::Result<Lock> {
+    let mut name = String::new();
+    let read = (&mut file).take(64).read_to_string(&mut name);
+    let is_name =
+        |name: &str| name.len() == NAME_SIZE && name.bytes().all(|b| b.is_ascii_hexdigit());
+    if read.is_err() || !is_name(&name) {
+        // Random for each process, and the time beside it.
+        let random = std::hash::RandomState::new().hash_one(std::time::SystemTime::now());
+        name = format!("{random:016x}");
+        file.set_len(0)?;
+        std::io::Seek::rewind(&mut file)?;
+        file.write_all(name.as_bytes())?;
+        file.sync_all()?;
+    }
+    Ok(Lock { _file: file, name })
 }
 
 /// Opens the database of the process.
@@ -59,7 +96,14 @@ mod tests {
         let first = lock(&data).unwrap();
         let second = lock(&data).unwrap_err().to_string();
         assert!(second.contains("another adit runs"), "{second}");
+        let name = first.name().to_owned();
         drop(first);
-        lock(&data).unwrap();
+        assert_eq!(lock(&data).unwrap().name(), name, "the same in each run");
+        let other = lock(&dir.path().join("other")).unwrap();
+        assert_ne!(other.name(), name);
+        // What is no name is replaced.
+        std::fs::write(data.join(LOCK), "nonsense").unwrap();
+        let renamed = lock(&data).unwrap();
+        assert_eq!(renamed.name().len(), NAME_SIZE);
     }
 }

@@ -88,6 +88,8 @@ pub struct House {
     pub status_page: StatusPage,
     /// One permit for each file that a miner may take.
     pub files: Arc<Semaphore>,
+    /// The name of the data directory, under which this process and no other acts.
+    pub holder: String,
 }
 
 /// Opens a port for miners. It serves them until shutdown.

@@ -50,25 +50,27 @@ pub struct Config {
     pub fee_addresses: Vec<(String, Address)>,
 }
 
-/// Starts to pay.
-pub fn start(store: Store, pool: PoolId, wallet: Wallet, config: Config, tasks: &Tasks) {
+/// Starts to pay, as `holder`: a name that no other process bears at the same time, and this one's
+/// successor does.
+pub fn start(
+    store: Store,
+    pool: PoolId,
+    wallet: Wallet,
+    config: Config,
+    holder: &str,
+    tasks: &Tasks,
+) {
     let ending = tasks.ending(Stage::Books);
     let payer = Payer {
         store,
         pool,
         wallet: Arc::new(wallet),
         config,
-        holder: format!("{:016x}", random()),
+        holder: holder.to_owned(),
         next_batch: Instant::now(),
         sent_again: Instant::now(),
     };
     tasks.spawn(Stage::Books, "payouts", payer.run(ending));
-}
-
-/// Tells this process from all others.
-fn random() -> u64 {
-    use std::hash::BuildHasher as _;
-    std::hash::RandomState::new().hash_one(clock::now_ms())
 }
 
 struct Payer {

@@ -146,7 +146,7 @@ pub async fn start(
     );
     accounting::start(store.clone(), id, plan.accounting, tasks);
     if let Some((wallet, config)) = plan.payout {
-        payout::start(store.clone(), id, wallet, config, tasks);
+        payout::start(store.clone(), id, wallet, config, &house.holder, tasks);
     }
     let prefixes = lease_extranonces(store.clone(), id, tasks).await?;
     let sessions = Sessions::default();

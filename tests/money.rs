@@ -79,6 +79,16 @@ impl Mint {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Gives a command of the operator's.
+    fn say(&self, words: &[&str]) {
+        let config = self.folder.path().join("adit.toml");
+        let mut arguments = vec![words[0], "-c", config.to_str().unwrap()];
+        arguments.extend(&words[1..]);
+        let output = adit(&arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {text}");
+    }
+
     /// Posted and pending of each account that has something.
     fn balances(&self) -> BTreeMap<String, (i64, i64)> {
         let lines = self.ask(&["ledger", "balance"]);
@@ -120,7 +130,12 @@ fn miner(address: &str) -> String {
 fn paid_to(rpc: &Rpc, txid: &str, address: &str) -> u64 {
     let transaction = rpc.call("gettransaction", json!([txid]));
     let decoded = rpc.call("decoderawtransaction", json!([transaction["hex"]]));
-    let outputs = decoded["vout"].as_array().unwrap();
+    paid_by(&decoded, address)
+}
+
+/// What a decoded transaction pays to an address, in the smallest unit.
+fn paid_by(transaction: &Value, address: &str) -> u64 {
+    let outputs = transaction["vout"].as_array().unwrap();
     let script = |output: &Value| {
         let script = &output["scriptPubKey"];
         script["address"].as_str().map_or_else(
@@ -254,14 +269,7 @@ fn prop_pays_by_the_round() {
 #[test]
 fn payouts_can_be_paused_and_go_on() {
     let mint = Mint::new(PAYING);
-    let pause = ["payout", "pause", "--reason", "a look at the wallet"];
-    let config = mint.folder.path().join("adit.toml");
-    let say = |words: &[&str]| {
-        let mut arguments = vec![words[0], "-c", config.to_str().unwrap()];
-        arguments.extend(&words[1..]);
-        assert!(adit(&arguments).output().unwrap().status.success());
-    };
-    say(&pause);
+    mint.say(&["payout", "pause", "--reason", "a look at the wallet"]);
     mint.find_block(ADDRESS);
     mint.bury(5);
     wait_for("money to pay", || {
@@ -273,7 +281,7 @@ fn payouts_can_be_paused_and_go_on() {
     let preview = mint.ask(&["payout", "preview"]);
     assert_eq!(preview["paused"], "a look at the wallet");
     assert_eq!(preview["total"], "4875000000", "{preview}");
-    say(&["payout", "resume"]);
+    mint.say(&["payout", "resume"]);
     wait_for("a payout", || {
         (!mint.ask(&["payout", "list"]).as_array()?.is_empty()).then_some(())
     });
@@ -301,4 +309,95 @@ fn a81_what_cannot_be_paid_stays_in_the_books() {
     wait_for("the inputs to be free", || {
         (mint.node.rpc.call("listlockunspent", json!([])) == json!([])).then_some(())
     });
+}
+
+/// What the chain has paid to an address outside of coinbases, in the smallest unit.
+fn on_chain(rpc: &Rpc, address: &str) -> u64 {
+    let mut sum = 0;
+    for height in 1..=rpc.height() {
+        let hash = rpc.call("getblockhash", json!([height]));
+        let block = rpc.call("getblock", json!([hash, 2]));
+        for transaction in &block["tx"].as_array().unwrap()[1..] {
+            sum += paid_by(transaction, address);
+        }
+    }
+    sum
+}
+
+/// Killed while it claims, signs, keeps, sends, and waits, the pool pays everyone once.
+#[test]
+fn a76_a_pool_that_is_killed_again_and_again_pays_once() {
+    const MINERS: usize = 16;
+    const KILLS_MAX: u32 = 60;
+    // One payment in each transaction, so that there are many.
+    let mut mint = Mint::new(&(PAYING.to_owned() + "payments_max = 1\n"));
+    let rpc = mint.node.rpc.clone();
+    mint.say(&["payout", "pause", "--reason", "until all is mature"]);
+    let addresses: Vec<String> = (0..MINERS)
+        .map(|_| {
+            rpc.call("getnewaddress", json!([]))
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    for address in &addresses {
+        mint.find_block(address);
+    }
+    mint.bury(4);
+    let reward = -5_000_000_000 * i64::try_from(MINERS).unwrap();
+    wait_for("all to be mature", || {
+        (mint.balance("reward") == (reward, 0)).then_some(())
+    });
+    let due = mint.balances();
+    // Every step takes its time, so that kills come in between.
+    let methods = [
+        "createrawtransaction",
+        "fundrawtransaction",
+        "signrawtransactionwithwallet",
+        "sendrawtransaction",
+        "gettransaction",
+    ];
+    rpc.call(
+        "simnet_fault",
+        json!(["slow", {"ms": 60, "methods": methods}]),
+    );
+    mint.say(&["payout", "resume"]);
+    let (mut chance, mut kills) = (7_u64, 0);
+    let is_open = |name: &String| name.starts_with("batch:") || name.starts_with("miner:");
+    while mint.balances().keys().any(is_open) {
+        assert!(kills < KILLS_MAX, "no end: {:?}", mint.balances());
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        // It looks for payouts a second after its start.
+        std::thread::sleep(Duration::from_millis(1000 + (chance >> 40) % 1200));
+        mint.pool.process.kill();
+        kills += 1;
+        mint.bury(1);
+        mint.pool.start_again();
+        mint.pool.wait_until_ready();
+    }
+    mint.assert_balanced();
+    // The chain has paid each what the books owed it, and once.
+    for address in &addresses {
+        let owed = due[&miner(address)].0;
+        assert_eq!(
+            i64::try_from(on_chain(&rpc, address)).unwrap(),
+            owed,
+            "{address}"
+        );
+    }
+    let payouts = mint.ask(&["payout", "list", "--limit", "1000"]);
+    let states = |state: &str| {
+        let payouts = payouts.as_array().unwrap().iter();
+        payouts.filter(|payout| payout["state"] == state).count()
+    };
+    let (confirmed, released) = (states("confirmed"), states("released"));
+    println!(
+        "{kills} kills: {confirmed} payouts confirmed, {released} given back that were never signed"
+    );
+    assert_eq!(confirmed, MINERS);
+    assert_eq!(confirmed + released, payouts.as_array().unwrap().len());
+    assert!(kills >= 5, "only {kills} kills");
 }

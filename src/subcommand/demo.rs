@@ -126,10 +126,11 @@ impl Demo {
         .parse()?;
         let node = start_node(coin, data, tasks).await?;
         let settings = self.settings(coin, &node);
-        let _lock = data::lock(data)?;
+        let lock = data::lock(data)?;
         let store = data::open_store(data).await?;
         let page = SocketAddr::from(([127, 0, 0, 1], self.http_port));
         let house = House {
+            holder: lock.name().to_owned(),
             devices: Devices::start(None, tasks)?,
             status_page: StatusPage::At(page),
             files: open_files::for_miners(settings.listener[0].connections_max),

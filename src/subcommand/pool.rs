@@ -48,13 +48,16 @@ async fn serve(
     let wanted = listeners.fold(0_usize, |sum, listener| {
         sum.saturating_add(listener.connections_max)
     });
+    let devices = Devices::start(config.devices.clone(), tasks)?;
+    let status_page = StatusPage::new(&config.http).map_err(BadConfig::Value)?;
+    let lock = data::lock(&config.data)?;
     let house = House {
-        devices: Devices::start(config.devices.clone(), tasks)?,
-        status_page: StatusPage::new(&config.http).map_err(BadConfig::Value)?,
+        devices,
+        status_page,
         files: open_files::for_miners(wanted),
+        holder: lock.name().to_owned(),
     };
     let mut pools = Vec::new();
-    let _lock = data::lock(&config.data)?;
     let store = data::open_store(&config.data).await?;
     for settings in &config.pool {
         pools.push(pool::start(settings, &config.data, &store, &house, tasks).await?);
