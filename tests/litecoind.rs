@@ -9,8 +9,9 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{
-    DEVICES, Miner, Pool, PoolSettings, Process, adit, free_port, node::Rpc, wait_for,
+use crate::{
+    money,
+    support::{DEVICES, Miner, Pool, PoolSettings, Process, adit, free_port, node::Rpc, wait_for},
 };
 
 /// The binary itself; Debian's `litecoind` is a shell script around it.
@@ -274,5 +275,82 @@ fn a25_a_pool_whose_clock_is_three_hours_wrong_makes_good_blocks() {
         wait_for("litecoind to take the block", || {
             (rpc.height() == height).then_some(())
         });
+    }
+}
+
+/// Blocks that litecoind has matured, paid by its wallet to many miners in one transaction: its chain
+/// and the books agree to the litoshi.
+#[test]
+fn litecoind_pays_many_miners_in_one_transaction() {
+    const MINERS: usize = 12;
+    let folder = TempDir::new().unwrap();
+    let litecoin = Litecoin::start(&folder);
+    let rpc = &litecoin.rpc;
+    rpc.call("createwallet", json!(["w"]));
+    let new_address = || {
+        let address = rpc.call("getnewaddress", json!(["", "bech32"]));
+        address.as_str().unwrap().to_owned()
+    };
+    let address = new_address();
+    rpc.call("generatetoaddress", json!([110, address]));
+    let pool = Pool::start(
+        &folder,
+        &PoolSettings {
+            coin: "litecoin",
+            address: &address,
+            pool: "[pool.payout]\nenabled = true\nevery_s = 1\nconfirmations = 2\n\
+                   fee_rate = \"0.0002\"\n",
+            daemons: rpc.daemon(),
+            ..PoolSettings::default()
+        },
+    );
+    money::say(
+        folder.path(),
+        &["payout", "pause", "--reason", "until all is mature"],
+    );
+    let miners: Vec<String> = (0..MINERS).map(|_| new_address()).collect();
+    for address in &miners {
+        let before = rpc.height();
+        wait_for("work on the next block", || {
+            (pool.status()["template"]["height"] == before + 1).then_some(())
+        });
+        let mut miner = Miner::connect(pool.miners);
+        miner.algorithm = pow::Algorithm::Scrypt;
+        miner.log_in(&format!("{address}.rig"));
+        let block = miner.block(1, None);
+        let params = Miner::params(&format!("{address}.rig"), &block);
+        assert_eq!(miner.ask("mining.submit", params)["result"], true);
+        wait_for("the block", || (rpc.height() > before).then_some(()));
+    }
+    // As the chain wants it: a hundred confirmations.
+    rpc.call("generatetoaddress", json!([99, address]));
+    let balances = || money::balances(folder.path());
+    let rewards = -5_000_000_000 * i64::try_from(MINERS).unwrap();
+    wait_for("all to be mature", || {
+        (balances().get("reward") == Some(&(rewards, 0))).then_some(())
+    });
+    let due = balances();
+    money::say(folder.path(), &["payout", "resume"]);
+    wait_for("all to be paid", || {
+        rpc.call("generatetoaddress", json!([1, address]));
+        let open = balances().keys().any(|name| money::is_open(name));
+        (!open).then_some(())
+    });
+    let books = money::ask(folder.path(), &["ledger", "check"]);
+    assert_eq!(books["balance"], true, "{books}");
+    let payouts = money::ask(folder.path(), &["payout", "list"]);
+    let payouts = payouts.as_array().unwrap();
+    let confirmed = payouts
+        .iter()
+        .filter(|payout| payout["state"] == "confirmed");
+    assert_eq!(confirmed.count(), 1, "{payouts:?}");
+    for address in &miners {
+        let owed = due[&money::miner(address)].0;
+        assert!(owed > 0);
+        assert_eq!(
+            i64::try_from(money::on_chain(rpc, address)).unwrap(),
+            owed,
+            "{address}"
+        );
     }
 }

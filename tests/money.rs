@@ -1,7 +1,7 @@
 //! From shares to money on the chain: blocks are split by the work before them, matured by the node,
 //! and paid by its wallet, and the books agree with the chain to the smallest unit.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -68,38 +68,16 @@ impl Mint {
             .call("generatetoaddress", json!([blocks, ADDRESS]));
     }
 
-    /// What `adit ledger` and `adit payout` say, as JSON.
     fn ask(&self, words: &[&str]) -> Value {
-        let config = self.folder.path().join("adit.toml");
-        let mut arguments = vec![words[0], "-c", config.to_str().unwrap(), "--json"];
-        arguments.extend(&words[1..]);
-        let output = adit(&arguments).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words:?}: {text}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        ask(self.folder.path(), words)
     }
 
-    /// Gives a command of the operator's.
     fn say(&self, words: &[&str]) {
-        let config = self.folder.path().join("adit.toml");
-        let mut arguments = vec![words[0], "-c", config.to_str().unwrap()];
-        arguments.extend(&words[1..]);
-        let output = adit(&arguments).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words:?}: {text}");
+        say(self.folder.path(), words);
     }
 
-    /// Posted and pending of each account that has something.
     fn balances(&self) -> BTreeMap<String, (i64, i64)> {
-        let lines = self.ask(&["ledger", "balance"]);
-        let number = |value: &Value| value.as_str().unwrap().parse().unwrap();
-        let lines = lines.as_array().unwrap().iter();
-        lines
-            .map(|line| {
-                let name = line["account"].as_str().unwrap().to_owned();
-                (name, (number(&line["posted"]), number(&line["pending"])))
-            })
-            .collect()
+        balances(self.folder.path())
     }
 
     fn balance(&self, account: &str) -> (i64, i64) {
@@ -122,7 +100,47 @@ impl Mint {
     }
 }
 
-fn miner(address: &str) -> String {
+/// What a command of the operator's says of the pool in this folder, as JSON.
+pub(crate) fn ask(folder: &Path, words: &[&str]) -> Value {
+    let output = command(folder, words, &["--json"]);
+    serde_json::from_slice(&output).unwrap()
+}
+
+/// Gives a command of the operator's.
+pub(crate) fn say(folder: &Path, words: &[&str]) {
+    command(folder, words, &[]);
+}
+
+fn command(folder: &Path, words: &[&str], flags: &[&str]) -> Vec<u8> {
+    let config = folder.join("adit.toml");
+    let mut arguments = words.to_vec();
+    arguments.extend(["-c", config.to_str().unwrap()]);
+    arguments.extend(flags);
+    let output = adit(&arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {text}");
+    output.stdout
+}
+
+/// Posted and pending of each account that has something.
+pub(crate) fn balances(folder: &Path) -> BTreeMap<String, (i64, i64)> {
+    let lines = ask(folder, &["ledger", "balance"]);
+    let number = |value: &Value| value.as_str().unwrap().parse().unwrap();
+    let lines = lines.as_array().unwrap().iter();
+    lines
+        .map(|line| {
+            let name = line["account"].as_str().unwrap().to_owned();
+            (name, (number(&line["posted"]), number(&line["pending"])))
+        })
+        .collect()
+}
+
+/// Whether this is an account that is still to be paid.
+pub(crate) fn is_open(account: &str) -> bool {
+    account.starts_with("batch:") || account.starts_with("miner:")
+}
+
+pub(crate) fn miner(address: &str) -> String {
     format!("miner:{address}")
 }
 
@@ -181,10 +199,7 @@ fn a_block_is_split_matured_and_paid_and_the_chain_agrees() {
     // Blocks come until all is paid.
     wait_for("all to be paid", || {
         mint.bury(1);
-        let balances = mint.balances();
-        let open = balances
-            .keys()
-            .any(|name| name.starts_with("batch:") || name.starts_with("miner:"));
+        let open = mint.balances().keys().any(|name| is_open(name));
         (!open).then_some(())
     });
     mint.assert_balanced();
@@ -312,7 +327,7 @@ fn a81_what_cannot_be_paid_stays_in_the_books() {
 }
 
 /// What the chain has paid to an address outside of coinbases, in the smallest unit.
-fn on_chain(rpc: &Rpc, address: &str) -> u64 {
+pub(crate) fn on_chain(rpc: &Rpc, address: &str) -> u64 {
     let mut sum = 0;
     for height in 1..=rpc.height() {
         let hash = rpc.call("getblockhash", json!([height]));
@@ -364,8 +379,7 @@ fn a76_a_pool_that_is_killed_again_and_again_pays_once() {
     );
     mint.say(&["payout", "resume"]);
     let (mut chance, mut kills) = (7_u64, 0);
-    let is_open = |name: &String| name.starts_with("batch:") || name.starts_with("miner:");
-    while mint.balances().keys().any(is_open) {
+    while mint.balances().keys().any(|name| is_open(name)) {
         assert!(kills < KILLS_MAX, "no end: {:?}", mint.balances());
         chance = chance
             .wrapping_mul(6_364_136_223_846_793_005)

@@ -14,19 +14,19 @@ use crate::{
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct SettingsArguments {
     /// The configuration file
-    #[arg(short, long, default_value_os_t = default_file(), value_name = "FILE")]
+    #[arg(short, long, global = true, default_value_os_t = default_file(), value_name = "FILE")]
     config: PathBuf,
     /// The directory of the database and of blocks on their way
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Where to listen for HTTP
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     http_listen: Option<String>,
     /// Where the first pool listens for miners
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
     /// What to log: a level, or `target=level` with commas between
-    #[arg(long, value_name = "FILTER")]
+    #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
 }
 
