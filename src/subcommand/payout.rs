@@ -1,6 +1,6 @@
 //! `adit payout`: what would be paid, what was, and whether anything is.
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 use mining::{
     Amount,
     ledger::Account,
@@ -42,7 +42,7 @@ enum What {
     /// Begin no new payouts until they are resumed; those under way go on
     Pause {
         /// Why, for others
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
         reason: String,
     },
     /// Pay again
