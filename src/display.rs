@@ -1,5 +1,7 @@
 //! Numbers as people read them. Floats are allowed here: nothing that is shown comes back.
 
+use mining::Amount;
+
 /// A whole number for a chart or a page.
 pub fn to_f64(number: u128) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "for people to look at")]
@@ -55,10 +57,11 @@ pub fn difficulty(difficulty: f64) -> String {
 
 /// Money in coins, from a text of smallest units: `50.00000000`.
 pub fn coins(units: &str, decimals: u8) -> String {
-    let decimals = usize::from(decimals);
-    let padded = format!("{units:0>width$}", width = decimals + 1);
-    let (whole, fraction) = padded.split_at(padded.len() - decimals);
-    format!("{whole}.{fraction}")
+    let amount = units.parse().map(Amount::from_units);
+    amount.map_or_else(
+        |_| units.to_owned(),
+        |amount| amount.in_coins(decimals).to_string(),
+    )
 }
 
 /// Milliseconds since 1970 as RFC 3339 in UTC, to the second.

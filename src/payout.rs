@@ -5,7 +5,7 @@
 //! as often as it takes. So a process may end at any instant: what is only claimed is given back,
 //! what is kept goes on. What nobody can tell stops all payments and calls for a person.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use mining::{
@@ -64,7 +64,7 @@ pub fn start(
     let payer = Payer {
         store,
         pool,
-        wallet: Arc::new(wallet),
+        wallet,
         config,
         holder: holder.to_owned(),
         next_batch: Instant::now(),
@@ -76,7 +76,7 @@ pub fn start(
 struct Payer {
     store: Store,
     pool: PoolId,
-    wallet: Arc<Wallet>,
+    wallet: Wallet,
     config: Config,
     holder: String,
     next_batch: Instant,

@@ -18,15 +18,22 @@ const PAGE: u32 = 1_000;
 #[derive(Debug, Parser)]
 pub(crate) struct Ledger {
     #[command(flatten)]
-    pub(super) settings: SettingsArguments,
-    /// The pool, by its name; the first of the configuration if none is named
-    #[arg(long, value_name = "NAME", global = true)]
-    pub(super) pool: Option<String>,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
+    desk: DeskArguments,
     #[command(subcommand)]
     what: What,
+}
+
+/// Which pool an operator's command is about, and how it answers.
+#[derive(Debug, Parser)]
+pub(super) struct DeskArguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// The pool, by its name; the first of the configuration if none is named
+    #[arg(long, value_name = "NAME", global = true)]
+    pool: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,11 +96,9 @@ struct StatementLine {
 
 impl Desk {
     /// Opens the database of a pool of the configuration.
-    pub(super) async fn open(
-        settings: &SettingsArguments,
-        pool: Option<&str>,
-    ) -> anyhow::Result<Self> {
-        let (_, config) = settings.read()?;
+    pub(super) async fn open(arguments: &DeskArguments) -> anyhow::Result<Self> {
+        let (_, config) = arguments.settings.read()?;
+        let pool = arguments.pool.as_deref();
         let found = match pool {
             None => config.pool.first(),
             Some(name) => config.pool.iter().find(|settings| settings.name == name),
@@ -134,7 +139,7 @@ impl Desk {
 
 impl Ledger {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let desk = Desk::open(&self.settings, self.pool.as_deref()).await?;
+        let desk = Desk::open(&self.desk).await?;
         let done = self.show(&desk).await;
         desk.store.close().await;
         done
@@ -162,7 +167,7 @@ impl Ledger {
             owing: names(&books.owing),
             balance: books.balance(),
         };
-        if self.json {
+        if self.desk.json {
             println!("{}", serde_json::to_string_pretty(&checked)?);
         } else {
             println!(
@@ -177,7 +182,7 @@ impl Ledger {
             }
         }
         anyhow::ensure!(checked.balance, "the books do not balance");
-        if !self.json {
+        if !self.desk.json {
             println!("The books balance.");
         }
         Ok(())
@@ -198,7 +203,7 @@ impl Ledger {
                 accounts.extend(page);
             }
         }
-        if self.json {
+        if self.desk.json {
             let line = |(account, balance): (Account, store::Balance)| BalanceLine {
                 account: account.to_string(),
                 posted: balance.posted.to_string(),
@@ -254,7 +259,7 @@ impl Ledger {
             reason: line.reason,
         };
         let lines: Vec<StatementLine> = lines.into_iter().map(line).collect();
-        if self.json {
+        if self.desk.json {
             println!("{}", serde_json::to_string_pretty(&lines)?);
         } else if csv {
             println!("time,entry,state,amount,unit,reason");

@@ -8,7 +8,7 @@ use mining::{
 };
 use serde::Serialize;
 
-use super::{config::SettingsArguments, ledger::Desk};
+use super::ledger::{Desk, DeskArguments};
 use crate::{clock, display, pool};
 
 /// Payouts in a list, unless more are asked for.
@@ -18,13 +18,7 @@ const LINES: u32 = 20;
 #[derive(Debug, Parser)]
 pub(crate) struct Payout {
     #[command(flatten)]
-    settings: SettingsArguments,
-    /// The pool, by its name; the first of the configuration if none is named
-    #[arg(long, value_name = "NAME", global = true)]
-    pool: Option<String>,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
+    desk: DeskArguments,
     #[command(subcommand)]
     what: What,
 }
@@ -82,7 +76,7 @@ struct PayoutLine {
 
 impl Payout {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let desk = Desk::open(&self.settings, self.pool.as_deref()).await?;
+        let desk = Desk::open(&self.desk).await?;
         let done = match &self.what {
             What::Preview => self.preview(&desk).await,
             What::List { limit } => self.list(&desk, *limit).await,
@@ -142,7 +136,7 @@ impl Payout {
             total: whole.to_string(),
             unit: desk.coin.unit,
         };
-        if self.json {
+        if self.desk.json {
             println!("{}", serde_json::to_string_pretty(&preview)?);
             return Ok(());
         }
@@ -182,7 +176,7 @@ impl Payout {
             reason: payout.reason,
         };
         let lines: Vec<PayoutLine> = payouts.into_iter().map(line).collect();
-        if self.json {
+        if self.desk.json {
             println!("{}", serde_json::to_string_pretty(&lines)?);
             return Ok(());
         }

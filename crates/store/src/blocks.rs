@@ -255,7 +255,7 @@ impl Store {
             select_blocks!(),
             " AND blocks.seq < $2 ORDER BY blocks.seq DESC LIMIT $3"
         );
-        let before = before.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        let before = rows::cursor(before);
         let mut reading = self.database.read().await?;
         let rows: Vec<Row> = sql::query(text)
             .bind(pool.0)

@@ -34,6 +34,11 @@ pub struct Position {
     pub(crate) place: i64,
 }
 
+impl Position {
+    /// Before the first share.
+    pub(crate) const START: Self = Self { seq: 0, place: -1 };
+}
+
 /// A stretch without what its workers did.
 struct Stretch {
     last: Position,
@@ -82,7 +87,7 @@ impl Store {
         after: Option<Position>,
         length: Work,
     ) -> Result<Vec<Bucket<WorkerId>>, ReadError> {
-        let after = after.unwrap_or(Position { seq: 0, place: -1 });
+        let after = after.unwrap_or(Position::START);
         let mut reading = self.database.read().await?;
         let mut buckets = Vec::new();
         let mut sum = Work::ZERO;

@@ -164,7 +164,7 @@ impl Store {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Line>, ReadError> {
-        let before = before.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        let before = rows::cursor(before);
         let mut reading = self.database.read().await?;
         type Row = (i64, String, String, String, i64, Option<i64>, i64);
         let rows: Vec<Row> = sql::query(

@@ -36,7 +36,8 @@ impl Store {
         hash: Hash,
         now_ms: i64,
     ) -> Result<Located, WriteError> {
-        let mut writing = self.database.write().await?;
+        // Shares are written meanwhile: only what comes behind them is added, so what is found stays.
+        let mut reading = self.database.read().await?;
         type Row = (String, i64, Vec<u8>, Option<i64>, Option<i64>);
         let (scheme, found_ms, proof, seq, place): Row = sql::query(
             "SELECT scheme, found_ms, COALESCE(proof, hash), share_seq, share_place FROM blocks
@@ -44,24 +45,22 @@ impl Store {
         )
         .bind(pool.0)
         .bind(hash.to_display_bytes().to_vec())
-        .fetch_one(&mut writing)
+        .fetch_one(&mut reading)
         .await?;
         if let (Some(seq), Some(place)) = (seq, place) {
-            writing.commit().await?;
             return Ok(Located::At(Position { seq, place }));
         }
         let proof = rows::hash(&proof)?;
-        let found = find_share(&mut writing, pool, &scheme, proof, found_ms).await?;
+        let found = find_share(&mut reading, pool, &scheme, proof, found_ms).await?;
+        drop(reading);
         let position = match found {
             Share::At(position) => position,
             Share::Before(position) if now_ms > found_ms.saturating_add(WRITTEN_WITHIN_MS) => {
                 position
             }
-            Share::Before(_) => {
-                writing.commit().await?;
-                return Ok(Located::NotYet);
-            }
+            Share::Before(_) => return Ok(Located::NotYet),
         };
+        let mut writing = self.database.write().await?;
         // What is not rolled up has no bucket yet.
         while rolled(&mut writing, pool).await? < position.seq {
             writing.commit().await?;
@@ -125,15 +124,11 @@ async fn find_share(
                 });
             }
             if *last_ms < found_ms.saturating_sub(WRITTEN_WITHIN_MS) {
-                return Ok(Share::Before(
-                    before.unwrap_or(Position { seq: 0, place: -1 }),
-                ));
+                return Ok(Share::Before(before.unwrap_or(Position::START)));
             }
         }
     }
-    Ok(Share::Before(
-        before.unwrap_or(Position { seq: 0, place: -1 }),
-    ))
+    Ok(Share::Before(before.unwrap_or(Position::START)))
 }
 
 async fn rolled(connection: &mut Connection, pool: PoolId) -> sqlx::Result<i64> {
@@ -181,10 +176,7 @@ async fn cut(
     .bind(last.place)
     .fetch_optional(writing)
     .await?;
-    let before = first.map_or(Position { seq: 0, place: -1 }, |(seq, place)| Position {
-        seq,
-        place,
-    });
+    let before = first.map_or(Position::START, |(seq, place)| Position { seq, place });
     if before >= at {
         return Ok(at);
     }

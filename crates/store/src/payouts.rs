@@ -226,20 +226,21 @@ impl Store {
         signed: &Signed,
         now_ms: i64,
     ) -> Result<(), PayoutError> {
+        let row = signed_number(number)?;
         let mut writing = self.database.write().await?;
-        let number = step(&mut writing, lease, number, BatchState::Signed, "", now_ms).await?;
+        // First what makes the state possible; if it is not allowed, neither was written.
         sql::query(
             "UPDATE payouts SET network_fee = $3, txid = $4, raw = $5
              WHERE pool = $1 AND number = $2",
         )
         .bind(lease.pool.0)
-        .bind(number)
+        .bind(row)
         .bind(units(signed.network_fee)?)
         .bind(signed.txid.to_display_bytes().to_vec())
         .bind(signed.raw.clone())
         .execute(&mut writing)
         .await?;
-        set_state(&mut writing, lease.pool, number, BatchState::Signed).await?;
+        step(&mut writing, lease, number, BatchState::Signed, "", now_ms).await?;
         Ok(writing.commit().await?)
     }
 
@@ -253,8 +254,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<(), PayoutError> {
         let mut writing = self.database.write().await?;
-        let number = step(&mut writing, lease, number, to, reason, now_ms).await?;
-        set_state(&mut writing, lease.pool, number, to).await?;
+        step(&mut writing, lease, number, to, reason, now_ms).await?;
         Ok(writing.commit().await?)
     }
 
@@ -306,7 +306,6 @@ impl Store {
                 .await?;
         let entry = batch.confirm(rows::amount(total)?, rows::amount(fee.unwrap_or_default())?);
         ledger::enter(&mut writing, lease.pool, &entry, now_ms).await?;
-        set_state(&mut writing, lease.pool, number, BatchState::Confirmed).await?;
         // What was asked for once is done.
         sql::query(
             "UPDATE payout_settings SET requested = 0 WHERE account IN (
@@ -349,7 +348,6 @@ impl Store {
             .map(|payment| (&payment.account, payment.amount));
         let entry = batch.release(back, reason);
         ledger::enter(&mut writing, lease.pool, &entry, now_ms).await?;
-        set_state(&mut writing, lease.pool, number, BatchState::Released).await?;
         Ok(writing.commit().await?)
     }
 
@@ -374,7 +372,7 @@ impl Store {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Payout>, ReadError> {
-        let before = before.map_or(i64::MAX, |number| i64::try_from(number).unwrap_or(i64::MAX));
+        let before = rows::cursor(before);
         let mut reading = self.database.read().await?;
         let rows: Vec<Row> = sql::query(concat!(
             select_payouts!(),
@@ -406,7 +404,7 @@ impl Store {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<OwnPayment>, ReadError> {
-        let before = before.map_or(i64::MAX, |number| i64::try_from(number).unwrap_or(i64::MAX));
+        let before = rows::cursor(before);
         let mut reading = self.database.read().await?;
         type Row = (i64, String, i64, Option<Vec<u8>>, String, i64);
         let rows: Vec<Row> = sql::query(
@@ -482,7 +480,7 @@ fn state(name: &str) -> sqlx::Result<BatchState> {
     found.ok_or_else(|| rows::corrupt("payouts.state"))
 }
 
-/// Checks that a payout can go to a state, and notes when and why.
+/// Takes a payout to a state, if it can go there, and notes when and why. Gives its number as a row.
 async fn step(
     writing: &mut Writing<'_>,
     lease: &Lease,
@@ -503,29 +501,18 @@ async fn step(
     if !from.becomes(to) {
         return Err(PayoutError::Illegal { from, to });
     }
-    sql::query("UPDATE payouts SET changed_ms = $3, reason = $4 WHERE pool = $1 AND number = $2")
-        .bind(lease.pool.0)
-        .bind(row)
-        .bind(now_ms)
-        .bind(cut(reason))
-        .execute(writing)
-        .await?;
+    sql::query(
+        "UPDATE payouts SET state = $3, changed_ms = $4, reason = $5
+         WHERE pool = $1 AND number = $2",
+    )
+    .bind(lease.pool.0)
+    .bind(row)
+    .bind(to.name())
+    .bind(now_ms)
+    .bind(cut(reason))
+    .execute(writing)
+    .await?;
     Ok(row)
-}
-
-async fn set_state(
-    connection: &mut Connection,
-    pool: PoolId,
-    number: i64,
-    to: BatchState,
-) -> Result<(), PayoutError> {
-    sql::query("UPDATE payouts SET state = $3 WHERE pool = $1 AND number = $2")
-        .bind(pool.0)
-        .bind(number)
-        .bind(to.name())
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 async fn write_payments(

@@ -67,6 +67,11 @@ pub(crate) fn work(top: i64, middle: i64, low: i64) -> sqlx::Result<Work> {
     Ok(Work::from_hashes((top << 64) + (middle << 32) + low))
 }
 
+/// Where a page of a list, newest first, begins: before this, or with the newest.
+pub(crate) fn cursor(before: Option<u64>) -> i64 {
+    before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX))
+}
+
 /// An amount, which is never negative.
 pub(crate) fn amount(units: i64) -> sqlx::Result<Amount> {
     Ok(Amount::from_units(unsigned(units, "an amount")?))

@@ -1,7 +1,7 @@
 //! Who got what in the demo, from the books.
 
 use anyhow::Context as _;
-use mining::{Amount, block::BlockState, ledger::Account};
+use mining::{Amount, block::BlockState, ledger::Account, payout::BatchState};
 use serde::Serialize;
 use store::Balance;
 
@@ -109,7 +109,7 @@ impl Money {
             network_fees: of(Account::NetworkFee).await?,
             payouts: payouts
                 .iter()
-                .filter(|payout| payout.state == mining::payout::BatchState::Confirmed)
+                .filter(|payout| payout.state == BatchState::Confirmed)
                 .count(),
             books_balance: books.balance() && credited == -reward,
             accounts: lines,
@@ -161,13 +161,13 @@ impl Line {
             .store
             .payments_of(pool.id, &account, None, 1000)
             .await?;
-        let sum = |states: &[mining::payout::BatchState]| {
+        let sum = |states: &[BatchState]| {
             let payments = payments
                 .iter()
                 .filter(|payment| states.contains(&payment.state));
             Amount::checked_sum(payments.map(|payment| payment.amount))
         };
-        use mining::payout::BatchState::{Broadcast, Confirmed, Manual, Reserved, Signed};
+        use BatchState::{Broadcast, Confirmed, Manual, Reserved, Signed};
         let paid = sum(&[Confirmed]).context("more than any coin has")?;
         let gone = sum(&[Reserved, Signed, Broadcast, Manual, Confirmed]);
         let gone = gone.context("more than any coin has")?;
