@@ -14,6 +14,7 @@ mod layout;
 mod limits;
 mod litecoind;
 mod money;
+mod payouts;
 mod pool;
 mod resume;
 mod soak;

@@ -11,26 +11,26 @@ use crate::support::{
 };
 
 /// Another miner than [`ADDRESS`].
-const OTHER: &str = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry";
+pub(crate) const OTHER: &str = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry";
 /// Pays at once what there is.
-const PAYING: &str = "maturity = 3\n[pool.payout]\nenabled = true\nevery_s = 1\nconfirmations = 2\n\
+pub(crate) const PAYING: &str = "maturity = 3\n[pool.payout]\nenabled = true\nevery_s = 1\nconfirmations = 2\n\
                       fee_rate = \"0.00005\"\n";
 
 /// A pool on a node of its own whose blocks mature after three confirmations.
-struct Mint {
-    pool: Pool,
-    node: Node,
-    folder: TempDir,
+pub(crate) struct Mint {
+    pub(crate) pool: Pool,
+    pub(crate) node: Node,
+    pub(crate) folder: TempDir,
 }
 
 impl Mint {
-    fn new(settings: &str) -> Self {
+    pub(crate) fn new(settings: &str) -> Self {
         Self::with_node(settings, |folder| {
             Node::start(folder, "node", &["--rules", "regtest", "--maturity", "3"])
         })
     }
 
-    fn with_node(settings: &str, node: impl Fn(&TempDir) -> Node) -> Self {
+    pub(crate) fn with_node(settings: &str, node: impl Fn(&TempDir) -> Node) -> Self {
         let folder = TempDir::new().unwrap();
         let node = node(&folder);
         let address = node.rpc.call("getnewaddress", json!([]));
@@ -48,7 +48,7 @@ impl Mint {
     }
 
     /// Finds a block as this miner, and waits until the pool has its coins in the books.
-    fn find_block(&self, address: &str) -> u64 {
+    pub(crate) fn find_block(&self, address: &str) -> u64 {
         let mut miner = Miner::connect(self.pool.miners);
         miner.log_in(&format!("{address}.rig"));
         let height = self.node.rpc.height();
@@ -62,35 +62,35 @@ impl Mint {
     }
 
     /// The node mines by itself.
-    fn bury(&self, blocks: u32) {
+    pub(crate) fn bury(&self, blocks: u32) {
         self.node
             .rpc
             .call("generatetoaddress", json!([blocks, ADDRESS]));
     }
 
-    fn ask(&self, words: &[&str]) -> Value {
+    pub(crate) fn ask(&self, words: &[&str]) -> Value {
         ask(self.folder.path(), words)
     }
 
-    fn say(&self, words: &[&str]) {
+    pub(crate) fn say(&self, words: &[&str]) {
         say(self.folder.path(), words);
     }
 
-    fn balances(&self) -> BTreeMap<String, (i64, i64)> {
+    pub(crate) fn balances(&self) -> BTreeMap<String, (i64, i64)> {
         balances(self.folder.path())
     }
 
-    fn balance(&self, account: &str) -> (i64, i64) {
+    pub(crate) fn balance(&self, account: &str) -> (i64, i64) {
         self.balances().get(account).copied().unwrap_or_default()
     }
 
-    fn assert_balanced(&self) {
+    pub(crate) fn assert_balanced(&self) {
         let books = self.ask(&["ledger", "check"]);
         assert_eq!(books["balance"], true, "{books}");
     }
 
     /// The payouts that are confirmed, oldest first.
-    fn confirmed(&self) -> Vec<Value> {
+    pub(crate) fn confirmed(&self) -> Vec<Value> {
         let payouts = self.ask(&["payout", "list", "--limit", "1000"]);
         let payouts = payouts.as_array().unwrap().iter().rev();
         payouts
