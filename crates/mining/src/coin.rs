@@ -16,6 +16,8 @@ pub struct Coin {
     pub unit: &'static str,
     /// Decimal places between the coin and its smallest unit.
     pub decimals: u8,
+    /// The line that signed messages of the old form begin with, so that none is a transaction.
+    pub message_magic: &'static str,
     /// The proof of work.
     pub algorithm: Algorithm,
     /// Confirmations after which a coinbase can be spent.
@@ -115,6 +117,7 @@ pub static COINS: &[Coin] = &[
         ticker: "BTC",
         unit: "satoshis",
         decimals: 8,
+        message_magic: "Bitcoin Signed Message:\n",
         algorithm: Algorithm::Sha256d,
         maturity: 100,
         spacing_s: 600,
@@ -158,6 +161,7 @@ pub static COINS: &[Coin] = &[
         ticker: "LTC",
         unit: "litoshis",
         decimals: 8,
+        message_magic: "Litecoin Signed Message:\n",
         algorithm: Algorithm::Scrypt,
         maturity: 100,
         spacing_s: 150,
@@ -199,6 +203,7 @@ pub static COINS: &[Coin] = &[
         ticker: "DOGE",
         unit: "koinus",
         decimals: 8,
+        message_magic: "Dogecoin Signed Message:\n",
         algorithm: Algorithm::Scrypt,
         maturity: 240,
         spacing_s: 60,
