@@ -103,7 +103,7 @@ pub async fn start(
         settings.daemon.clone(),
         coin,
         settings.network,
-        kept_blocks,
+        kept_blocks.clone(),
         first_block.clone(),
         tasks,
     )
@@ -143,6 +143,7 @@ pub async fn start(
         store.clone(),
         id,
         plan.maturity,
+        &kept_blocks,
         Arc::clone(&metrics),
         tasks,
     );

@@ -16,6 +16,7 @@ mod litecoind;
 mod money;
 mod payouts;
 mod pool;
+mod postgres;
 mod resume;
 mod soak;
 mod solo;

@@ -4,10 +4,11 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 
 use crate::support::{
-    ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, adit, node::Rpc, wait_for,
+    ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, adit, node::Rpc, runtime, wait_for,
 };
 
 /// Another miner than [`ADDRESS`].
@@ -414,4 +415,32 @@ fn a76_a_pool_that_is_killed_again_and_again_pays_once() {
     assert_eq!(confirmed, MINERS);
     assert_eq!(confirmed + released, payouts.as_array().unwrap().len());
     assert!(kills >= 5, "only {kills} kills");
+}
+
+/// The process ends in the instant after a block was sent, and the store knows nothing of it: neither
+/// of the block nor of its share. It is in the chain, so it is paid for.
+#[test]
+fn a36_a_block_that_was_only_sent_is_booked_by_the_next_run() {
+    let mut mint = Mint::new("maturity = 3\n");
+    let runtime = runtime();
+    let database = format!("sqlite:{}", mint.pool.database().display());
+    let mut lock = runtime.block_on(async {
+        let mut connection = sqlx::SqliteConnection::connect(&database).await.unwrap();
+        connection.execute("BEGIN EXCLUSIVE").await.unwrap();
+        connection
+    });
+    let mut miner = Miner::ready(mint.pool.miners);
+    let block = miner.block(1, None);
+    miner.send_share(&block);
+    let folder = mint.folder.path().join("data/blocks/main");
+    let note = folder.join(format!("{}.json", block.hash));
+    wait_for("the note", || note.exists().then_some(()));
+    wait_for("the block", || (mint.node.rpc.height() == 1).then_some(()));
+    mint.pool.process.kill();
+    runtime.block_on(async { lock.execute("ROLLBACK").await.unwrap() });
+    mint.pool.start_again();
+    mint.pool.wait_until_ready();
+    let found = wait_for("the block to be recorded", || mint.pool.last_block());
+    assert_eq!(found["hash"], block.hash.to_string());
+    wait_for("the note to go", || (!note.exists()).then_some(()));
 }
