@@ -10,12 +10,12 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Context as _;
 use mining::{
     Amount, Scheme, Target, Work,
-    accounting::{Credits, Fee, Fees, Multiple, Window},
+    accounting::{Credits, Fee, Fees, Multiple, Position, Window},
     ledger::{Account, BlockBooks, BlockEntries, BlockStep},
 };
 use store::{
-    Block, BlockCredit, BlockCredits, BlockFee, Located, OpenBooks, PoolId, Position, StepEntry,
-    Store, WorkerId,
+    Block, BlockCredit, BlockCredits, BlockFee, Located, OpenBooks, PoolId, StepEntry, Store,
+    WorkerId,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -108,7 +108,7 @@ impl Accounting {
         let (hash, state) = (block.found.hash, block.state);
         let mut books: BlockBooks = open.books;
         while let Some(step) = books.next(state) {
-            if !self.step(block, books, step).await? {
+            if !self.step(open, books, step).await? {
                 // Its share may yet come, or somebody else is at it.
                 return Ok(());
             }
@@ -122,11 +122,12 @@ impl Accounting {
     /// Takes one step; false if it is not to be taken now.
     async fn step(
         &self,
-        block: &Block,
+        open: &OpenBooks,
         before: BlockBooks,
         step: BlockStep,
     ) -> anyhow::Result<bool> {
-        let found = &block.found;
+        let found = &open.block.found;
+        let by_itself = paid_by_itself(open).context("more than any coin has")?;
         let entries = BlockEntries {
             coin: self.config.coin,
             block: found.hash,
@@ -134,13 +135,16 @@ impl Accounting {
         let (new, settled);
         let entry = match step {
             BlockStep::Credit(nth) => {
-                let Some(credits) = self.credits(block).await? else {
+                let Some(credits) = self.credits(open).await? else {
                     return Ok(false);
                 };
                 new = match found.scheme {
                     Scheme::Pps | Scheme::Fpps => entries.to_reserve(nth, found.reward),
                     Scheme::Solo => entries.paid_by_itself(nth, parts(&credits)),
-                    Scheme::Pplns | Scheme::Prop => entries.credit(nth, parts(&credits)),
+                    Scheme::Pplns | Scheme::Prop => match &open.by_coinbase {
+                        None => entries.credit(nth, parts(&credits)),
+                        Some(by) => entries.paid_in_part(nth, parts(&credits), &by.payments),
+                    },
                 };
                 StepEntry::New(&new)
             }
@@ -149,13 +153,13 @@ impl Accounting {
                 StepEntry::Settle(&settled, outcome)
             }
             BlockStep::Charge(nth) => {
-                new = entries.charge(nth, found.reward);
+                new = entries.charge(nth, found.reward, by_itself);
                 let (hash, reward) = (found.hash, found.reward);
                 error!(%hash, %reward, "a block that was paid for left the chain: the reserve bears it");
                 StepEntry::New(&new)
             }
             BlockStep::Restore(nth) => {
-                new = entries.restore(nth, found.reward);
+                new = entries.restore(nth, found.reward, by_itself);
                 StepEntry::New(&new)
             }
         };
@@ -168,7 +172,8 @@ impl Accounting {
 
     /// What a block is split into: what is written, or made now and written. Nothing if the block's
     /// own share may yet come.
-    async fn credits(&self, block: &Block) -> anyhow::Result<Option<BlockCredits>> {
+    async fn credits(&self, open: &OpenBooks) -> anyhow::Result<Option<BlockCredits>> {
+        let block = &open.block;
         let (store, pool, hash) = (&self.store, self.pool, block.found.hash);
         if let Some(written) = store.block_credits(pool, hash).await? {
             return Ok(Some(written));
@@ -177,6 +182,8 @@ impl Accounting {
         let Located::At(end) = located else {
             return Ok(None);
         };
+        // What its coinbase paid was split by the work up to there.
+        let end = open.by_coinbase.as_ref().map_or(end, |by| by.end);
         let credits = match block.found.scheme {
             Scheme::Pplns | Scheme::Prop => self.split(block, end).await?,
             Scheme::Solo => whole(block),
@@ -285,6 +292,15 @@ fn parts(credits: &BlockCredits) -> impl Iterator<Item = (Account, Amount)> {
     let fees = fees.map(|fee| (Account::Fee(fee.name.clone()), fee.amount));
     let miners = credits.miners.iter();
     fees.chain(miners.map(|credit| (credit.account.clone(), credit.amount)))
+}
+
+/// What a block's coinbase has paid to miners.
+fn paid_by_itself(open: &OpenBooks) -> Option<Amount> {
+    match (&open.by_coinbase, open.block.found.scheme) {
+        (_, Scheme::Solo) => Some(open.block.found.reward),
+        (Some(by), _) => Amount::checked_sum(by.payments.values().copied()),
+        (None, _) => Some(Amount::ZERO),
+    }
 }
 
 /// All of a block for whoever found it.

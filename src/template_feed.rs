@@ -129,6 +129,7 @@ impl Recipe {
             class,
             tip: offer.tip,
             algorithm: self.algorithm,
+            split: None,
         })))
     }
 }

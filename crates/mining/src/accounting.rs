@@ -9,11 +9,13 @@ mod apportion;
 mod fees;
 mod hundredths;
 mod pps;
+mod split;
 mod window;
 
 pub use apportion::apportion;
 pub use fees::{BadFees, BadPercent, Fee, Fees, Percent};
 pub use pps::{Owed, Price, TooMuchOwed, average};
+pub use split::{Position, Split};
 pub use window::{Bucket, Multiple, TooMuchWork, Window};
 
 use crate::{Amount, Work};

@@ -14,7 +14,7 @@
 //! reserve -> reward                       a block that was mature and is an orphan after all
 //! ```
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use pow::Hash;
 
@@ -376,6 +376,31 @@ impl BlockEntries<'_> {
         Entry::new(self.credit_id(nth), true, transfers.collect(), reason)
     }
 
+    /// What everyone gets where the coinbase has paid a part of it: what it paid is paid, and the rest
+    /// is owed; pending. If it paid somebody more than was due, the reserve bears the difference.
+    pub fn paid_in_part(
+        self,
+        nth: u32,
+        parts: impl IntoIterator<Item = (Account, Amount)>,
+        paid: &BTreeMap<Account, Amount>,
+    ) -> Entry {
+        let parts: BTreeMap<Account, Amount> = parts.into_iter().collect();
+        let due = |account: &Account| parts.get(account).copied().unwrap_or(Amount::ZERO);
+        let credits = parts
+            .iter()
+            .map(|(to, amount)| Transfer::new(Account::Reward, to.clone(), *amount));
+        let short = paid.iter().map(|(to, amount)| {
+            let more = amount.checked_sub(due(to)).unwrap_or(Amount::ZERO);
+            Transfer::new(Account::Reserve, to.clone(), more)
+        });
+        let payments = paid
+            .iter()
+            .map(|(from, amount)| Transfer::new(from.clone(), Account::Paid, *amount));
+        let transfers = credits.chain(short).chain(payments).flatten().collect();
+        let reason = "reward of a block, paid in part by its coinbase";
+        Entry::new(self.credit_id(nth), true, transfers, reason)
+    }
+
     /// The whole reward to the reserve, which has paid for the shares; pending.
     pub fn to_reserve(self, nth: u32, reward: Amount) -> Entry {
         let transfer = Transfer::new(Account::Reward, Account::Reserve, reward);
@@ -383,25 +408,30 @@ impl BlockEntries<'_> {
         Entry::new(self.credit_id(nth), true, transfers, "reward of a block")
     }
 
-    /// The reserve is charged with a reward that was posted and that the chain took back.
-    pub fn charge(self, nth: u32, reward: Amount) -> Entry {
-        let transfer = Transfer::new(Account::Reserve, Account::Reward, reward);
+    /// The chain took back a reward that was posted. The reserve is charged with it, but for what the
+    /// coinbase has paid `by_itself`: that is gone from where it was paid.
+    pub fn charge(self, nth: u32, reward: Amount, by_itself: Amount) -> Entry {
+        let rest = reward.checked_sub(by_itself).unwrap_or(Amount::ZERO);
+        let transfers = [
+            Transfer::new(Account::Reserve, Account::Reward, rest),
+            Transfer::new(Account::Paid, Account::Reward, by_itself),
+        ];
         let id = EntryId::of_block(self.coin, self.block, "charge", nth);
-        let transfers = transfer.into_iter().collect();
+        let transfers = transfers.into_iter().flatten().collect();
         Entry::new(id, false, transfers, "the chain left a mature block")
     }
 
     /// The chain gave it back.
-    pub fn restore(self, nth: u32, reward: Amount) -> Entry {
-        let transfer = Transfer::new(Account::Reward, Account::Reserve, reward);
+    pub fn restore(self, nth: u32, reward: Amount, by_itself: Amount) -> Entry {
+        let rest = reward.checked_sub(by_itself).unwrap_or(Amount::ZERO);
+        let transfers = [
+            Transfer::new(Account::Reward, Account::Reserve, rest),
+            Transfer::new(Account::Reward, Account::Paid, by_itself),
+        ];
         let id = EntryId::of_block(self.coin, self.block, "restore", nth);
-        let transfers = transfer.into_iter().collect();
-        Entry::new(
-            id,
-            false,
-            transfers,
-            "the chain came back to a mature block",
-        )
+        let transfers = transfers.into_iter().flatten().collect();
+        let reason = "the chain came back to a mature block";
+        Entry::new(id, false, transfers, reason)
     }
 }
 

@@ -12,7 +12,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use mining::{Work, accounting::Bucket};
+use mining::{
+    Work,
+    accounting::{Bucket, Position},
+};
 
 use crate::{
     PoolId, ReadError, Store, WorkerId, WriteError,
@@ -27,17 +30,8 @@ const RECORD: usize = 24;
 /// The most buckets that one call joins or removes, for the same reason as with shares.
 const MOST_JOINED: usize = 64;
 
-/// A place in the order of shares: a batch, and a share in it from 0 on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    pub(crate) seq: i64,
-    pub(crate) place: i64,
-}
-
-impl Position {
-    /// Before the first share.
-    pub(crate) const START: Self = Self { seq: 0, place: -1 };
-}
+/// Before the first share.
+pub(crate) const START: Position = Position { seq: 0, place: -1 };
 
 /// A stretch without what its workers did.
 struct Stretch {
@@ -87,7 +81,7 @@ impl Store {
         after: Option<Position>,
         length: Work,
     ) -> Result<Vec<Bucket<WorkerId>>, ReadError> {
-        let after = after.unwrap_or(Position::START);
+        let after = after.unwrap_or(START);
         let mut reading = self.database.read().await?;
         let mut buckets = Vec::new();
         let mut sum = Work::ZERO;
@@ -135,6 +129,25 @@ impl Store {
             }
         }
         Ok(buckets)
+    }
+
+    /// The end of the newest bucket of a scheme, if there is one; a block may be split by the work up to
+    /// it.
+    pub async fn newest_bucket(
+        &self,
+        pool: PoolId,
+        scheme: &str,
+    ) -> Result<Option<Position>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let found: Option<(i64, i64)> = sql::query(
+            "SELECT last_seq, last_place FROM buckets WHERE pool = $1 AND scheme = $2
+             ORDER BY last_seq DESC, last_place DESC LIMIT 1",
+        )
+        .bind(pool.0)
+        .bind(scheme)
+        .fetch_optional(&mut reading)
+        .await?;
+        Ok(found.map(|(seq, place)| Position { seq, place }))
     }
 
     /// The addresses of workers.
@@ -269,7 +282,9 @@ async fn edges(
 ) -> sqlx::Result<HashSet<Position>> {
     let rows: Vec<(i64, i64)> = sql::query(
         "SELECT share_seq, share_place FROM blocks
-         WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL AND window_high IS NULL",
+         WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL AND window_high IS NULL
+         UNION SELECT split_seq, split_place FROM blocks
+         WHERE pool = $1 AND scheme = $2 AND split_seq IS NOT NULL AND window_high IS NULL",
     )
     .bind(pool.0)
     .bind(scheme)

@@ -36,8 +36,7 @@ mod worker_list;
 mod workers;
 
 pub use bans::Ban;
-pub use blocks::{Block, BlockChange, BlockCounts, BlockError, NewBlock};
-pub use buckets::Position;
+pub use blocks::{Block, BlockChange, BlockCounts, BlockError, ByCoinbase, FoundBlock, NewBlock};
 pub use error::{OpenError, ReadError, WriteError};
 pub use figures::{Active, Sums};
 pub use health::Integrity;

@@ -1,11 +1,12 @@
 //! Where a block's own share is in the share log. With it ends what the block pays for, so a bucket is
 //! cut there. Called by `accounting`, once for each block.
 
+use mining::accounting::Position;
 use pow::Hash;
 
 use crate::{
-    PoolId, Position, Store, WriteError,
-    buckets::{Gathered, insert, remove},
+    PoolId, Store, WriteError,
+    buckets::{Gathered, START, insert, remove},
     database::{Connection, Writing},
     packed, rows, sql,
 };
@@ -124,11 +125,11 @@ async fn find_share(
                 });
             }
             if *last_ms < found_ms.saturating_sub(WRITTEN_WITHIN_MS) {
-                return Ok(Share::Before(before.unwrap_or(Position::START)));
+                return Ok(Share::Before(before.unwrap_or(START)));
             }
         }
     }
-    Ok(Share::Before(before.unwrap_or(Position::START)))
+    Ok(Share::Before(before.unwrap_or(START)))
 }
 
 async fn rolled(connection: &mut Connection, pool: PoolId) -> sqlx::Result<i64> {
@@ -176,7 +177,7 @@ async fn cut(
     .bind(last.place)
     .fetch_optional(writing)
     .await?;
-    let before = first.map_or(Position::START, |(seq, place)| Position { seq, place });
+    let before = first.map_or(START, |(seq, place)| Position { seq, place });
     if before >= at {
         return Ok(at);
     }

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use mining::Work;
+use mining::{Work, accounting::Position};
 
 use crate::{
-    PoolId, Position, ShareRecord, Store, WriteError,
+    PoolId, ShareRecord, Store, WriteError,
     buckets::{self, Gathered},
     database::Connection,
     packed::{self, Packed},

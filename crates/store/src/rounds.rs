@@ -5,14 +5,14 @@
 
 use mining::{
     Amount, Work,
-    accounting::Percent,
+    accounting::{Percent, Position},
     block::BlockState,
     ledger::{Account, BlockBooks, BlockStep, Entry, EntryId, Outcome},
 };
 use pow::Hash;
 
 use crate::{
-    Block, EntryError, PoolId, Position, ReadError, Store, WriteError,
+    Block, ByCoinbase, EntryError, PoolId, ReadError, Store, WriteError,
     blocks::{self, select_blocks},
     buckets::last_block,
     database::Connection,
@@ -31,6 +31,8 @@ pub struct OpenBooks {
     pub books: BlockBooks,
     /// Whether its credits are written.
     pub has_credits: bool,
+    /// What its coinbase has paid to miners, where it pays them by itself.
+    pub by_coinbase: Option<ByCoinbase>,
 }
 
 /// What a block was split by, and into what.
@@ -109,10 +111,12 @@ impl Store {
         for row in found {
             let block = blocks::block(row)?;
             let (books, has_credits) = books(&mut reading, pool, block.found.hash).await?;
+            let by_coinbase = blocks::by_coinbase(&mut reading, block.seq).await?;
             open.push(OpenBooks {
                 block,
                 books,
                 has_credits,
+                by_coinbase,
             });
         }
         Ok(open)

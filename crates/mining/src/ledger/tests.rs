@@ -304,10 +304,10 @@ proptest! {
                                 books.settle(&entries.credit_id(nth), outcome);
                             }
                             BlockStep::Charge(nth) => {
-                                prop_assert!(books.enter(entries.charge(nth, Amount::from_units(reward))));
+                                prop_assert!(books.enter(entries.charge(nth, Amount::from_units(reward), Amount::ZERO)));
                             }
                             BlockStep::Restore(nth) => {
-                                prop_assert!(books.enter(entries.restore(nth, Amount::from_units(reward))));
+                                prop_assert!(books.enter(entries.restore(nth, Amount::from_units(reward), Amount::ZERO)));
                             }
                         }
                         known[place] = known[place].after(step);
@@ -357,4 +357,57 @@ proptest! {
             prop_assert_eq!(theirs.map(|(_, balance)| *balance).sum::<i128>(), mined);
         }
     }
+}
+
+/// A coinbase that pays in part: what it paid is paid, what it did not is owed, and nobody pays for what
+/// a later orphan took back from those who were paid by it.
+#[test]
+fn what_a_coinbase_paid_is_booked_as_it_was_paid() {
+    let entries = BlockEntries {
+        coin: "bitcoin",
+        block: BLOCK,
+    };
+    let units = Amount::from_units;
+    let paid = BTreeMap::from([(miner("a"), units(682))]);
+    let mut books = Books::default();
+    let entry = entries.paid_in_part(1, parts(1000), &paid);
+    let id = entry.id().clone();
+    assert!(entry.is_pending());
+    books.enter(entry);
+    assert_eq!(books.of(&Account::Paid), 0);
+    books.settle(&id, Outcome::Posted);
+    // 975 for the miners, 70 to 30.
+    assert_eq!(books.of(&miner("a")), 0);
+    assert_eq!(books.of(&miner("b")), 293);
+    assert_eq!(books.of(&Account::Paid), 682);
+    assert_eq!(books.of(&Account::Reward), -1000);
+    assert_eq!(books.of(&Account::Reserve), 0);
+    books.enter(entries.charge(1, units(1000), units(682)));
+    assert_eq!(books.of(&Account::Paid), 0);
+    assert_eq!(books.of(&Account::Reserve), -318);
+    assert_eq!(books.of(&Account::Reward), 0);
+    books.enter(entries.restore(1, units(1000), units(682)));
+    assert_eq!(books.of(&Account::Paid), 682);
+    assert_eq!(books.of(&Account::Reserve), 0);
+}
+
+/// The fees were changed between the coinbase and the books: the reserve bears what was paid too much.
+#[test]
+fn a_coinbase_that_paid_too_much_is_the_reserve_s() {
+    let entries = BlockEntries {
+        coin: "bitcoin",
+        block: BLOCK,
+    };
+    let units = Amount::from_units;
+    let paid = BTreeMap::from([(miner("a"), units(700)), (miner("stranger"), units(5))]);
+    let mut books = Books::default();
+    let entry = entries.paid_in_part(1, parts(1000), &paid);
+    let id = entry.id().clone();
+    books.enter(entry);
+    books.settle(&id, Outcome::Posted);
+    assert_eq!(books.of(&miner("a")), 0);
+    assert_eq!(books.of(&miner("stranger")), 0);
+    assert_eq!(books.of(&Account::Paid), 705);
+    assert_eq!(books.of(&Account::Reserve), -(700 - 682) - 5);
+    assert_eq!(books.of(&Account::Reward), -1000);
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use mining::{
     Amount, Scheme, Work,
+    accounting::Position,
     block::BlockState,
     ledger::{Account, BlockBooks, BlockEntries, BlockStep, Entry, EntryId, Outcome, Transfer},
 };
 use proptest::prelude::*;
 use store::{
-    BlockChange, BlockCredit, BlockCredits, BlockFee, Located, NewBlock, PoolId, Position,
-    ShareRow, StepEntry, Store, WorkerName,
+    BlockChange, BlockCredit, BlockCredits, BlockFee, Located, NewBlock, PoolId, ShareRow,
+    StepEntry, Store, WorkerName,
 };
 
 use super::{Place, contract, hash, share_at, worker};
@@ -438,11 +439,11 @@ async fn the_books_follow_a_block(place: Place) {
                         StepEntry::Settle(&id, outcome)
                     }
                     BlockStep::Charge(nth) => {
-                        new = entries.charge(nth, reward);
+                        new = entries.charge(nth, reward, Amount::ZERO);
                         StepEntry::New(&new)
                     }
                     BlockStep::Restore(nth) => {
-                        new = entries.restore(nth, reward);
+                        new = entries.restore(nth, reward, Amount::ZERO);
                         StepEntry::New(&new)
                     }
                 };
