@@ -107,9 +107,14 @@ impl Accounting {
         let block = &open.block;
         let (hash, state) = (block.found.hash, block.state);
         let mut books: BlockBooks = open.books;
+        // An orphan ends a round too, whether that is known early or late.
+        let located = self.store.locate_block(self.pool, hash, clock::now_ms());
+        let Located::At(end) = located.await? else {
+            return Ok(());
+        };
         while let Some(step) = books.next(state) {
-            if !self.step(block, books, step).await? {
-                // Its share may yet come, or somebody else is at it.
+            if !self.step(block, end, books, step).await? {
+                // Somebody else is at it.
                 return Ok(());
             }
             info!(%hash, height = block.found.height, ?step, "block booked");
@@ -119,10 +124,11 @@ impl Accounting {
         Ok(())
     }
 
-    /// Takes one step; false if it is not to be taken now.
+    /// Takes one step; false if somebody else was faster.
     async fn step(
         &self,
         block: &Block,
+        end: Position,
         before: BlockBooks,
         step: BlockStep,
     ) -> anyhow::Result<bool> {
@@ -134,9 +140,7 @@ impl Accounting {
         let (new, settled);
         let entry = match step {
             BlockStep::Credit(nth) => {
-                let Some(credits) = self.credits(block).await? else {
-                    return Ok(false);
-                };
+                let credits = self.credits(block, end).await?;
                 new = match found.scheme {
                     Scheme::Pps | Scheme::Fpps => entries.to_reserve(nth, found.reward),
                     Scheme::Solo => entries.paid_by_itself(nth, parts(&credits)),
@@ -166,17 +170,12 @@ impl Accounting {
         Ok(stepped.await?)
     }
 
-    /// What a block is split into: what is written, or made now and written. Nothing if the block's
-    /// own share may yet come.
-    async fn credits(&self, block: &Block) -> anyhow::Result<Option<BlockCredits>> {
+    /// What a block is split into: what is written, or made now and written.
+    async fn credits(&self, block: &Block, end: Position) -> anyhow::Result<BlockCredits> {
         let (store, pool, hash) = (&self.store, self.pool, block.found.hash);
         if let Some(written) = store.block_credits(pool, hash).await? {
-            return Ok(Some(written));
+            return Ok(written);
         }
-        let located = store.locate_block(pool, hash, clock::now_ms()).await?;
-        let Located::At(end) = located else {
-            return Ok(None);
-        };
         let credits = match block.found.scheme {
             Scheme::Pplns | Scheme::Prop => self.split(block, end).await?,
             Scheme::Solo => whole(block),
@@ -186,7 +185,8 @@ impl Accounting {
             },
         };
         store.credit_block(pool, hash, &credits).await?;
-        Ok(store.block_credits(pool, hash).await?)
+        let written = store.block_credits(pool, hash).await?;
+        written.context("what was written is not there")
     }
 
     /// Splits a block by the work before it.
@@ -195,7 +195,7 @@ impl Accounting {
         let scheme = found.scheme.name();
         let window = match found.scheme {
             Scheme::Prop => {
-                let start = self.store.round_start(self.pool, scheme, end).await?;
+                let start = self.store.round_start(self.pool, found.hash).await?;
                 let all = Work::from_hashes(u128::MAX);
                 let work = self.store.work_before(self.pool, scheme, end, start, all);
                 Window::round(work.await?)?

@@ -179,7 +179,8 @@ impl Store {
     ) -> Result<bool, WriteError> {
         let mut writing = self.database.write().await?;
         let waiting: i64 = sql::query(
-            "SELECT COUNT(*) FROM blocks WHERE pool = $1 AND scheme = $2 AND share_seq IS NULL",
+            "SELECT COUNT(*) FROM blocks
+             WHERE pool = $1 AND scheme = $2 AND share_seq IS NULL AND booked <> state",
         )
         .bind(pool.0)
         .bind(scheme)
@@ -236,26 +237,19 @@ impl Store {
     }
 }
 
-/// The last block of a scheme whose share is located, or the last before a position.
-pub(crate) async fn last_block(
+/// The last block of a scheme whose share is located.
+async fn last_block(
     connection: &mut Connection,
     pool: PoolId,
     scheme: &str,
-    before: Option<Position>,
 ) -> sqlx::Result<Option<Position>> {
-    let before = before.unwrap_or(Position {
-        seq: i64::MAX,
-        place: 0,
-    });
     let found: Option<(i64, i64)> = sql::query(
         "SELECT share_seq, share_place FROM blocks
-         WHERE pool = $1 AND scheme = $2 AND (share_seq, share_place) < ($3, $4)
+         WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL
          ORDER BY share_seq DESC, share_place DESC LIMIT 1",
     )
     .bind(pool.0)
     .bind(scheme)
-    .bind(before.seq)
-    .bind(before.place)
     .fetch_optional(connection)
     .await?;
     Ok(found.map(|(seq, place)| Position { seq, place }))
@@ -276,7 +270,7 @@ async fn edges(
     .fetch_all(connection)
     .await?;
     let open = rows.into_iter().map(|(seq, place)| Position { seq, place });
-    let last = last_block(connection, pool, scheme, None).await?;
+    let last = last_block(connection, pool, scheme).await?;
     Ok(open.chain(last).collect())
 }
 
