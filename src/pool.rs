@@ -19,7 +19,8 @@ use tokio::sync::watch;
 pub(crate) use self::check::{Check, check};
 use self::plan::{Plan, bad};
 use crate::{
-    accounting, bans,
+    accounting::{self, Reserve},
+    bans,
     bans::Bans,
     block::Blocks,
     clock, config,
@@ -67,6 +68,8 @@ pub struct Pool {
     pub proposals: Proposals,
     /// What became of the blocks that were found.
     pub blocks: Blocks,
+    /// Whether shares are paid for.
+    pub reserve: Reserve,
     /// Who is connected.
     pub sessions: Sessions,
     /// Who was, and may come back.
@@ -144,7 +147,14 @@ pub async fn start(
         Arc::clone(&metrics),
         tasks,
     );
-    accounting::start(store.clone(), id, plan.accounting, tasks);
+    let reserve = accounting::start(
+        store.clone(),
+        id,
+        plan.accounting,
+        newest.clone(),
+        Arc::clone(&metrics),
+        tasks,
+    );
     if let Some((wallet, config)) = plan.payout {
         payout::start(store.clone(), id, wallet, config, &house.holder, tasks);
     }
@@ -211,6 +221,7 @@ pub async fn start(
         newest,
         proposals,
         blocks,
+        reserve,
         sessions,
         kept_sessions,
         bans,

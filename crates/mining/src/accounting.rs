@@ -13,7 +13,7 @@ mod window;
 
 pub use apportion::apportion;
 pub use fees::{BadFees, BadPercent, Fee, Fees, Percent};
-pub use pps::{Owed, Price, TooMuchOwed, average};
+pub use pps::{AVERAGED_BLOCKS, ExpectedBlock, Owed, Price, TooMuchOwed, average};
 pub use window::{Bucket, Multiple, TooMuchWork, Window};
 
 use crate::{Amount, Work};

@@ -6,6 +6,9 @@
 //! there (`locate`). Old ones are joined until each is a small part of the window, and
 //! go when no window can reach them ([`Store::join_buckets`]).
 //!
+//! Where shares are paid for as they come there are no windows: a bucket is of one height there, and
+//! goes when it is credited (`share_credits`).
+//!
 //! ```text
 //! worker 8 | work 16     little-endian, 24 a worker
 //! ```
@@ -36,7 +39,7 @@ pub struct Position {
 
 impl Position {
     /// Before the first share.
-    pub(crate) const START: Self = Self { seq: 0, place: -1 };
+    pub const START: Self = Self { seq: 0, place: -1 };
 }
 
 /// A stretch without what its workers did.
@@ -49,6 +52,8 @@ struct Stretch {
 /// What some shares of a scheme are together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gathered {
+    /// Where shares are paid for as they come, that of all of them.
+    height: Option<u32>,
     pub(crate) last: Option<Position>,
     last_ms: i64,
     pub(crate) shares: i64,
@@ -57,6 +62,14 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
+    /// None yet, and only such of this height will be added, if it is one.
+    pub(crate) fn at(height: Option<u32>) -> Self {
+        Self {
+            height,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn add(&mut self, share: &Packed, at: Position) -> sqlx::Result<()> {
         self.last = Some(at);
         self.last_ms = self.last_ms.max(share.share.time_ms());
@@ -274,7 +287,7 @@ async fn edges(
     Ok(open.chain(last).collect())
 }
 
-/// All stretches, newest first.
+/// All stretches, newest first. What is paid for as it comes is none: it goes when it is credited.
 async fn stretches(
     connection: &mut Connection,
     pool: PoolId,
@@ -282,7 +295,8 @@ async fn stretches(
 ) -> sqlx::Result<Vec<Stretch>> {
     let rows: Vec<(i64, i64, i64, i64, i64)> = sql::query(
         "SELECT last_seq, last_place, last_ms, work_high, work_low FROM buckets
-         WHERE pool = $1 AND scheme = $2 ORDER BY last_seq DESC, last_place DESC",
+         WHERE pool = $1 AND scheme = $2 AND height IS NULL
+         ORDER BY last_seq DESC, last_place DESC",
     )
     .bind(pool.0)
     .bind(scheme)
@@ -362,8 +376,8 @@ pub(crate) async fn insert(
     let count = i64::try_from(gathered.workers.len());
     sql::query(
         "INSERT INTO buckets (pool, scheme, last_seq, last_place, last_ms, shares, work_high,
-                              work_low, count, workers)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                              work_low, count, workers, height)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(pool.0)
     .bind(scheme)
@@ -375,6 +389,7 @@ pub(crate) async fn insert(
     .bind(low)
     .bind(count.map_err(|_| rows::corrupt("the number of workers"))?)
     .bind(pack(&gathered.workers))
+    .bind(gathered.height.map(i64::from))
     .execute(connection)
     .await
     .map(drop)
@@ -389,7 +404,7 @@ fn pack(workers: &BTreeMap<i64, Work>) -> Vec<u8> {
     bytes
 }
 
-fn unpack(bytes: &[u8]) -> sqlx::Result<impl Iterator<Item = (i64, Work)>> {
+pub(crate) fn unpack(bytes: &[u8]) -> sqlx::Result<impl Iterator<Item = (i64, Work)>> {
     let (records, rest) = bytes.as_chunks::<RECORD>();
     if !rest.is_empty() {
         return Err(rows::corrupt("the length of a bucket"));

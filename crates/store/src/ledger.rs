@@ -103,6 +103,28 @@ impl Store {
         Ok(entered)
     }
 
+    /// The same, if `account` then has at least `least`, which it need not have otherwise.
+    pub async fn enter_leaving(
+        &self,
+        pool: PoolId,
+        entry: &Entry,
+        account: &Account,
+        least: i64,
+        now_ms: i64,
+    ) -> Result<bool, EntryError> {
+        let mut writing = self.database.write().await?;
+        let entered = enter(&mut writing, pool, entry, now_ms).await?;
+        let left = posted(&mut writing, pool, account)
+            .await
+            .map_err(WriteError::from)?;
+        if entered && left < least {
+            // Not committed, it never was.
+            return Err(EntryError::TooLittle(account.clone()));
+        }
+        writing.commit().await?;
+        Ok(entered)
+    }
+
     /// Posts or voids an entry that is pending. False if that was done before.
     pub async fn settle(
         &self,
@@ -250,6 +272,21 @@ impl Store {
         }
         Ok(books)
     }
+}
+
+/// What an account has within a transaction.
+pub(crate) async fn posted(
+    connection: &mut Connection,
+    pool: PoolId,
+    account: &Account,
+) -> sqlx::Result<i64> {
+    let posted: Option<i64> =
+        sql::query("SELECT posted FROM accounts WHERE pool = $1 AND name = $2")
+            .bind(pool.0)
+            .bind(account.to_string())
+            .fetch_optional_value(connection)
+            .await?;
+    Ok(posted.unwrap_or_default())
 }
 
 /// Writes an entry within a transaction.
