@@ -15,6 +15,7 @@ mod limits;
 mod litecoind;
 mod money;
 mod pool;
+mod reserve;
 mod resume;
 mod soak;
 mod solo;

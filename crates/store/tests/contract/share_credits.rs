@@ -1,7 +1,12 @@
 //! Shares that are paid for as they come: each once, at its height's price, to the fraction of a unit,
 //! and never below what the reserve has to keep.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use mining::{
     Amount, Scheme, Work,
@@ -365,6 +370,97 @@ async fn a_height_that_was_missed_has_its_neighbours_price(place: Place) {
     assert_eq!(at(102).await, Some(own));
 }
 
+const CREDITOR: &str = "ADIT_TEST_CREDITOR";
+const KILLS: u64 = 25;
+
+/// Killed between any two statements of a credit, it was made or was not.
+#[test]
+fn a76_a_kill_amid_crediting_loses_and_doubles_nothing() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    if let Ok(start) = std::env::var(CREDITOR) {
+        runtime.block_on(credit_until_killed(&start));
+        return;
+    }
+    let place = Place::sqlite();
+    let mut chance = 1_u64;
+    for kill in 0..KILLS {
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("share_credits::a76_a_kill_amid_crediting_loses_and_doubles_nothing")
+            .env(
+                CREDITOR,
+                format!("{} {}", 1 + kill * 1_000_000, place.url()),
+            )
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.find(|line| line.as_ref().is_ok_and(|line| line == "credited"));
+        first.expect("it credits").unwrap();
+        std::thread::sleep(Duration::from_micros((chance >> 40) % 40_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    runtime.block_on(async {
+        let (store, pool) = place.pool().await;
+        credit_all(&store, pool).await;
+        let sums = store.pool_total(pool).await.unwrap();
+        assert!(
+            sums.shares > 3 * KILLS,
+            "too few to mean anything: {sums:?}"
+        );
+        let given = given(&store, pool, &["miner:a", "miner:b", "miner:c", "fee:pool"]).await;
+        let worth = (sums.work.hashes() * 10 << 64) / 3;
+        // A share is worth more than a unit, and what is below 2^-64 of one is rounded down.
+        assert!(
+            given <= worth && worth - given < 1 << 40,
+            "{given} of {worth}"
+        );
+        assert!(store.check_books(pool).await.unwrap().balance());
+    });
+}
+
+async fn credit_all(store: &Store, pool: PoolId) {
+    roll_up(store, pool).await;
+    while let Some(waiting) = unpaid(store, pool, Scheme::Pps).await {
+        let credited = credit(store, pool, &waiting, price(10, 3), i64::MIN).await;
+        assert!(matches!(credited, ShareCredit::Done(_)), "{credited:?}");
+    }
+}
+
+async fn credit_until_killed(start: &str) {
+    let (first, url) = start.split_once(' ').unwrap();
+    let first: u64 = first.parse().unwrap();
+    let store = Store::open(url).await.unwrap();
+    let pool = super::pool(&store).await;
+    for number in (first..).step_by(3) {
+        let height = 100 + u32::try_from(number % 2).unwrap();
+        let rows = [
+            pps(number, "a", 1, height),
+            pps(number + 1, "b", 2, 101),
+            pps(number + 2, "c", 3, 100),
+        ];
+        store.append_shares(pool, &rows).await.unwrap();
+        credit_all(&store, pool).await;
+        println!("\ncredited");
+    }
+}
+
+/// What accounts have and are owed, in 2^-64 of a unit.
+async fn given(store: &Store, pool: PoolId, accounts: &[&str]) -> u128 {
+    let mut given = 0;
+    for account in accounts {
+        let whole = posted(store, pool, account).await;
+        let owed = store.owed(pool, &account.parse().unwrap()).await.unwrap();
+        given += (u128::try_from(whole).unwrap() << 64) + u128::from(owed.fraction());
+    }
+    given
+}
+
 /// What happens to shares.
 #[derive(Clone, Debug)]
 enum Step {
@@ -450,13 +546,8 @@ proptest! {
                         store = place.open().await;
                     }
                 }
-                // In fractions of 2^-64, below 2^127.
-                let mut given = 0_u128;
-                for account in ["miner:m0", "miner:m1", "miner:m2", "miner:m3", "fee:pool"] {
-                    let whole = posted(&store, pool, account).await;
-                    let owed = store.owed(pool, &account.parse().unwrap()).await.unwrap();
-                    given += (u128::try_from(whole).unwrap() << 64) + u128::from(owed.fraction());
-                }
+                let accounts = ["miner:m0", "miner:m1", "miner:m2", "miner:m3", "fee:pool"];
+                let given = given(&store, pool, &accounts).await;
                 let worth: u128 = credited.iter().map(|(height, work)| {
                     // The work of a block is 2^42: no division is needed.
                     (work * (1000 + u128::from(*height))) << (64 - 42)
