@@ -2,8 +2,8 @@
 //! between accounts that count together or not at all; it is posted at once, or pending until it is
 //! posted or voided. Nothing is ever changed or removed: a correction is another entry.
 //!
-//! `accounting` and `payout` make entries, the store keeps them, and its id makes each one happen
-//! once. A transfer takes from one account what it gives to the other, so all balances of a pool add
+//! `accounting`, `payout` and the operator make entries, the store keeps them, and its id makes each one
+//! happen once. A transfer takes from one account what it gives to the other, so all balances of a pool add
 //! up to zero, always.
 //!
 //! ```text

@@ -1,4 +1,5 @@
-//! The books. Called by `accounting` and `payout`, and by nobody else that writes.
+//! The books. Called by `accounting` and `payout`, by the operator's `adit ledger`, and by nobody else
+//! that writes.
 //!
 //! An entry is written once, whoever writes it how often, as its id is unique. Balances are kept by
 //! the database itself, from what is entered, in the same transaction; it refuses one below zero and
