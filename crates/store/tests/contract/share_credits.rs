@@ -414,7 +414,7 @@ fn a76_a_kill_amid_crediting_loses_and_doubles_nothing() {
             "too few to mean anything: {sums:?}"
         );
         let given = given(&store, pool, &["miner:a", "miner:b", "miner:c", "fee:pool"]).await;
-        let worth = (sums.work.hashes() * 10 << 64) / 3;
+        let worth = ((sums.work.hashes() * 10) << 64) / 3;
         // A share is worth more than a unit, and what is below 2^-64 of one is rounded down.
         assert!(
             given <= worth && worth - given < 1 << 40,
