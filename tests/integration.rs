@@ -17,6 +17,7 @@ mod money;
 mod payouts;
 mod pool;
 mod postgres;
+mod reserve;
 mod resume;
 mod soak;
 mod solo;

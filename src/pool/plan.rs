@@ -35,6 +35,8 @@ const BAN_MAX_S: u32 = 30 * 24 * 60 * 60;
 const BAN_WINDOW_MAX_S: u32 = 24 * 60 * 60;
 /// So many seconds' worth of messages may come at once: what a proxy sends after a pause.
 const MESSAGES_BURST_S: u32 = 4;
+/// A miner should see each day what it has earned.
+const CREDIT_EVERY_MAX_S: u64 = 24 * 60 * 60;
 /// The longest tag that leaves room in every coinbase.
 const TAG_MAX: usize = 38;
 
@@ -168,9 +170,6 @@ fn accounting(
 ) -> Result<accounting::Config, String> {
     let mut schemes: Vec<Scheme> = Vec::new();
     for rules in rules {
-        if rules.scheme.pays_for_shares() {
-            return Err(format!("scheme: {} is not built yet", rules.scheme.name()));
-        }
         if !schemes.contains(&rules.scheme) {
             schemes.push(rules.scheme);
         }
@@ -187,10 +186,32 @@ fn accounting(
         .map(fee)
         .collect::<Result<_, String>>()?;
     Ok(accounting::Config {
-        coin: coin.name,
+        coin,
         schemes,
         fees: Fees::new(list, &settings.remainder).map_err(|error| error.to_string())?,
         window: settings.window,
+        reserve: reserve(&settings.reserve, coin)?,
+    })
+}
+
+/// How shares are paid for as they come, from the settings.
+fn reserve(settings: &config::Reserve, coin: &Coin) -> Result<accounting::ReserveConfig, String> {
+    let every_s = settings.credit_every_s;
+    if !(1..=CREDIT_EVERY_MAX_S).contains(&every_s) {
+        return Err(format!("reserve.credit_every_s: 1 to {CREDIT_EVERY_MAX_S}"));
+    }
+    let units = |name: &str, text: &str| {
+        let amount = coins(coin, name, text)?;
+        i64::try_from(amount.units()).map_err(|_| format!("{name}: more than any coin has"))
+    };
+    let least = units("reserve.least", &settings.least)?;
+    let debt_max = units("reserve.debt_max", &settings.debt_max)?;
+    if least > 0 && debt_max > 0 {
+        return Err("reserve.least, reserve.debt_max: one of them is 0".into());
+    }
+    Ok(accounting::ReserveConfig {
+        every: Duration::from_secs(every_s),
+        least: least - debt_max,
     })
 }
 
@@ -270,7 +291,11 @@ pub(super) fn policy(settings: &config::Payout, coin: &Coin) -> Result<Policy, S
 }
 
 fn amount(coin: &Coin, name: &str, text: &str) -> Result<Amount, String> {
-    Amount::from_coins(text, coin.decimals).map_err(|error| format!("payout.{name}: {error}"))
+    coins(coin, &format!("payout.{name}"), text)
+}
+
+fn coins(coin: &Coin, name: &str, text: &str) -> Result<Amount, String> {
+    Amount::from_coins(text, coin.decimals).map_err(|error| format!("{name}: {error}"))
 }
 
 /// The confirmations after which a block is paid for. Coins that the chain does not let go yet
@@ -356,10 +381,7 @@ fn rules(
         shares_per_second: listener.shares_per_second_max,
         heed_suggestions: listener.heed_suggestions,
         default_address,
-        scheme: match listener.solo {
-            true => Scheme::Solo,
-            false => settings.scheme,
-        },
+        scheme: listener.scheme.unwrap_or(settings.scheme),
     })
 }
 

@@ -14,7 +14,7 @@ mod window;
 
 pub use apportion::apportion;
 pub use fees::{BadFees, BadPercent, Fee, Fees, Percent};
-pub use pps::{Owed, Price, TooMuchOwed, average};
+pub use pps::{AVERAGED_BLOCKS, ExpectedBlock, Owed, Price, TooMuchOwed, average};
 pub use split::{Position, Split};
 pub use window::{Bucket, Multiple, TooMuchWork, Window};
 

@@ -2,8 +2,8 @@
 //! between accounts that count together or not at all; it is posted at once, or pending until it is
 //! posted or voided. Nothing is ever changed or removed: a correction is another entry.
 //!
-//! `accounting` and `payout` make entries, the store keeps them, and its id makes each one happen
-//! once. A transfer takes from one account what it gives to the other, so all balances of a pool add
+//! `accounting`, `payout` and the operator make entries, the store keeps them, and its id makes each one
+//! happen once. A transfer takes from one account what it gives to the other, so all balances of a pool add
 //! up to zero, always.
 //!
 //! ```text
@@ -12,13 +12,14 @@
 //! miner, fee -> batch:N -> paid           a payout, claimed and confirmed
 //! reserve -> network-fee                  what the chain takes for it
 //! reserve -> reward                       a block that was mature and is an orphan after all
+//! operator -> reserve                     what the operator puts in; and back
 //! ```
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use pow::Hash;
 
-use crate::{Amount, block::BlockState};
+use crate::{Amount, Scheme, block::BlockState};
 
 /// The longest text of an account: an address has at most 100 characters.
 const ACCOUNT_MAX: usize = 160;
@@ -41,13 +42,15 @@ pub enum Account {
     /// The operator's: pays for shares, network fees and late orphans, and gets what blocks bring
     /// in where shares are paid for. Below zero, it is what the pool owes.
     Reserve,
+    /// Whoever runs the pool: below zero by all that was put into the reserve.
+    Operator,
 }
 
 /// A text that names no account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no account; there are reward, reserve, paid, network-fee, miner:ADDRESS, fee:NAME and \
-     batch:NUMBER"
+    "{0:?} is no account; there are reward, reserve, operator, paid, network-fee, miner:ADDRESS, \
+     fee:NAME and batch:NUMBER"
 )]
 pub struct BadAccount(pub String);
 
@@ -112,7 +115,7 @@ impl Outcome {
 impl Account {
     /// Whether its balance may be below zero.
     pub fn may_owe(&self) -> bool {
-        matches!(self, Self::Reward | Self::Reserve)
+        matches!(self, Self::Reward | Self::Reserve | Self::Operator)
     }
 
     /// Whether the pool owes its balance to somebody who can be paid.
@@ -131,6 +134,7 @@ impl fmt::Display for Account {
             Self::Paid => f.write_str("paid"),
             Self::NetworkFee => f.write_str("network-fee"),
             Self::Reserve => f.write_str("reserve"),
+            Self::Operator => f.write_str("operator"),
         }
     }
 }
@@ -150,6 +154,7 @@ impl FromStr for Account {
                 "paid" => Self::Paid,
                 "network-fee" => Self::NetworkFee,
                 "reserve" => Self::Reserve,
+                "operator" => Self::Operator,
                 _ => return Err(bad()),
             },
             Some(("miner", address)) if is_name(address) => Self::Miner(address.to_owned()),
@@ -432,6 +437,38 @@ impl BlockEntries<'_> {
         let transfers = transfers.into_iter().flatten().collect();
         let reason = "the chain came back to a mature block";
         Entry::new(id, false, transfers, reason)
+    }
+}
+
+/// Shares that are paid for as they come, in the books of one coin.
+#[derive(Clone, Copy, Debug)]
+pub struct ShareEntries<'a> {
+    /// The coin's name.
+    pub coin: &'a str,
+    /// How they are paid.
+    pub scheme: Scheme,
+    /// The height that they were mined at.
+    pub height: u32,
+    /// The place of the last one among all shares: its batch, and its place in that.
+    pub last: (u64, u64),
+}
+
+impl ShareEntries<'_> {
+    /// What everyone gets of the reserve for them.
+    pub fn credit<'p>(self, parts: impl IntoIterator<Item = (&'p Account, Amount)>) -> Entry {
+        let transfers = parts.into_iter().filter_map(|(to, amount)| {
+            // Less than a unit waits for more.
+            Transfer::new(Account::Reserve, to.clone(), amount).ok()
+        });
+        let Self {
+            coin,
+            scheme,
+            height,
+            last: (seq, place),
+        } = self;
+        let id = EntryId(format!("{coin}:shares:{}:{seq}.{place}", scheme.name()));
+        let reason = format!("shares at height {height}");
+        Entry::new(id, false, transfers.collect(), &reason)
     }
 }
 

@@ -14,7 +14,6 @@ use pow::Hash;
 use crate::{
     Block, ByCoinbase, EntryError, PoolId, ReadError, Store, WriteError,
     blocks::{self, select_blocks},
-    buckets::last_block,
     database::Connection,
     ledger, rows, sql,
 };
@@ -122,15 +121,29 @@ impl Store {
         Ok(open)
     }
 
-    /// Where the round of a block begins: with the share of the block before it.
+    /// Where the round of a block that is located begins: with the share of the block before it.
     pub async fn round_start(
         &self,
         pool: PoolId,
-        scheme: &str,
-        end: Position,
+        block: Hash,
     ) -> Result<Option<Position>, ReadError> {
         let mut reading = self.database.read().await?;
-        Ok(last_block(&mut reading, pool, scheme, Some(end)).await?)
+        // Without a share of its own a block may end where the one before it does: then its round is
+        // empty.
+        let found: Option<(i64, i64)> = sql::query(
+            "SELECT earlier.share_seq, earlier.share_place
+             FROM blocks JOIN blocks AS earlier
+                 ON earlier.pool = blocks.pool AND earlier.scheme = blocks.scheme
+             WHERE blocks.pool = $1 AND blocks.hash = $2
+               AND (earlier.share_seq, earlier.share_place, earlier.found_ms, earlier.seq)
+                 < (blocks.share_seq, blocks.share_place, blocks.found_ms, blocks.seq)
+             ORDER BY earlier.share_seq DESC, earlier.share_place DESC LIMIT 1",
+        )
+        .bind(pool.0)
+        .bind(block.to_display_bytes().to_vec())
+        .fetch_optional(&mut reading)
+        .await?;
+        Ok(found.map(|(seq, place)| Position { seq, place }))
     }
 
     /// Writes what a block was split into. False if that was written before, which changes nothing.

@@ -18,6 +18,11 @@ pub struct Position {
     pub place: i64,
 }
 
+impl Position {
+    /// Before the first share.
+    pub const START: Self = Self { seq: 0, place: -1 };
+}
+
 /// Whose work the next block is split by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {

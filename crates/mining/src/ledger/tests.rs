@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Work,
+    Scheme, Work,
     accounting::{Credits, Fee, Fees},
 };
 
@@ -98,6 +98,7 @@ fn accounts_have_one_text_each() {
         "paid",
         "network-fee",
         "reserve",
+        "operator",
         "miner:bc1qxyz",
         "fee:pool",
         "batch:0",
@@ -123,6 +124,33 @@ fn accounts_have_one_text_each() {
     ] {
         assert!(text.parse::<Account>().is_err(), "{text:?}");
     }
+}
+
+#[test]
+fn shares_are_paid_by_the_reserve_and_known_by_the_last_of_them() {
+    let entries = ShareEntries {
+        coin: "bitcoin",
+        scheme: Scheme::Fpps,
+        height: 900_000,
+        last: (17, 3),
+    };
+    let amounts = [(miner("a"), 5), (miner("b"), 0), (miner("c"), 7)];
+    let parts = amounts.map(|(account, units)| (account, Amount::from_units(units)));
+    let entry = entries.credit(parts.iter().map(|(account, amount)| (account, *amount)));
+    assert_eq!(entry.id().as_str(), "bitcoin:shares:fpps:17.3");
+    assert_eq!(entry.reason(), "shares at height 900000");
+    assert!(!entry.is_pending());
+    let moved: Vec<_> = entry
+        .transfers()
+        .iter()
+        .map(|transfer| (transfer.from(), transfer.to(), transfer.amount().units()))
+        .collect();
+    let reserve = &Account::Reserve;
+    // Who gets less than a unit is not in it.
+    assert_eq!(
+        moved,
+        [(reserve, &miner("a"), 5), (reserve, &miner("c"), 7)]
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod killed;
 mod ledger;
 mod payouts;
 mod rounds;
+mod share_credits;
 mod shares;
 mod trouble;
 
