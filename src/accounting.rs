@@ -10,6 +10,7 @@
 
 mod prices;
 mod reserve;
+mod split;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -27,7 +28,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-pub use self::reserve::{Config as ReserveConfig, Reserve};
+pub use self::{
+    reserve::{Config as ReserveConfig, Reserve},
+    split::Config as SplitConfig,
+};
 use crate::{
     clock,
     metrics::Metrics,
@@ -44,8 +48,9 @@ const JOIN_EVERY: u64 = 60;
 const GRAINS: u32 = 500;
 /// So many windows are kept: the next one is longer where the difficulty has gone up.
 const WINDOWS_KEPT: u32 = 5;
-/// Buckets younger than that are left alone: a block may yet have to cut one.
-const SETTLED_AFTER_MS: i64 = 10 * 60 * 1000;
+/// Buckets younger than that are left alone: a block may yet have to cut one, or be solved with a job
+/// whose coinbase was split by the work up to its end.
+const SETTLED_AFTER_MS: i64 = 30 * 60 * 1000;
 
 /// How a pool is paid.
 #[derive(Clone, Debug)]
@@ -60,6 +65,8 @@ pub struct Config {
     pub window: Multiple,
     /// How shares are paid for as they come.
     pub reserve: ReserveConfig,
+    /// How coinbases pay miners by themselves; nothing if they do not.
+    pub split: Option<SplitConfig>,
 }
 
 /// Starts to book the blocks of a pool, and to pay for its shares.
@@ -72,7 +79,7 @@ pub fn start(
     tasks: &Tasks,
 ) -> Reserve {
     let ending = tasks.ending(Stage::Books);
-    let keeping = prices::keep(newest, store.clone(), pool, ending.clone());
+    let keeping = prices::keep(newest.clone(), store.clone(), pool, ending.clone());
     tasks.spawn(Stage::Books, "prices", keeping);
     let reserve = Reserve::default();
     let payer = reserve::Payer {
@@ -91,10 +98,15 @@ pub fn start(
         pool,
         config,
     };
+    if let Some(split) = accounting.config.split.clone() {
+        let splitting = accounting.clone().keep_split(split, newest, ending.clone());
+        tasks.spawn(Stage::Books, "splits", splitting);
+    }
     tasks.spawn(Stage::Books, "accounting", accounting.run(ending));
     reserve
 }
 
+#[derive(Clone)]
 struct Accounting {
     store: Store,
     pool: PoolId,

@@ -142,6 +142,8 @@ pub struct Reserve {
 pub struct Payout {
     /// Whether anything is paid; without it balances stay in the books.
     pub enabled: bool,
+    /// Whether blocks pay miners by themselves, in their coinbases, as far as that goes.
+    pub coinbase: bool,
     /// Who signs.
     pub from: PaidFrom,
     /// The wallet of the first daemon that pays; its only one if none is named.
@@ -352,6 +354,7 @@ impl Default for Payout {
     fn default() -> Self {
         Self {
             enabled: false,
+            coinbase: false,
             from: PaidFrom::Wallet,
             wallet: None,
             every_s: 3_600,

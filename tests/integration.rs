@@ -5,6 +5,7 @@ mod support;
 
 mod attacks;
 mod clients;
+mod coinbase;
 mod command;
 mod crash;
 mod demo;

@@ -1,18 +1,18 @@
 //! A pool's settings, parsed and checked before anything is started. Made by `pool` at the start
 //! and by `adit config --check`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use mining::{
     Address, Amount, Coin, Difficulty, Network, Scheme,
-    accounting::{Fee, Fees},
+    accounting::{Fee, Fees, Split},
     ban::Rule,
     bucket::Limit,
     coinbase::Payees,
     payout::Policy,
     vardiff,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     accounting, bans,
@@ -136,15 +136,19 @@ impl Plan {
             .map(|listener| port(listener).map_err(bad))
             .collect::<Result<_, _>>()?;
         let bans = ban_settings(&settings.bans).map_err(bad)?;
-        let accounting = accounting(settings, coin, &rules).map_err(bad)?;
+        let mut accounting = accounting(settings, coin, &rules).map_err(bad)?;
+        let keeper = address.script().to_vec();
+        let (sender, splits) = watch::channel(None);
+        accounting.split = split(settings, coin, &rules, &keeper, sender).map_err(bad)?;
         let maturity = maturity(settings, coin).map_err(bad)?;
         let payout = payout(settings, coin).map_err(bad)?;
         let recipe = Recipe {
             tag: tag.to_vec(),
             payees: Payees {
                 outputs: Vec::new(),
-                keeper: address.script().to_vec(),
+                keeper,
             },
+            split: accounting.split.is_some().then_some(splits),
             extranonce2_size: settings.extranonce2_size,
             algorithm: coin.algorithm,
             refresh: Duration::from_secs(settings.refresh_s),
@@ -191,7 +195,37 @@ fn accounting(
         fees: Fees::new(list, &settings.remainder).map_err(|error| error.to_string())?,
         window: settings.window,
         reserve: reserve(&settings.reserve, coin)?,
+        split: None,
     })
+}
+
+/// How coinbases pay miners by themselves, from the settings; nothing if they do not.
+fn split(
+    settings: &config::Pool,
+    coin: &Coin,
+    rules: &[Rules],
+    keeper: &[u8],
+    splits: watch::Sender<Option<Arc<Split>>>,
+) -> Result<Option<accounting::SplitConfig>, String> {
+    if !settings.payout.coinbase {
+        return Ok(None);
+    }
+    // A solo listener's blocks pay their finder; all others have one coinbase.
+    let other = rules
+        .iter()
+        .find(|rules| !matches!(rules.scheme, Scheme::Pplns | Scheme::Solo));
+    if let Some(other) = other {
+        return Err(format!(
+            "payout.coinbase: goes with pplns, and a listener is {}",
+            other.scheme.name()
+        ));
+    }
+    Ok(Some(accounting::SplitConfig {
+        network: settings.network,
+        keeper: keeper.to_vec(),
+        least: amount(coin, "least", &settings.payout.least)?,
+        splits,
+    }))
 }
 
 /// How shares are paid for as they come, from the settings.
