@@ -117,10 +117,6 @@ impl Accounting {
     async fn run(self, ending: CancellationToken) -> anyhow::Result<()> {
         let mut outage = false;
         for round in 0u64.. {
-            let pause = tokio::time::sleep(LOOK_EVERY);
-            if ending.run_until_cancelled(pause).await.is_none() {
-                break;
-            }
             // A step is never cut off: it is short, and the next run would only take it again.
             let looked = self.look(round.is_multiple_of(JOIN_EVERY)).await;
             match looked {
@@ -130,6 +126,10 @@ impl Accounting {
                     error!(cause = format!("{cause:#}"), "blocks are not booked");
                 }
                 Err(_) => {}
+            }
+            let pause = tokio::time::sleep(LOOK_EVERY);
+            if ending.run_until_cancelled(pause).await.is_none() {
+                break;
             }
         }
         Ok(())

@@ -137,16 +137,16 @@ struct Payer {
 impl Payer {
     async fn run(mut self, ending: CancellationToken) -> anyhow::Result<()> {
         loop {
-            let pause = tokio::time::sleep(LOOK_EVERY);
-            if ending.run_until_cancelled(pause).await.is_none() {
-                return Ok(());
-            }
             // Not cut off by the end: every step is bounded, and one that was begun is best ended.
             let mut trouble = Trouble::default();
             if let Err(failure) = self.look(&mut trouble).await {
                 trouble.lines.push(format!("{failure:#}"));
             }
             self.tell(trouble);
+            let pause = tokio::time::sleep(LOOK_EVERY);
+            if ending.run_until_cancelled(pause).await.is_none() {
+                return Ok(());
+            }
         }
     }
 

@@ -116,10 +116,11 @@ fn a_split_block_survives_a_kill() {
 fn coinbases_pay_by_pplns_alone() {
     let folder = tempfile::TempDir::new().unwrap();
     let config = folder.path().join("adit.toml");
+    let data = folder.path().join("data");
     let settings = "[[pool]]\nscheme = \"prop\"\nnetwork = \"regtest\"\n\
                     payout_address = \"bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\"\n\
                     [pool.payout]\ncoinbase = true\n[[pool.daemon]]\nurl = \"http://127.0.0.1:1\"\n";
-    std::fs::write(&config, settings).unwrap();
+    std::fs::write(&config, format!("data = {data:?}\n{settings}")).unwrap();
     let output = crate::support::run(&["pool", "-c", config.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(64));
     let text = String::from_utf8(output.stderr).unwrap();

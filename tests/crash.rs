@@ -1,6 +1,8 @@
 //! The first promise: a share answered "accepted" survives `kill -9` at any instant and is in the
 //! store exactly once.
 
+mod money;
+
 use std::{
     collections::{HashMap, HashSet},
     time::{Duration, Instant},

@@ -396,7 +396,7 @@ fn what_a_coinbase_paid_is_booked_as_it_was_paid() {
         block: BLOCK,
     };
     let units = Amount::from_units;
-    let paid = BTreeMap::from([(miner("a"), units(682))]);
+    let paid = BTreeMap::from([(miner("a"), units(683))]);
     let mut books = Books::default();
     let entry = entries.paid_in_part(1, parts(1000), &paid);
     let id = entry.id().clone();
@@ -404,18 +404,18 @@ fn what_a_coinbase_paid_is_booked_as_it_was_paid() {
     books.enter(entry);
     assert_eq!(books.of(&Account::Paid), 0);
     books.settle(&id, Outcome::Posted);
-    // 975 for the miners, 70 to 30.
+    // 975 for the miners, 70 to 30: 682.5 and 292.5, of which the first gets the unit.
     assert_eq!(books.of(&miner("a")), 0);
-    assert_eq!(books.of(&miner("b")), 293);
-    assert_eq!(books.of(&Account::Paid), 682);
+    assert_eq!(books.of(&miner("b")), 292);
+    assert_eq!(books.of(&Account::Paid), 683);
     assert_eq!(books.of(&Account::Reward), -1000);
     assert_eq!(books.of(&Account::Reserve), 0);
-    books.enter(entries.charge(1, units(1000), units(682)));
+    books.enter(entries.charge(1, units(1000), units(683)));
     assert_eq!(books.of(&Account::Paid), 0);
-    assert_eq!(books.of(&Account::Reserve), -318);
+    assert_eq!(books.of(&Account::Reserve), -317);
     assert_eq!(books.of(&Account::Reward), 0);
-    books.enter(entries.restore(1, units(1000), units(682)));
-    assert_eq!(books.of(&Account::Paid), 682);
+    books.enter(entries.restore(1, units(1000), units(683)));
+    assert_eq!(books.of(&Account::Paid), 683);
     assert_eq!(books.of(&Account::Reserve), 0);
 }
 
@@ -436,6 +436,6 @@ fn a_coinbase_that_paid_too_much_is_the_reserve_s() {
     assert_eq!(books.of(&miner("a")), 0);
     assert_eq!(books.of(&miner("stranger")), 0);
     assert_eq!(books.of(&Account::Paid), 705);
-    assert_eq!(books.of(&Account::Reserve), -(700 - 682) - 5);
+    assert_eq!(books.of(&Account::Reserve), -(700 - 683) - 5);
     assert_eq!(books.of(&Account::Reward), -1000);
 }
