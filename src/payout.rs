@@ -5,13 +5,13 @@
 //! as often as it takes. So a process may end at any instant: what is only claimed is given back,
 //! what is kept goes on. What nobody can tell stops all payments and calls for a person.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use mining::{
     Address, Amount, Coin, Network,
     ledger::Account,
-    payout::{BatchState, Payment, Policy, batches, total},
+    payout::{BatchState, Owner, Payment, Policy, batches, total},
 };
 use store::{Lease, PaymentRow, Payout, PoolId, Signed, Store};
 use tokio::time::Instant;
@@ -30,6 +30,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LEASE_MS: i64 = 60_000;
 /// A transaction that waits for its block is sent again so often: a daemon may have forgotten it.
 const SEND_AGAIN_EVERY: Duration = Duration::from_secs(600);
+
+/// Where each account is paid.
+type Addresses = BTreeMap<Account, Address>;
 
 /// How a pool pays.
 #[derive(Clone, Debug)]
@@ -130,22 +133,23 @@ impl Payer {
             return Ok(());
         }
         self.next_batch = Instant::now() + self.config.every;
-        for payments in self.due().await? {
-            self.pay(&lease, payments).await?;
+        let mut owners = self.store.owners(self.pool).await?;
+        // Who has no address that can be paid waits.
+        let addresses: Addresses = owners
+            .iter()
+            .filter_map(|owner| Some((owner.account.clone(), self.address_of(owner)?)))
+            .collect();
+        owners.retain(|owner| addresses.contains_key(&owner.account));
+        for payments in batches(&owners, &self.config.policy, clock::now_ms()) {
+            self.pay(&lease, payments, &addresses).await?;
         }
         Ok(())
     }
 
-    /// The batches of all who are due and have an address that can be paid.
-    async fn due(&self) -> anyhow::Result<Vec<Vec<Payment<Account>>>> {
-        let mut owners = self.store.owners(self.pool).await?;
-        owners.retain(|owner| self.address_of(&owner.account).is_some());
-        Ok(batches(&owners, &self.config.policy, clock::now_ms()))
-    }
-
-    fn address_of(&self, account: &Account) -> Option<Address> {
-        match account {
+    fn address_of(&self, owner: &Owner<Account>) -> Option<Address> {
+        match &owner.account {
             Account::Miner(text) => {
+                let text = owner.pay_to.as_ref().unwrap_or(text);
                 Address::parse(self.config.coin, self.config.network, text).ok()
             }
             Account::Fee(name) => {
@@ -158,14 +162,19 @@ impl Payer {
     }
 
     /// Claims, signs, keeps and sends.
-    async fn pay(&self, lease: &Lease, payments: Vec<Payment<Account>>) -> anyhow::Result<()> {
+    async fn pay(
+        &self,
+        lease: &Lease,
+        payments: Vec<Payment<Account>>,
+        addresses: &Addresses,
+    ) -> anyhow::Result<()> {
         let coin = self.config.coin.name;
         let rows: Vec<PaymentRow> = payments
             .iter()
             .filter_map(|payment| {
                 Some(PaymentRow {
                     account: payment.account.clone(),
-                    address: self.address_of(&payment.account)?.as_str().to_owned(),
+                    address: addresses.get(&payment.account)?.as_str().to_owned(),
                     amount: payment.amount,
                 })
             })

@@ -6,12 +6,14 @@
 //! own job, never counted.
 
 mod apportion;
+mod expected;
 mod fees;
 mod hundredths;
 mod pps;
 mod window;
 
 pub use apportion::apportion;
+pub use expected::{expected, whole_part};
 pub use fees::{BadFees, BadPercent, Fee, Fees, Percent};
 pub use pps::{Owed, Price, TooMuchOwed, average};
 pub use window::{Bucket, Multiple, TooMuchWork, Window};
