@@ -13,7 +13,7 @@ mod pps;
 mod window;
 
 pub use apportion::apportion;
-pub use expected::{expected, whole_part};
+pub use expected::{exact_part, expected};
 pub use fees::{BadFees, BadPercent, Fee, Fees, Percent};
 pub use pps::{Owed, Price, TooMuchOwed, average};
 pub use window::{Bucket, Multiple, TooMuchWork, Window};

@@ -5,10 +5,17 @@ use ruint::aliases::U256;
 
 use crate::{Amount, Work};
 
-/// The whole units of `work`'s part of an amount that is split by `total`, before the units that are
-/// left go to the largest fractions. Nothing if there is no work at all.
-pub fn whole_part(amount: Amount, work: Work, total: Work) -> Option<Amount> {
-    part(amount, U256::from(work.hashes()), U256::from(total.hashes()))
+/// `work`'s exact part of an amount that is split by `total`: its whole units, and what is over of
+/// them as the numerator of a fraction below one, whose denominator is `total`. The units that are
+/// left of the whole amount go to the largest fractions. Nothing if there is no work at all.
+pub fn exact_part(amount: Amount, work: Work, total: Work) -> Option<(Amount, u128)> {
+    let total = Some(U256::from(total.hashes())).filter(|total| !total.is_zero())?;
+    // 64 bits times 128 bits fit 256.
+    let product = U256::from(amount.units()) * U256::from(work.hashes());
+    let (units, rest) = product.div_rem(total);
+    let rest = u128::try_from(rest).expect("a rest is below its divisor");
+    let units = u64::try_from(units).ok()?;
+    Some((Amount::from_units(units), rest))
 }
 
 /// What `work` done in each `millis` milliseconds brings in `span_ms` on average, where a block of
@@ -25,12 +32,8 @@ pub fn expected(
     // 64 bits times 64 bits of time fit 128; with the work they fit 256, and are checked.
     let done = U256::from(work.hashes()).checked_mul(U256::from(span_ms))?;
     let needed = U256::from(network.hashes()).checked_mul(U256::from(millis))?;
-    part(paid, done, needed)
-}
-
-fn part(amount: Amount, part: U256, whole: U256) -> Option<Amount> {
-    let product = U256::from(amount.units()).checked_mul(part)?;
-    let units = product.checked_div(whole)?;
+    let product = U256::from(paid.units()).checked_mul(done)?;
+    let units = product.checked_div(needed)?;
     u64::try_from(units).ok().map(Amount::from_units)
 }
 
@@ -43,18 +46,20 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_rounded_down() {
+    fn a_part_is_exact() {
         #[track_caller]
-        fn case(amount: u64, of: u128, total: u128, expected: Option<u64>) {
-            let part = whole_part(Amount::from_units(amount), work(of), work(total));
-            assert_eq!(part.map(Amount::units), expected);
+        fn case(amount: u64, of: u128, total: u128, expected: Option<(u64, u128)>) {
+            let part = exact_part(Amount::from_units(amount), work(of), work(total));
+            let part = part.map(|(amount, rest)| (amount.units(), rest));
+            assert_eq!(part, expected);
         }
-        case(10, 1, 3, Some(3));
-        case(10, 3, 3, Some(10));
-        case(10, 0, 3, Some(0));
+        case(10, 1, 3, Some((3, 1)));
+        case(10, 2, 3, Some((6, 2)));
+        case(10, 3, 3, Some((10, 0)));
+        case(10, 0, 3, Some((0, 0)));
         case(10, 1, 0, None);
         // A84: nothing wraps.
-        case(u64::MAX, u128::MAX, u128::MAX, Some(u64::MAX));
+        case(u64::MAX, u128::MAX, u128::MAX, Some((u64::MAX, 0)));
         case(u64::MAX, u128::MAX, 1, None);
     }
 
