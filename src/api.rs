@@ -117,8 +117,8 @@ fn documented() -> OpenApiRouter<Vec<Pool>> {
 ///
 /// What the status page shows.
 #[utoipa::path(
-    get, path = "/api/v1/status", tag = "pool",
-    responses((status = 200, body = Status), (status = 503, body = problem::Error))
+    get, path = "/api/v1/status", operation_id = "status", tag = "pool",
+    responses((status = 200, description = "The answer.", body = Status), (status = 503, description = "The store cannot be used now.", body = problem::Error))
 )]
 async fn status(State(pools): State<Vec<Pool>>) -> Response {
     match Status::of(&pools).await {
@@ -136,8 +136,8 @@ pub(crate) fn unavailable(error: &anyhow::Error) -> Response {
 ///
 /// For the daemon's `blocknotify`. From this machine alone.
 #[utoipa::path(
-    post, path = "/api/v1/blocknotify", tag = "operator",
-    responses((status = 204), (status = 403, body = problem::Error))
+    post, path = "/api/v1/blocknotify", operation_id = "block_notify", tag = "operator",
+    responses((status = 204, description = "Done."), (status = 403, description = "Only this machine may call this.", body = problem::Error))
 )]
 async fn block_notify(
     State(pools): State<Vec<Pool>>,
@@ -156,15 +156,15 @@ async fn block_notify(
 ///
 /// One that is left alone after failures. From this machine alone.
 #[utoipa::path(
-    post, path = "/api/v1/pools/{pool}/daemons/{index}/reset", tag = "operator",
+    post, path = "/api/v1/pools/{pool}/daemons/{index}/reset", operation_id = "reset_daemon", tag = "operator",
     params(
         ("pool" = String, Path, description = "The pool's name"),
         ("index" = usize, Path, description = "The daemon's place in the configuration, from 0 on")
     ),
     responses(
-        (status = 204),
-        (status = 403, body = problem::Error),
-        (status = 404, body = problem::Error)
+        (status = 204, description = "Done."),
+        (status = 403, description = "Only this machine may call this.", body = problem::Error),
+        (status = 404, description = "There is nothing here.", body = problem::Error)
     )
 )]
 async fn reset_breaker(
@@ -194,10 +194,10 @@ fn refuse_strangers(peer: SocketAddr) -> Option<Response> {
 
 /// Figures for Prometheus
 #[utoipa::path(
-    get, path = "/metrics", tag = "pool",
+    get, path = "/metrics", operation_id = "metrics", tag = "pool",
     responses(
-        (status = 200, body = String, content_type = "application/openmetrics-text"),
-        (status = 503, body = problem::Error)
+        (status = 200, description = "The answer.", body = String, content_type = "application/openmetrics-text"),
+        (status = 503, description = "The store cannot be used now.", body = problem::Error)
     )
 )]
 async fn metrics(State(pools): State<Vec<Pool>>) -> Response {

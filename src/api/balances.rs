@@ -69,9 +69,9 @@ impl Balance {
 
 /// The money of a miner
 #[utoipa::path(
-    get, path = "/api/v1/miners/{address}/balances", tag = "miners",
+    get, path = "/api/v1/miners/{address}/balances", operation_id = "miner_balances", tag = "miners",
     params(("address" = String, Path, description = "An address of a pool's coin")),
-    responses((status = 200, body = Balances), MinerProblems)
+    responses((status = 200, description = "The answer.", body = Balances), MinerProblems)
 )]
 pub(super) async fn list(miner: Miner) -> Result<Json<Balances>, Problem> {
     of_places(&miner, miner.places.iter()).await
@@ -81,12 +81,12 @@ pub(super) async fn list(miner: Miner) -> Result<Json<Balances>, Problem> {
 ///
 /// The same as all balances, but only those of the pools of this coin.
 #[utoipa::path(
-    get, path = "/api/v1/miners/{address}/balance/{coin}", tag = "miners",
+    get, path = "/api/v1/miners/{address}/balance/{coin}", operation_id = "miner_balance_of_coin", tag = "miners",
     params(
         ("address" = String, Path, description = "An address of the coin"),
         ("coin" = String, Path, description = "The coin's name or ticker", example = "bitcoin")
     ),
-    responses((status = 200, body = Balances), MinerProblems)
+    responses((status = 200, description = "The answer.", body = Balances), MinerProblems)
 )]
 pub(super) async fn of_coin(
     State(pools): State<Vec<Pool>>,
@@ -96,7 +96,10 @@ pub(super) async fn of_coin(
     let is_coin =
         |pool: &Pool| pool.coin.name == coin || pool.coin.ticker.eq_ignore_ascii_case(&coin);
     if !pools.iter().any(is_coin) {
-        return Err(Problem::unknown("unknown_coin", "this coin is not mined here"));
+        return Err(Problem::unknown(
+            "unknown_coin",
+            "this coin is not mined here",
+        ));
     }
     let places = miner.places.iter().filter(|place| is_coin(&place.pool));
     let balances = of_places(&miner, places).await?;

@@ -52,8 +52,8 @@ pub(super) struct Ban {
 
 /// Who may not connect
 #[utoipa::path(
-    get, path = "/api/v1/bans", tag = "pool",
-    responses((status = 200, body = Bans))
+    get, path = "/api/v1/bans", operation_id = "bans", tag = "pool",
+    responses((status = 200, description = "The answer.", body = Bans))
 )]
 pub(super) async fn list(State(pools): State<Vec<Pool>>) -> Response {
     let pools = pools.iter().map(|pool| {
@@ -81,13 +81,13 @@ pub(super) async fn list(State(pools): State<Vec<Pool>>) -> Response {
 ///
 /// In every pool; of IPv6, any address of the /64 will do. From this machine alone.
 #[utoipa::path(
-    delete, path = "/api/v1/bans/{address}", tag = "operator",
+    delete, path = "/api/v1/bans/{address}", operation_id = "lift_ban", tag = "operator",
     params(("address" = String, Path, description = "An address of IPv4 or IPv6")),
     responses(
-        (status = 204),
-        (status = 400, body = Error),
-        (status = 403, body = Error),
-        (status = 404, body = Error)
+        (status = 204, description = "Done."),
+        (status = 400, description = "It makes no sense.", body = Error),
+        (status = 403, description = "Only this machine may call this.", body = Error),
+        (status = 404, description = "There is nothing here.", body = Error)
     )
 )]
 pub(super) async fn lift(

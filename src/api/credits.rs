@@ -124,9 +124,9 @@ impl Credit {
 ///
 /// The newest first. Those of other states than `mature` are not money yet, or never.
 #[utoipa::path(
-    get, path = "/api/v1/miners/{address}/credits", tag = "miners",
+    get, path = "/api/v1/miners/{address}/credits", operation_id = "miner_credits", tag = "miners",
     params(("address" = String, Path, description = "An address of a pool's coin"), PageQuery),
-    responses((status = 200, body = Page<Credit>), MinerProblems)
+    responses((status = 200, description = "The answer.", body = Page<Credit>), MinerProblems)
 )]
 pub(super) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Credit>>, Problem> {
     let mut walk = query.walk(&miner)?;
@@ -146,20 +146,19 @@ pub(super) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Cre
 ///
 /// Each number that went into it, so that it can be calculated again.
 #[utoipa::path(
-    get, path = "/api/v1/miners/{address}/credits/{block}", tag = "miners",
+    get, path = "/api/v1/miners/{address}/credits/{block}", operation_id = "miner_credit", tag = "miners",
     params(
         ("address" = String, Path, description = "An address of a pool's coin"),
         ("block" = String, Path, description = "The block's id: 64 hexadecimal digits")
     ),
-    responses((status = 200, body = CreditExplained), MinerProblems)
+    responses((status = 200, description = "The answer.", body = CreditExplained), MinerProblems)
 )]
 pub(super) async fn explain(
     miner: Miner,
     Path((_, block)): Path<(String, String)>,
 ) -> Result<Json<CreditExplained>, Problem> {
-    let block = Hash::from_str(&block).map_err(|_| {
-        Problem::bad("bad_block", "a block's id has 64 hexadecimal digits")
-    })?;
+    let block = Hash::from_str(&block)
+        .map_err(|_| Problem::bad("bad_block", "a block's id has 64 hexadecimal digits"))?;
     for place in &miner.places {
         let Place { pool, account, .. } = place;
         let found = pool.store.credit_detail(pool.id, account, block).await?;

@@ -98,9 +98,9 @@ const ASSUMPTIONS: [&str; 6] = [
 ///
 /// The average of a day from the work of the last hour and of the last day, with what is assumed.
 #[utoipa::path(
-    get, path = "/api/v1/miners/{address}/estimate", tag = "miners",
+    get, path = "/api/v1/miners/{address}/estimate", operation_id = "miner_estimate", tag = "miners",
     params(("address" = String, Path, description = "An address of a pool's coin")),
-    responses((status = 200, body = Estimates), MinerProblems)
+    responses((status = 200, description = "The answer.", body = Estimates), MinerProblems)
 )]
 pub(super) async fn show(miner: Miner) -> Result<Json<Estimates>, Problem> {
     let mut pools = Vec::new();

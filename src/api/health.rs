@@ -47,8 +47,8 @@ pub(super) struct Ready {
 
 /// How each part is, and what to do about it
 #[utoipa::path(
-    get, path = "/health", tag = "pool",
-    responses((status = 200, body = Health), (status = 503, body = Health))
+    get, path = "/health", operation_id = "health", tag = "pool",
+    responses((status = 200, description = "The answer.", body = Health), (status = 503, description = "Miners get no work.", body = Health))
 )]
 pub(super) async fn health(State(pools): State<Vec<Pool>>) -> Response {
     let mut health = Health {
@@ -72,8 +72,8 @@ pub(super) async fn health(State(pools): State<Vec<Pool>>) -> Response {
 
 /// Whether miners get work
 #[utoipa::path(
-    get, path = "/ready", tag = "pool",
-    responses((status = 200, body = Ready), (status = 503, body = Ready))
+    get, path = "/ready", operation_id = "ready", tag = "pool",
+    responses((status = 200, description = "The answer.", body = Ready), (status = 503, description = "Miners get no work.", body = Ready))
 )]
 pub(super) async fn ready(State(pools): State<Vec<Pool>>) -> Response {
     let reason = pools.iter().find_map(why_not_ready);

@@ -160,9 +160,9 @@ impl FromRequestParts<Vec<Pool>> for Miner {
 ///
 /// What it does and has, in each pool of this program that knows it.
 #[utoipa::path(
-    get, path = "/api/v1/miners/{address}", tag = "miners",
+    get, path = "/api/v1/miners/{address}", operation_id = "miner", tag = "miners",
     params(("address" = String, Path, description = "An address of a pool's coin")),
-    responses((status = 200, body = MinerSummary), MinerProblems)
+    responses((status = 200, description = "The answer.", body = MinerSummary), MinerProblems)
 )]
 pub(super) async fn summary(miner: Miner) -> Result<Json<MinerSummary>, Problem> {
     let mut pools = Vec::new();
@@ -180,9 +180,9 @@ pub(super) async fn summary(miner: Miner) -> Result<Json<MinerSummary>, Problem>
 
 /// The work of a miner
 #[utoipa::path(
-    get, path = "/api/v1/miners/{address}/stats", tag = "miners",
+    get, path = "/api/v1/miners/{address}/stats", operation_id = "miner_stats", tag = "miners",
     params(("address" = String, Path, description = "An address of a pool's coin")),
-    responses((status = 200, body = AllStats), MinerProblems)
+    responses((status = 200, description = "The answer.", body = AllStats), MinerProblems)
 )]
 pub(super) async fn stats(miner: Miner) -> Result<Json<AllStats>, Problem> {
     let mut pools = Vec::new();

@@ -85,7 +85,10 @@ impl PageQuery {
         };
         if let Some(name) = &self.pool {
             let place = find(name).ok_or_else(|| {
-                Problem::unknown("unknown_pool", "this pool is not here or knows no such miner")
+                Problem::unknown(
+                    "unknown_pool",
+                    "this pool is not here or knows no such miner",
+                )
             })?;
             places = &miner.places[place..=place];
         }

@@ -36,9 +36,9 @@ pub(super) struct Payment {
 ///
 /// The newest first.
 #[utoipa::path(
-    get, path = "/api/v1/miners/{address}/payouts", tag = "miners",
+    get, path = "/api/v1/miners/{address}/payouts", operation_id = "miner_payouts", tag = "miners",
     params(("address" = String, Path, description = "An address of a pool's coin"), PageQuery),
-    responses((status = 200, body = Page<Payment>), MinerProblems)
+    responses((status = 200, description = "The answer.", body = Page<Payment>), MinerProblems)
 )]
 pub(super) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Payment>>, Problem> {
     let mut walk = query.walk(&miner)?;

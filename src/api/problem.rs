@@ -94,11 +94,9 @@ impl From<SettingsError> for Problem {
     fn from(error: SettingsError) -> Self {
         match error {
             SettingsError::Used(_) => Self::conflict("number_used", error.to_string()),
-            SettingsError::TooSoon(_) => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too_soon",
-                error.to_string(),
-            ),
+            SettingsError::TooSoon(_) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_soon", error.to_string())
+            }
             SettingsError::Entry(store::EntryError::Amount(_)) => {
                 Self::field("bad_threshold", error.to_string())
             }
@@ -128,7 +126,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let read = tokio::time::timeout(BODY_WITHIN, Json::from_request(request, state));
         let Ok(read) = read.await else {
             let message = "the body did not come within 10 seconds";
-            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", message));
+            return Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                message,
+            ));
         };
         match read {
             Ok(Json(body)) => Ok(Self(body)),

@@ -140,9 +140,9 @@ pub(super) struct PayoutWish {
 ///
 /// Also texts that are ready to be signed.
 #[utoipa::path(
-    get, path = "/api/v1/miners/{address}/payout-settings", tag = "payouts",
+    get, path = "/api/v1/miners/{address}/payout-settings", operation_id = "payout_settings", tag = "payouts",
     params(("address" = String, Path, description = "An address of a pool's coin")),
-    responses((status = 200, body = AllSettings), MinerProblems)
+    responses((status = 200, description = "The answer.", body = AllSettings), MinerProblems)
 )]
 pub(super) async fn show(miner: Miner) -> Result<Json<AllSettings>, Problem> {
     let mut pools = Vec::new();
@@ -160,10 +160,10 @@ pub(super) async fn show(miner: Miner) -> Result<Json<AllSettings>, Problem> {
 /// Signed by the miner's address, also when another one is to be paid. The new settings take the
 /// place of all before.
 #[utoipa::path(
-    put, path = "/api/v1/miners/{address}/payout-settings", tag = "payouts",
+    put, path = "/api/v1/miners/{address}/payout-settings", operation_id = "change_payout_settings", tag = "payouts",
     params(("address" = String, Path, description = "The address that signed")),
     request_body = SettingsWish,
-    responses((status = 200, body = MinerSettings), WishProblems)
+    responses((status = 200, description = "The answer.", body = MinerSettings), WishProblems)
 )]
 pub(super) async fn change(
     miner: Miner,
@@ -173,7 +173,10 @@ pub(super) async fn change(
     let pay_to = pay_to(place, &wish.pay_to)?;
     let threshold = threshold(&wish.threshold)?;
     let schedule = Schedule::of_name(&wish.schedule).ok_or_else(|| {
-        Problem::field("bad_schedule", "schedule: threshold, daily, weekly or monthly")
+        Problem::field(
+            "bad_schedule",
+            "schedule: threshold, daily, weekly or monthly",
+        )
     })?;
     let signed = Wish::Settings {
         threshold,
@@ -209,10 +212,10 @@ pub(super) async fn change(
 /// All that is available is paid the next time the pool pays, whatever threshold and schedule say,
 /// if it is not below the least.
 #[utoipa::path(
-    post, path = "/api/v1/miners/{address}/payout", tag = "payouts",
+    post, path = "/api/v1/miners/{address}/payout", operation_id = "request_payout", tag = "payouts",
     params(("address" = String, Path, description = "The address that signed")),
     request_body = PayoutWish,
-    responses((status = 202, body = MinerSettings), WishProblems)
+    responses((status = 202, description = "It is noted.", body = MinerSettings), WishProblems)
 )]
 pub(super) async fn request(
     miner: Miner,
@@ -248,11 +251,17 @@ pub(super) async fn request(
 fn place<'m>(miner: &'m Miner, name: Option<&str>) -> Result<&'m Place, Problem> {
     match (name, &miner.places[..]) {
         (None, [only]) => Ok(only),
-        (None, _) => Err(Problem::bad("no_pool", "several pools know this miner: name one")),
+        (None, _) => Err(Problem::bad(
+            "no_pool",
+            "several pools know this miner: name one",
+        )),
         (Some(name), places) => {
             let found = places.iter().find(|place| place.pool.name == name);
             found.ok_or_else(|| {
-                Problem::unknown("unknown_pool", "this pool is not here or knows no such miner")
+                Problem::unknown(
+                    "unknown_pool",
+                    "this pool is not here or knows no such miner",
+                )
             })
         }
     }
@@ -383,9 +392,10 @@ impl ToSign {
         let now = u64::try_from(now_ms).unwrap_or(0);
         let number = now.max(settings.number.saturating_add(1));
         // Of another network, if the configuration changed: then it has to be said again.
-        let pay_to = settings.pay_to.as_ref().and_then(|text| {
-            Address::parse(place.pool.coin, place.pool.network, text).ok()
-        });
+        let pay_to = settings
+            .pay_to
+            .as_ref()
+            .and_then(|text| Address::parse(place.pool.coin, place.pool.network, text).ok());
         let wish = Wish::Settings {
             threshold: settings.threshold,
             schedule: settings.schedule,

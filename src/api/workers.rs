@@ -43,9 +43,9 @@ pub(super) struct Worker {
 ///
 /// In the order in which they first came.
 #[utoipa::path(
-    get, path = "/api/v1/miners/{address}/workers", tag = "miners",
+    get, path = "/api/v1/miners/{address}/workers", operation_id = "miner_workers", tag = "miners",
     params(("address" = String, Path, description = "An address of a pool's coin"), PageQuery),
-    responses((status = 200, body = Page<Worker>), MinerProblems)
+    responses((status = 200, description = "The answer.", body = Page<Worker>), MinerProblems)
 )]
 pub(super) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Worker>>, Problem> {
     let mut walk = query.walk(&miner)?;

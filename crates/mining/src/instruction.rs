@@ -138,9 +138,8 @@ mod tests {
                 paused: true,
             },
         };
-        let head = format!(
-            "pool: main\ncoin: bitcoin regtest\noperator: {MINER}\naddress: {MINER}\n"
-        );
+        let head =
+            format!("pool: main\ncoin: bitcoin regtest\noperator: {MINER}\naddress: {MINER}\n");
         assert_eq!(
             instruction.to_string(),
             format!(

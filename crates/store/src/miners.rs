@@ -7,13 +7,8 @@ use mining::{Amount, Scheme, ledger::Account};
 use pow::Hash;
 
 use crate::{
-    BlockFee, MinerCredit, Minute, PoolId, ReadError, Store, Sums,
-    database::Connection,
-    figures::sums_of_sums,
-    packed::Packed,
-    rows,
-    shares::tail,
-    sql,
+    BlockFee, MinerCredit, Minute, PoolId, ReadError, Store, Sums, database::Connection,
+    figures::sums_of_sums, packed::Packed, rows, shares::tail, sql,
 };
 
 /// A miner with what it has done.
@@ -203,7 +198,8 @@ impl Store {
         .bind(block.to_display_bytes().to_vec())
         .fetch_optional(&mut reading)
         .await?;
-        let Some((seq, scheme, confirmations, credited, Some(high), Some(low), miners)) = row else {
+        let Some((seq, scheme, confirmations, credited, Some(high), Some(low), miners)) = row
+        else {
             return Ok(None);
         };
         drop(reading);
