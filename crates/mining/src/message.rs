@@ -30,6 +30,8 @@ pub const SIGNATURE_LEN_MAX: usize = 4_096;
 /// The most bytes of a message. Who signs ought to read it, often on a device with a small screen.
 pub const MESSAGE_LEN_MAX: usize = 1_024;
 
+const HIGH_S: &str = "an S in the upper half, which anybody can make of one in the lower";
+
 /// Why a text does not show that the owner of an address signed a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSignature {

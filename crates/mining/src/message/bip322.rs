@@ -16,10 +16,8 @@ use bitcoin::{
     transaction::Version,
 };
 
-use super::{BadSignature, Kind, p2wpkh};
+use super::{BadSignature, HIGH_S, Kind, p2wpkh};
 
-pub(super) const HIGH_S: &str =
-    "an S in the upper half, which anybody can make of one in the lower";
 const DER: &str = "an encoding that is not strict DER";
 const HASH_TYPE: &str = "a hash type that does not commit to everything";
 const KEY: &str = "something else where its public key must be";

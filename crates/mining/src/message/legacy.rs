@@ -12,7 +12,7 @@ use bitcoin::{
     },
 };
 
-use super::{BadSignature, Kind};
+use super::{BadSignature, HIGH_S, Kind};
 use crate::coin::Coin;
 
 /// Bytes of a signature.
@@ -52,7 +52,7 @@ pub(super) fn verify(
     let mut low = signature.to_standard();
     low.normalize_s();
     if low != signature.to_standard() {
-        return Err(BadSignature::Rule(super::bip322::HIGH_S));
+        return Err(BadSignature::Rule(HIGH_S));
     }
     let digest = Message::from_digest(digest(coin, message).to_byte_array());
     // There is no key for some r, which then nobody can have signed with.

@@ -386,6 +386,6 @@ fn a_published_signature_with_a_high_s_is_refused() {
         ),
     ] {
         let verified = check("bitcoin", Main, address, message, signature);
-        assert_eq!(verified, Err(BadSignature::Rule(bip322::HIGH_S)));
+        assert_eq!(verified, Err(BadSignature::Rule(HIGH_S)));
     }
 }
