@@ -11,8 +11,10 @@ mod figures;
 mod identity;
 mod killed;
 mod ledger;
+mod miners;
 mod payouts;
 mod rounds;
+mod settings;
 mod shares;
 mod trouble;
 
