@@ -38,7 +38,7 @@ unit:
 
 # The real program, real litecoind, clients of others, and at least 200 kills in the middle of work.
 integration: clients
-	$(CARGO) test --locked -p adit --test integration
+	scripts/postgres $(CARGO) test --locked -p adit --test integration
 
 # Clients in JavaScript that the pool is tested with, in the versions of their lock file.
 clients: tests/clients/node_modules/.package-lock.json

@@ -2,10 +2,15 @@
 //! spent or it is orphaned.
 //!
 //! Nothing stands between [`Blocks::submit`] and the daemons: the block is complete when it comes
-//! here, and the store is told afterwards, as often as it takes.
+//! here, and the store is told afterwards, as often as it takes. Until it has been told a file says
+//! the same, so that the end of the process loses nothing; and the commit that makes the block's own
+//! share accepted writes the block too.
+
+mod note;
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,6 +20,7 @@ use pow::Hash;
 use store::{Block, BlockChange, BlockError, NewBlock, PoolId, Store, WorkerName};
 use tracing::{error, info, warn};
 
+use self::note::Notes;
 use crate::{
     daemon::{Daemons, Verdict},
     metrics::Metrics,
@@ -52,6 +58,32 @@ pub struct Found {
     pub time_ms: i64,
 }
 
+impl Found {
+    /// What the store is to know of it.
+    fn into_new(self) -> NewBlock {
+        let header = &self.solved.header;
+        let number = |at: usize| {
+            u32::from_le_bytes(
+                header[at..at + 4]
+                    .try_into()
+                    .expect("four bytes were taken"),
+            )
+        };
+        NewBlock {
+            hash: self.solved.id,
+            proof: self.solved.proof,
+            height: self.height,
+            bits: number(72),
+            time: number(68),
+            found_ms: self.time_ms,
+            reward: self.reward,
+            coinbase: Some(self.solved.coinbase_id),
+            scheme: self.scheme,
+            worker: self.worker,
+        }
+    }
+}
+
 /// Where solved blocks go. Clones share it.
 #[derive(Clone)]
 pub struct Blocks {
@@ -61,17 +93,21 @@ pub struct Blocks {
     maturity: u32,
     metrics: Arc<Metrics>,
     tasks: Tasks,
+    /// What the store may not have yet.
+    notes: Notes,
     /// Blocks that were mature and are in no chain, with their heights.
     left: Arc<Mutex<BTreeMap<Hash, u32>>>,
 }
 
 impl Blocks {
-    /// Follows the blocks that are in the store already, and those that will come.
+    /// Follows the blocks that are in the store already, those that a run before has noted in
+    /// `folder`, and those that will come.
     pub fn start(
         daemons: Daemons,
         store: Store,
         pool: PoolId,
         maturity: u32,
+        folder: &Path,
         metrics: Arc<Metrics>,
         tasks: &Tasks,
     ) -> Self {
@@ -82,8 +118,16 @@ impl Blocks {
             maturity,
             metrics,
             tasks: tasks.clone(),
+            notes: Notes::new(folder),
             left: Arc::default(),
         };
+        let noted = blocks.clone();
+        tasks.spawn(Stage::Books, "noted blocks", async move {
+            for block in noted.notes.all().await {
+                noted.record(&block).await;
+            }
+            Ok(())
+        });
         let following = blocks.clone();
         tasks.spawn(Stage::Books, "blocks", following.follow());
         blocks
@@ -100,16 +144,19 @@ impl Blocks {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a block to all daemons at once and returns at once.
-    pub fn submit(&self, found: Found) {
+    /// Sends a block to all daemons at once and returns at once, with what the store is to know of it.
+    pub fn submit(&self, found: Found) -> Arc<NewBlock> {
         let id = found.solved.id;
         let mut submission = self.daemons.submit(found.solved.hex.as_str().into(), id);
+        let block = Arc::new(found.into_new());
+        let new = Arc::clone(&block);
         self.metrics.blocks.inc();
         let blocks = self.clone();
         let stopping = self.tasks.ending(Stage::Books);
         self.tasks.spawn(Stage::Books, "block", async move {
-            info!(height = found.height, hash = %id, worker = %found.worker, "block solved");
-            blocks.record(&found).await;
+            info!(height = new.height, hash = %id, worker = %new.worker, "block solved");
+            blocks.notes.keep(&new).await;
+            blocks.record(&new).await;
             // A daemon may be away for hours; the block's file outlives this process.
             let verdicts = stopping.run_until_cancelled(submission.accepted()).await;
             if let Some(Err(verdicts)) = verdicts
@@ -129,39 +176,21 @@ impl Blocks {
             }
             Ok(())
         });
+        block
     }
 
     /// Writes a block down, however long the store is away; only the end of the process ends it,
-    /// and then the block's file is still there.
-    async fn record(&self, found: &Found) {
-        let header = &found.solved.header;
-        let number = |at: usize| {
-            u32::from_le_bytes(
-                header[at..at + 4]
-                    .try_into()
-                    .expect("four bytes were taken"),
-            )
-        };
-        let block = NewBlock {
-            hash: found.solved.id,
-            proof: found.solved.proof,
-            height: found.height,
-            worker: found.worker.clone(),
-            bits: number(72),
-            time: number(68),
-            found_ms: found.time_ms,
-            reward: found.reward,
-            coinbase: Some(found.solved.coinbase_id),
-            scheme: found.scheme,
-        };
+    /// and then the note is still there.
+    async fn record(&self, block: &NewBlock) {
         let stopping = self.tasks.ending(Stage::Books);
-        while let Err(error) = self.store.record_block(self.pool, &block).await {
+        while let Err(error) = self.store.record_block(self.pool, block).await {
             error!(%error, hash = %block.hash, "block not recorded yet");
             let pause = tokio::time::sleep(RECORD_AGAIN_AFTER);
             if stopping.run_until_cancelled(pause).await.is_none() {
                 return;
             }
         }
+        self.notes.forget(block.hash).await;
     }
 
     /// Writes down what became of a block. False if it was not written.

@@ -23,6 +23,8 @@ pub use layers::{BadConfig, BrokenLine, Layers, Source};
 pub struct Config {
     /// The directory of the database and of blocks on their way.
     pub data: PathBuf,
+    /// The URL of a PostgreSQL database; without one it is a file in that directory.
+    pub database: Option<String>,
     /// The operator's own table of devices; without one the built-in table is used.
     pub devices: Option<PathBuf>,
     /// What is logged.
@@ -126,6 +128,8 @@ pub struct Fee {
 pub struct Payout {
     /// Whether anything is paid; without it balances stay in the books.
     pub enabled: bool,
+    /// Who signs.
+    pub from: PaidFrom,
     /// The wallet of the first daemon that pays; its only one if none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wallet: Option<String>,
@@ -146,6 +150,19 @@ pub struct Payout {
     pub fee_rate: Option<String>,
     /// Confirmations after which a payment is done.
     pub confirmations: u32,
+    /// A payment whose inputs are gone without a trace for so long is left to a person, in seconds.
+    pub unclear_s: u64,
+}
+
+/// What a pool pays from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PaidFrom {
+    /// The first daemon's wallet chooses coins and signs.
+    #[default]
+    Wallet,
+    /// It chooses coins, and an operator has the transaction signed elsewhere.
+    Psbt,
 }
 
 /// `[pool.shares]`
@@ -243,6 +260,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: "adit-data".into(),
+            database: None,
             devices: None,
             log: Log::default(),
             http: Http::default(),
@@ -308,6 +326,7 @@ impl Default for Payout {
     fn default() -> Self {
         Self {
             enabled: false,
+            from: PaidFrom::Wallet,
             wallet: None,
             every_s: 3_600,
             threshold: "0.001".into(),
@@ -317,6 +336,7 @@ impl Default for Payout {
             fee_max_percent: Percent::from_hundredths(100).unwrap_or_default(),
             fee_rate: None,
             confirmations: 6,
+            unclear_s: 600,
         }
     }
 }

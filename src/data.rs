@@ -15,6 +15,8 @@ use store::Store;
 
 /// The file that the process holds. In it is the directory's name, which no other has.
 const LOCK: &str = "adit.lock";
+/// The database, unless it is elsewhere.
+const FILE: &str = "adit.db";
 /// The digits of that name.
 const NAME_SIZE: usize = 16;
 
@@ -71,13 +73,28 @@ fn named(mut file: File) -> std::io::Result<Lock> {
     Ok(Lock { _file: file, name })
 }
 
-/// Opens the database of the process.
-pub async fn open_store(data: &Path) -> anyhow::Result<Store> {
+/// Opens the database of the process: the one of this URL, or the file in its directory.
+pub async fn open_store(data: &Path, database: Option<&str>) -> anyhow::Result<Store> {
+    // The URL itself may hold a password.
+    if let Some(url) = database {
+        return Store::open(url)
+            .await
+            .context("cannot open the database that `database` names");
+    }
     make(data)?;
-    let path = data.join("adit.db");
+    let path = data.join(FILE);
     Store::open(&format!("sqlite:{}", path.display()))
         .await
         .with_context(|| format!("cannot open the database {}", path.display()))
+}
+
+/// Opens the database of a process that runs already, or ran.
+pub async fn open_existing(data: &Path, database: Option<&str>) -> anyhow::Result<Store> {
+    let path = data.join(FILE);
+    if database.is_none() && !path.exists() {
+        bail!("there is no database at {}", path.display());
+    }
+    open_store(data, database).await
 }
 
 fn make(data: &Path) -> anyhow::Result<()> {

@@ -36,6 +36,8 @@ pub struct Metrics {
     pub blocks: Counter,
     /// Mature blocks that their chain left.
     pub mature_left: Counter,
+    /// What stands in the way of payouts.
+    pub payouts_waiting: Gauge,
     /// Unsolved blocks that the daemon judged.
     pub proposals: Counter,
     /// Those among them that it would not take.
@@ -72,6 +74,11 @@ impl Metrics {
         let not_stored = registered(r, "shares_not_stored", "Good shares the store did not take");
         let blocks = registered(r, "blocks_solved", "Blocks solved");
         let mature_left = registered(r, "mature_blocks_left", "Mature blocks their chain left");
+        let payouts_waiting = registered(
+            r,
+            "payouts_waiting",
+            "Payouts and addresses that something stands in the way of",
+        );
         let proposals = registered(r, "proposals", "Unsolved blocks that the daemon judged");
         let proposals_refused = registered(
             r,
@@ -113,6 +120,7 @@ impl Metrics {
             not_stored,
             blocks,
             mature_left,
+            payouts_waiting,
             proposals,
             proposals_refused,
             height,

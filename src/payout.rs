@@ -1,26 +1,37 @@
 //! Payouts: from balances that are due to transactions that are deep in the chain, exactly once.
 //!
 //! One task a pool, and of all processes on a database only the one that holds the lease. A payout is
-//! claimed in the books, signed by the wallet, kept, and only then sent; what was kept is sent again
-//! as often as it takes. So a process may end at any instant: what is only claimed is given back,
-//! what is kept goes on. What nobody can tell stops all payments and calls for a person.
+//! claimed in the books, signed, kept, and only then sent; what was kept is sent again as often as it
+//! takes. So a process may end at any instant: what is only claimed is given back, what is kept goes
+//! on. What is next is said by `mining::payout::next`; what nobody can tell stops new payouts and calls
+//! for a person.
 
-use std::{collections::BTreeMap, time::Duration};
+mod follow;
+mod purse;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use mining::{
     Address, Amount, Coin, Network,
     ledger::Account,
-    payout::{BatchState, Owner, Payment, Policy, batches, total},
+    payout::{BatchState, Kept, Owner, Payment, Policy, batches, total},
 };
-use store::{Lease, PaymentRow, Payout, PoolId, Signed, Store};
-use tokio::time::Instant;
+use store::{Lease, PaymentRow, Payout, PoolId, Store};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
+pub use self::purse::{Purse, inputs};
+use self::{follow::Held, purse::Made};
 use crate::{
     clock,
-    daemon::wallet::{Sent, SignError, Standing, Wallet},
+    daemon::wallet::SignError,
+    metrics::Metrics,
     tasks::{Stage, Tasks},
 };
 
@@ -30,6 +41,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LEASE_MS: i64 = 60_000;
 /// A transaction that waits for its block is sent again so often: a daemon may have forgotten it.
 const SEND_AGAIN_EVERY: Duration = Duration::from_secs(600);
+/// A payout that is under way for longer is shown as one that waits: a day of blocks has passed it by.
+const SLOW_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Where each account is paid.
 type Addresses = BTreeMap<Account, Address>;
@@ -51,6 +64,30 @@ pub struct Config {
     pub fee_rate: Option<Amount>,
     /// Where fees are paid, by name.
     pub fee_addresses: Vec<(String, Address)>,
+    /// Inputs may be gone without a trace for so long before a person has to look.
+    pub unclear_after: Duration,
+}
+
+/// What stands in the way of payouts, as the last look found it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// For people, one line each; none if all is well.
+    pub lines: Vec<String>,
+    /// Payouts that an operator has to decide about.
+    pub manual: usize,
+}
+
+/// The payouts of a pool, as the API sees them.
+#[derive(Clone, Debug)]
+pub struct Payouts {
+    trouble: watch::Receiver<Trouble>,
+}
+
+impl Payouts {
+    /// What stands in their way.
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.borrow().clone()
+    }
 }
 
 /// Starts to pay, as `holder`: a name that no other process bears at the same time, and this one's
@@ -58,58 +95,80 @@ pub struct Config {
 pub fn start(
     store: Store,
     pool: PoolId,
-    wallet: Wallet,
+    purse: Purse,
     config: Config,
     holder: &str,
+    metrics: Arc<Metrics>,
     tasks: &Tasks,
-) {
+) -> Payouts {
     let ending = tasks.ending(Stage::Books);
+    let (telling, trouble) = watch::channel(Trouble::default());
     let payer = Payer {
         store,
         pool,
-        wallet,
+        purse,
         config,
         holder: holder.to_owned(),
         next_batch: Instant::now(),
-        sent_again: Instant::now(),
+        sent_again: None,
+        unpayable: HashSet::new(),
+        unclear_since: HashMap::new(),
+        telling,
+        metrics,
     };
     tasks.spawn(Stage::Books, "payouts", payer.run(ending));
+    Payouts { trouble }
 }
 
 struct Payer {
     store: Store,
     pool: PoolId,
-    wallet: Wallet,
+    purse: Purse,
     config: Config,
     holder: String,
     next_batch: Instant,
-    sent_again: Instant,
+    /// Nothing before the first time.
+    sent_again: Option<Instant>,
+    /// Addresses that the wallet does not know. Their balances wait, and nobody else's.
+    unpayable: HashSet<Address>,
+    /// Since when nobody can tell what became of a payout.
+    unclear_since: HashMap<u64, Instant>,
+    telling: watch::Sender<Trouble>,
+    metrics: Arc<Metrics>,
 }
 
 impl Payer {
     async fn run(mut self, ending: CancellationToken) -> anyhow::Result<()> {
-        let mut told = String::new();
         loop {
             let pause = tokio::time::sleep(LOOK_EVERY);
             if ending.run_until_cancelled(pause).await.is_none() {
                 return Ok(());
             }
             // Not cut off by the end: every step is bounded, and one that was begun is best ended.
-            match self.look().await {
-                Ok(()) => told.clear(),
-                Err(failure) => {
-                    let failure = format!("{failure:#}");
-                    // Once, not each second.
-                    if failure != told {
-                        error!(%failure, "payouts wait");
-                        told = failure;
-                    }
-                }
+            let mut trouble = Trouble::default();
+            if let Err(failure) = self.look(&mut trouble).await {
+                trouble.lines.push(format!("{failure:#}"));
             }
+            self.tell(trouble);
         }
     }
 
-    async fn look(&mut self) -> anyhow::Result<()> {
+    /// Logs what is new in it, once and not each second.
+    fn tell(&self, trouble: Trouble) {
+        let lines = i64::try_from(trouble.lines.len()).unwrap_or(i64::MAX);
+        self.metrics.payouts_waiting.set(lines);
+        let before = self.telling.send_replace(trouble.clone());
+        for line in &trouble.lines {
+            if !before.lines.contains(line) {
+                error!(reason = line, "payouts wait");
+            }
+        }
+        if trouble.lines.is_empty() && !before.lines.is_empty() {
+            info!("payouts go on");
+        }
+    }
+
+    async fn look(&mut self, trouble: &mut Trouble) -> anyhow::Result<()> {
         let now = clock::now_ms();
         let leased = self
             .store
@@ -118,32 +177,103 @@ impl Payer {
             // Another process pays.
             return Ok(());
         };
-        let send_again = self.sent_again.elapsed() >= SEND_AGAIN_EVERY;
+        let send_again = self
+            .sent_again
+            .is_none_or(|last| last.elapsed() >= SEND_AGAIN_EVERY);
         if send_again {
-            self.sent_again = Instant::now();
+            self.sent_again = Some(Instant::now());
         }
-        for payout in self.store.open_payouts(self.pool).await? {
-            self.follow(&lease, &payout, send_again)
-                .await
-                .with_context(|| format!("payout {}", payout.number))?;
+        let open = self.store.open_payouts(self.pool).await?;
+        self.unclear_since
+            .retain(|number, _| open.iter().any(|payout| payout.number == *number));
+        let mut clear = true;
+        for payout in &open {
+            let number = payout.number;
+            match self.follow(&lease, payout, send_again).await {
+                Ok(Held::No) => {}
+                Ok(Held::Waits(why)) => trouble.lines.push(format!("payout {number}: {why}")),
+                Ok(Held::Unclear(why)) => {
+                    clear = false;
+                    trouble.lines.push(format!("payout {number}: {why}"));
+                }
+                Ok(Held::Manual) => {
+                    clear = false;
+                    trouble.manual += 1;
+                    let line = format!(
+                        "payout {number} waits for you: {}; see `adit payout list`, then `adit \
+                         payout retry` or `void`",
+                        payout.reason
+                    );
+                    trouble.lines.push(line);
+                }
+                Err(failure) => return Err(failure).context(format!("payout {number}")),
+            }
+            if clear && payout.draft.is_none() && now - payout.made_ms > SLOW_AFTER_MS {
+                let line = format!("payout {number} is under way for more than a day");
+                trouble.lines.push(line);
+            }
         }
-        if Instant::now() < self.next_batch
+        for address in &self.unpayable {
+            let line = format!("{address} is not paid: the wallet does not know this address");
+            trouble.lines.push(line);
+        }
+        if !clear
+            || Instant::now() < self.next_batch
             || self.store.payments_paused(self.pool).await?.is_some()
         {
             return Ok(());
         }
+        self.compare(&lease).await?;
         self.next_batch = Instant::now() + self.config.every;
-        let mut owners = self.store.owners(self.pool).await?;
-        // Who has no address that can be paid waits.
-        let addresses: Addresses = owners
-            .iter()
-            .filter_map(|owner| Some((owner.account.clone(), self.address_of(owner)?)))
-            .collect();
-        owners.retain(|owner| addresses.contains_key(&owner.account));
-        for payments in batches(&owners, &self.config.policy, clock::now_ms()) {
+        let (due, addresses) = self.due().await?;
+        for payments in due {
             self.pay(&lease, payments, &addresses).await?;
         }
         Ok(())
+    }
+
+    /// Compares what the wallet has sent with the payouts. What is not among them may be a payout that
+    /// this database has forgotten: nothing is paid before a person has looked.
+    async fn compare(&self, lease: &Lease) -> anyhow::Result<()> {
+        let since = self.store.wallet_compared(self.pool).await?;
+        let outgoing = self.purse.sent_since(since.as_deref()).await?;
+        if since.is_none() {
+            // What was sent before the pool first paid is none of it.
+            let now = clock::now_ms();
+            for txid in outgoing.unconfirmed {
+                let reason = "sent before the pool first paid";
+                self.store.accept_send(self.pool, txid, reason, now).await?;
+            }
+        } else if let Some(txid) = self
+            .store
+            .foreign_sends(self.pool, &outgoing.sent)
+            .await?
+            .first()
+        {
+            anyhow::bail!(
+                "the wallet has sent {txid}, which is no payout: if that is as it should be, say \
+                 `adit payout accept {txid} --reason TEXT`"
+            );
+        }
+        if since.as_ref() != Some(&outgoing.newest_block) {
+            self.store
+                .note_compared(lease, &outgoing.newest_block)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The batches of all who are due and have an address that can be paid, and those addresses.
+    async fn due(&self) -> anyhow::Result<(Vec<Vec<Payment<Account>>>, Addresses)> {
+        let mut owners = self.store.owners(self.pool).await?;
+        let addresses: Addresses = owners
+            .iter()
+            .filter_map(|owner| Some((owner.account.clone(), self.address_of(owner)?)))
+            .filter(|(_, address)| !self.unpayable.contains(address))
+            .collect();
+        owners.retain(|owner| addresses.contains_key(&owner.account));
+        let due = batches(&owners, &self.config.policy, clock::now_ms());
+        Ok((due, addresses))
     }
 
     fn address_of(&self, owner: &Owner<Account>) -> Option<Address> {
@@ -163,7 +293,7 @@ impl Payer {
 
     /// Claims, signs, keeps and sends.
     async fn pay(
-        &self,
+        &mut self,
         lease: &Lease,
         payments: Vec<Payment<Account>>,
         addresses: &Addresses,
@@ -183,26 +313,58 @@ impl Payer {
         let number = self.store.reserve_payout(lease, coin, &rows, now).await?;
         let whole = total(&payments).context("more than any coin has")?;
         info!(number, payments = rows.len(), total = %whole, "payout claimed");
-        match self.sign(&rows, whole).await {
-            Ok(signed) => {
-                let now = clock::now_ms();
+        let now = clock::now_ms();
+        match self.make(&rows, whole).await {
+            Ok(Made::Signed(signed)) => {
                 self.store.sign_payout(lease, number, &signed, now).await?;
                 info!(number, txid = %signed.txid, fee = %signed.network_fee, "payout signed");
-                self.send(lease, number, BatchState::Signed, &signed).await
+                // Until it is sent the wallet would use the same coins again.
+                self.purse.lock(&inputs(Some(&signed), None)).await;
+                self.send(lease, number, BatchState::Signed, &signed)
+                    .await?;
+            }
+            Ok(Made::Unsigned(unsigned)) => {
+                let psbt = &unsigned.psbt;
+                self.store
+                    .draft_payout(lease, number, psbt, unsigned.fee)
+                    .await?;
+                info!(
+                    number,
+                    "payout waits for its signature: see `adit payout psbt`"
+                );
+                self.purse.lock(&inputs(None, Some(psbt))).await;
             }
             Err(failure) => {
                 let reason = failure.to_string();
-                let now = clock::now_ms();
                 self.store
                     .release_payout(lease, coin, number, &reason, now)
                     .await?;
-                Err(failure).with_context(|| format!("payout {number} was given back"))
+                if matches!(failure, SignError::Address(_)) && self.find_unpayable(&rows).await? {
+                    // The others are paid at the next look.
+                    self.next_batch = Instant::now();
+                    return Ok(());
+                }
+                return Err(failure).with_context(|| format!("payout {number} was given back"));
             }
         }
+        Ok(())
     }
 
-    /// Has the wallet sign a transaction. What goes to the same address, goes there together.
-    async fn sign(&self, rows: &[PaymentRow], whole: Amount) -> Result<Signed, SignError> {
+    /// Finds the addresses that the wallet does not know; whether there are any.
+    async fn find_unpayable(&mut self, rows: &[PaymentRow]) -> anyhow::Result<bool> {
+        let mut found = false;
+        for row in rows {
+            let address = Address::parse(self.config.coin, self.config.network, &row.address)?;
+            if !self.purse.knows(&address).await? {
+                self.unpayable.insert(address);
+                found = true;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Has a transaction made. What goes to the same address, goes there together.
+    async fn make(&self, rows: &[PaymentRow], whole: Amount) -> Result<Made, SignError> {
         let mut payments: Vec<(Address, Amount)> = Vec::with_capacity(rows.len());
         for row in rows {
             let address = Address::parse(self.config.coin, self.config.network, &row.address);
@@ -216,90 +378,17 @@ impl Payer {
             }
         }
         let fee_max = self.config.policy.fee_of(whole);
-        let draft = self
-            .wallet
-            .sign(&payments, self.config.fee_rate, fee_max)
-            .await?;
-        Ok(Signed {
-            txid: draft.txid,
-            raw: draft.raw,
-            network_fee: draft.fee,
-        })
+        self.purse
+            .make(&payments, self.config.fee_rate, fee_max)
+            .await
     }
+}
 
-    /// Sends what was kept of a payout that is in this state.
-    async fn send(
-        &self,
-        lease: &Lease,
-        number: u64,
-        state: BatchState,
-        signed: &Signed,
-    ) -> anyhow::Result<()> {
-        if let Sent::Refused(reason) = self.wallet.send(&signed.raw).await? {
-            anyhow::bail!("the daemon does not take it: {reason}");
-        }
-        if state == BatchState::Signed {
-            let (to, now) = (BatchState::Broadcast, clock::now_ms());
-            self.store.move_payout(lease, number, to, "", now).await?;
-            info!(number, txid = %signed.txid, "payout sent");
-        }
-        Ok(())
-    }
-
-    /// Brings a payout further that is under way.
-    async fn follow(&self, lease: &Lease, payout: &Payout, send_again: bool) -> anyhow::Result<()> {
-        let number = payout.number;
-        let coin = self.config.coin.name;
-        let Some(signed) = &payout.signed else {
-            // Without a kept transaction nothing can have been sent.
-            let reason = "it was never signed";
-            let now = clock::now_ms();
-            self.store
-                .release_payout(lease, coin, number, reason, now)
-                .await?;
-            warn!(number, "a payout that was never signed was given back");
-            return Ok(());
-        };
-        if payout.state == BatchState::Manual {
-            return Ok(());
-        }
-        let standing = self.wallet.standing(signed.txid).await?;
-        let deep_enough = self.config.confirmations;
-        match standing {
-            Standing::Confirmed(depth) if depth >= deep_enough => {
-                self.store.note_confirmations(lease, number, depth).await?;
-                let now = clock::now_ms();
-                self.store.confirm_payout(lease, coin, number, now).await?;
-                info!(number, txid = %signed.txid, depth, "payout confirmed");
-                return Ok(());
-            }
-            Standing::Confirmed(depth) => {
-                if depth != payout.confirmations {
-                    self.store.note_confirmations(lease, number, depth).await?;
-                }
-                if depth > 0 {
-                    return Ok(());
-                }
-            }
-            // Another transaction has its inputs, so deep that it will keep them.
-            Standing::Conflicted(depth) if depth >= deep_enough => {
-                let reason = format!("another transaction with its inputs is {depth} blocks deep");
-                let now = clock::now_ms();
-                self.store
-                    .release_payout(lease, coin, number, &reason, now)
-                    .await?;
-                self.wallet.unlock_inputs(&signed.raw).await;
-                error!(number, txid = %signed.txid, reason, "a payout was given back");
-                return Ok(());
-            }
-            Standing::Conflicted(depth) => {
-                anyhow::bail!("another transaction with its inputs is {depth} blocks deep")
-            }
-            Standing::Unknown => {}
-        }
-        if payout.state == BatchState::Signed || standing == Standing::Unknown || send_again {
-            self.send(lease, number, payout.state, signed).await?;
-        }
-        Ok(())
+/// What is kept of a payout's transaction.
+fn kept(payout: &Payout) -> Kept {
+    match (&payout.signed, &payout.draft) {
+        (Some(_), _) => Kept::Signed,
+        (None, Some(_)) => Kept::Draft,
+        (None, None) => Kept::Nothing,
     }
 }

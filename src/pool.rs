@@ -30,7 +30,7 @@ use crate::{
     listener::{self, House},
     mailbox::{Mailboxes, Notice},
     metrics::Metrics,
-    payout,
+    payout::{self, Payouts, Purse},
     proposal::{self, Proposals},
     sessions::Sessions,
     share_log,
@@ -67,6 +67,8 @@ pub struct Pool {
     pub proposals: Proposals,
     /// What became of the blocks that were found.
     pub blocks: Blocks,
+    /// What stands in the way of payouts; nothing if it pays none.
+    pub payouts: Option<Payouts>,
     /// Who is connected.
     pub sessions: Sessions,
     /// Who was, and may come back.
@@ -118,7 +120,7 @@ pub async fn start(
         settings.daemon.clone(),
         coin,
         settings.network,
-        kept_blocks,
+        kept_blocks.clone(),
         first_block.clone(),
         tasks,
     )
@@ -158,6 +160,7 @@ pub async fn start(
         store.clone(),
         id,
         plan.maturity,
+        &kept_blocks,
         Arc::clone(&metrics),
         tasks,
     );
@@ -169,9 +172,18 @@ pub async fn start(
         maturity: plan.maturity,
     });
     accounting::start(store.clone(), id, plan.accounting, tasks);
-    if let Some((wallet, config)) = plan.payout {
-        payout::start(store.clone(), id, wallet, config, &house.holder, tasks);
-    }
+    let payouts = plan.payout.map(|(purse, config)| {
+        let metrics = Arc::clone(&metrics);
+        payout::start(
+            store.clone(),
+            id,
+            purse,
+            config,
+            &house.holder,
+            metrics,
+            tasks,
+        )
+    });
     let prefixes = lease_extranonces(store.clone(), id, tasks).await?;
     let sessions = Sessions::default();
     look_after_sessions(
@@ -235,6 +247,7 @@ pub async fn start(
         newest,
         proposals,
         blocks,
+        payouts,
         sessions,
         kept_sessions,
         bans,
@@ -249,6 +262,12 @@ pub async fn start(
 pub fn payout_policy(settings: &config::Pool) -> anyhow::Result<Policy> {
     let coin: &'static Coin = settings.coin.parse()?;
     plan::policy(&settings.payout, coin).map_err(|error| bad(settings, &error).into())
+}
+
+/// What a pool of these settings pays from.
+pub fn purse(settings: &config::Pool) -> anyhow::Result<Purse> {
+    let coin: &'static Coin = settings.coin.parse()?;
+    plan::purse(settings, coin).map_err(|error| bad(settings, &error).into())
 }
 
 /// Where the sessions of a pool wait for its next run.

@@ -19,7 +19,7 @@ use std::{
 
 use mining::Scheme;
 use pace::Pace;
-use store::{PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
+use store::{NewBlock, PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -68,6 +68,8 @@ pub struct Entry {
     pub worker: Arc<WorkerName>,
     /// How it is paid.
     pub scheme: Scheme,
+    /// The block that it is, if it is one: both are written in one commit.
+    pub block: Option<Arc<NewBlock>>,
     /// The connection's mailbox. Its shares are answered in the order in which they came.
     pub mailbox: Arc<Mailbox>,
 }
@@ -244,7 +246,11 @@ impl Writer {
             scheme: entry.scheme,
         }));
         let begun = Instant::now();
-        let written = self.write(rows).await;
+        let blocks: Vec<&NewBlock> = batch
+            .iter()
+            .filter_map(|entry| entry.block.as_deref())
+            .collect();
+        let written = self.write(rows, &blocks).await;
         rows.clear();
         let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let outcome = match written {
@@ -275,10 +281,14 @@ impl Writer {
         }
     }
 
-    async fn write(&self, rows: &[ShareRow]) -> Result<(), WriteError> {
+    async fn write(&self, rows: &[ShareRow], blocks: &[&NewBlock]) -> Result<(), WriteError> {
         let mut tries = 1;
         loop {
-            match self.store.append_shares(self.pool, rows).await {
+            match self
+                .store
+                .append_shares_and_blocks(self.pool, rows, blocks)
+                .await
+            {
                 // At shutdown, or when it has not helped before, one try has to do.
                 Err(WriteError::Busy)
                     if tries < TRIES && !self.ending.is_cancelled() && self.outage.is_none() =>
@@ -405,6 +415,7 @@ mod tests {
         Entry {
             share: ShareRecord::new(pow::Hash(hash), work, 1, clock::now_ms()).unwrap(),
             scheme: Scheme::Pplns,
+            block: None,
             worker: Arc::new(WorkerName::new("bcrt1qminer", "rig").unwrap()),
             mailbox: replies.mailbox.share(),
         }

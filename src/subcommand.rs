@@ -23,7 +23,7 @@ pub(crate) enum Subcommand {
     Simnet(simnet::Simnet),
     /// Check and read the books of a pool
     Ledger(ledger::Ledger),
-    /// Look at the payouts of a pool, pause and resume them
+    /// Look at the payouts of a pool, and decide what only a person can
     Payout(payout::Payout),
     /// Print the settings in force and where each came from
     Config(config::Config),

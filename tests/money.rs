@@ -4,33 +4,34 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 
 use crate::support::{
-    ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, adit, node::Rpc, wait_for,
+    ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, adit, node::Rpc, runtime, wait_for,
 };
 
 /// Another miner than [`ADDRESS`].
-const OTHER: &str = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry";
+pub(crate) const OTHER: &str = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry";
 /// Pays at once what there is.
-const PAYING: &str = "maturity = 3\n[pool.payout]\nenabled = true\nevery_s = 1\nconfirmations = 2\n\
+pub(crate) const PAYING: &str = "maturity = 3\n[pool.payout]\nenabled = true\nevery_s = 1\nconfirmations = 2\n\
                       fee_rate = \"0.00005\"\n";
 
 /// A pool on a node of its own whose blocks mature after three confirmations.
-struct Mint {
-    pool: Pool,
-    node: Node,
-    folder: TempDir,
+pub(crate) struct Mint {
+    pub(crate) pool: Pool,
+    pub(crate) node: Node,
+    pub(crate) folder: TempDir,
 }
 
 impl Mint {
-    fn new(settings: &str) -> Self {
+    pub(crate) fn new(settings: &str) -> Self {
         Self::with_node(settings, |folder| {
             Node::start(folder, "node", &["--rules", "regtest", "--maturity", "3"])
         })
     }
 
-    fn with_node(settings: &str, node: impl Fn(&TempDir) -> Node) -> Self {
+    pub(crate) fn with_node(settings: &str, node: impl Fn(&TempDir) -> Node) -> Self {
         let folder = TempDir::new().unwrap();
         let node = node(&folder);
         let address = node.rpc.call("getnewaddress", json!([]));
@@ -48,7 +49,7 @@ impl Mint {
     }
 
     /// Finds a block as this miner, and waits until the pool has its coins in the books.
-    fn find_block(&self, address: &str) -> u64 {
+    pub(crate) fn find_block(&self, address: &str) -> u64 {
         let mut miner = Miner::connect(self.pool.miners);
         miner.log_in(&format!("{address}.rig"));
         let height = self.node.rpc.height();
@@ -62,35 +63,35 @@ impl Mint {
     }
 
     /// The node mines by itself.
-    fn bury(&self, blocks: u32) {
+    pub(crate) fn bury(&self, blocks: u32) {
         self.node
             .rpc
             .call("generatetoaddress", json!([blocks, ADDRESS]));
     }
 
-    fn ask(&self, words: &[&str]) -> Value {
+    pub(crate) fn ask(&self, words: &[&str]) -> Value {
         ask(self.folder.path(), words)
     }
 
-    fn say(&self, words: &[&str]) {
+    pub(crate) fn say(&self, words: &[&str]) {
         say(self.folder.path(), words);
     }
 
-    fn balances(&self) -> BTreeMap<String, (i64, i64)> {
+    pub(crate) fn balances(&self) -> BTreeMap<String, (i64, i64)> {
         balances(self.folder.path())
     }
 
-    fn balance(&self, account: &str) -> (i64, i64) {
+    pub(crate) fn balance(&self, account: &str) -> (i64, i64) {
         self.balances().get(account).copied().unwrap_or_default()
     }
 
-    fn assert_balanced(&self) {
+    pub(crate) fn assert_balanced(&self) {
         let books = self.ask(&["ledger", "check"]);
         assert_eq!(books["balance"], true, "{books}");
     }
 
     /// The payouts that are confirmed, oldest first.
-    fn confirmed(&self) -> Vec<Value> {
+    pub(crate) fn confirmed(&self) -> Vec<Value> {
         let payouts = self.ask(&["payout", "list", "--limit", "1000"]);
         let payouts = payouts.as_array().unwrap().iter().rev();
         payouts
@@ -414,4 +415,32 @@ fn a76_a_pool_that_is_killed_again_and_again_pays_once() {
     assert_eq!(confirmed, MINERS);
     assert_eq!(confirmed + released, payouts.as_array().unwrap().len());
     assert!(kills >= 5, "only {kills} kills");
+}
+
+/// The process ends in the instant after a block was sent, and the store knows nothing of it: neither
+/// of the block nor of its share. It is in the chain, so it is paid for.
+#[test]
+fn a36_a_block_that_was_only_sent_is_booked_by_the_next_run() {
+    let mut mint = Mint::new("maturity = 3\n");
+    let runtime = runtime();
+    let database = format!("sqlite:{}", mint.pool.database().display());
+    let mut lock = runtime.block_on(async {
+        let mut connection = sqlx::SqliteConnection::connect(&database).await.unwrap();
+        connection.execute("BEGIN EXCLUSIVE").await.unwrap();
+        connection
+    });
+    let mut miner = Miner::ready(mint.pool.miners);
+    let block = miner.block(1, None);
+    miner.send_share(&block);
+    let folder = mint.folder.path().join("data/blocks/main");
+    let note = folder.join(format!("{}.json", block.hash));
+    wait_for("the note", || note.exists().then_some(()));
+    wait_for("the block", || (mint.node.rpc.height() == 1).then_some(()));
+    mint.pool.process.kill();
+    runtime.block_on(async { lock.execute("ROLLBACK").await.unwrap() });
+    mint.pool.start_again();
+    mint.pool.wait_until_ready();
+    let found = wait_for("the block to be recorded", || mint.pool.last_block());
+    assert_eq!(found["hash"], block.hash.to_string());
+    wait_for("the note to go", || (!note.exists()).then_some(()));
 }

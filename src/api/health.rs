@@ -123,6 +123,7 @@ impl Health {
         let advice = "see that the disk is neither full nor read-only";
         self.note(pool, "store", stored.is_ok(), detail, advice);
         self.look_at_blocks(pool);
+        self.look_at_payouts(pool).await;
         let reason = why_not_ready(pool);
         let detail = reason.clone().unwrap_or_else(|| "miners have work".into());
         self.note(
@@ -158,6 +159,22 @@ impl Health {
         };
         let advice = "their reward does not exist any more: see what was paid from it";
         self.note(pool, "mature blocks", told.is_empty(), detail, advice);
+    }
+
+    /// What stands in the way of payouts.
+    async fn look_at_payouts(&mut self, pool: &Pool) {
+        let Some(payouts) = &pool.payouts else {
+            return;
+        };
+        let trouble = payouts.trouble();
+        let paused = pool.store.payments_paused(pool.id).await;
+        let detail = match (trouble.lines.as_slice(), &paused) {
+            ([], Ok(Some(reason))) => format!("paused: {reason}"),
+            ([], _) => "go their way".to_owned(),
+            (lines, _) => lines.join("; "),
+        };
+        let advice = "no payment is lost; see `adit payout list`";
+        self.note(pool, "payouts", trouble.lines.is_empty(), detail, advice);
     }
 
     fn note(&mut self, pool: &Pool, name: &str, healthy: bool, detail: String, advice: &str) {

@@ -14,7 +14,7 @@ const PREFIX: &str = "ADIT_";
 const SIMNET_PREFIX: &str = "ADIT_SIMNET_";
 
 /// Keys whose values are shown as `***`.
-const SECRETS: [&str; 1] = ["password"];
+const SECRETS: [&str; 2] = ["database", "password"];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

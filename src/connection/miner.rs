@@ -305,7 +305,7 @@ impl Miner {
         };
         let verdict = validate(job, &submission, &rules);
         let worker = &self.workers[index];
-        if let Some(solved) = verdict.block {
+        let block = verdict.block.map(|solved| {
             let template = &job.shared.template;
             self.context.blocks.submit(Found {
                 solved,
@@ -314,8 +314,8 @@ impl Miner {
                 worker: WorkerName::clone(&worker.name),
                 scheme: self.context.rules.scheme,
                 time_ms: now_ms,
-            });
-        }
+            })
+        });
         let ms = self.ms(now);
         let share = match verdict.share {
             Ok(share) => share,
@@ -334,6 +334,7 @@ impl Miner {
                 .expect("no difficulty asks for more work than fits"),
             worker: Arc::clone(&worker.name),
             scheme: self.context.rules.scheme,
+            block,
             mailbox: Arc::clone(&self.mailbox),
         };
         let difficulty = job.difficulty;

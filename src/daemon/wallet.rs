@@ -1,22 +1,25 @@
-//! The wallet of a daemon of Bitcoin's family, for payouts: it chooses coins and signs. What it made
-//! is checked here to the last unit, and sent by whoever keeps it: the wallet's own "send" is never
-//! called, as nobody could tell afterwards whether it did.
+//! The wallet of a daemon of Bitcoin's family, for payouts: it chooses coins and signs, or leaves
+//! that to somebody else. What it made is checked here to the last unit, and sent by whoever keeps it:
+//! the wallet's own "send" is never called, as nobody could tell afterwards whether it did.
 //!
-//! Called by `payout`. The calls are those that Bitcoin Core, Litecoin Core and Dogecoin Core share:
-//! <https://developer.bitcoin.org/reference/rpc/>.
+//! Called by `payout`. The calls are those that Bitcoin Core, Litecoin Core and Dogecoin Core share,
+//! but for PSBTs, which Dogecoin Core has not: <https://developer.bitcoin.org/reference/rpc/>.
 
-use std::collections::HashMap;
+mod check;
 
-use bitcoin::{Transaction, consensus, hashes::Hash as _};
-use mining::{Address, Amount, Coin};
+use bitcoin::{OutPoint, Psbt, base64::prelude::*, hashes::Hash as _};
+use mining::{Address, Amount, Coin, payout::Standing};
 use pow::Hash;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
+use self::check::{coins_of_json, read};
 use super::{
     config::Config,
     rpc::{CallError, Lane, Rpc},
 };
+
+pub(super) use self::check::check;
 
 /// "Method not found".
 const METHOD_NOT_FOUND: i64 = -32601;
@@ -30,6 +33,13 @@ const LOCKED: i64 = -13;
 const REJECTED: [i64; 2] = [-25, -26];
 /// It has the transaction in a block.
 const IN_CHAIN: i64 = -27;
+/// What a daemon says where an input is not there, or another transaction has it.
+const INPUTS_GONE: [&str; 4] = [
+    "bad-txns-inputs-missingorspent",
+    "missing-inputs",
+    "Missing inputs",
+    "txn-mempool-conflict",
+];
 
 /// A wallet.
 #[derive(Debug)]
@@ -49,6 +59,15 @@ pub struct Draft {
     pub fee: Amount,
 }
 
+/// A transaction that somebody else is to sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsigned {
+    /// With all that a signer needs to know: BIP 174.
+    pub psbt: Vec<u8>,
+    /// What the chain gets for it.
+    pub fee: Amount,
+}
+
 /// Why nothing was signed. Nothing was sent either.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
@@ -58,6 +77,9 @@ pub enum SignError {
     /// It needs its passphrase.
     #[error("the wallet is locked: unlock it with walletpassphrase")]
     Locked,
+    /// It does not know an address of these.
+    #[error("the wallet does not know an address: {0}")]
+    Address(String),
     /// The transaction it made is not the one that was asked for.
     #[error("the wallet made another transaction than it was asked for: {0}")]
     Wrong(&'static str),
@@ -74,26 +96,32 @@ pub enum SignError {
 pub enum Sent {
     /// It waits for a block, or is in one.
     Taken,
-    /// The daemon does not take it, for this reason. It may take it later, or have another one with
-    /// the same inputs.
+    /// The daemon does not take it now, for this reason: its fee, as a rule.
     Refused(String),
+    /// One of its inputs is not there, or another transaction has it.
+    InputsGone(String),
 }
 
-/// Where a transaction of the wallet stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// In a block, with so many confirmations; in none yet with zero.
-    Confirmed(u32),
-    /// Another one with the same inputs is in a block, so deep: it can never confirm as long as that
-    /// one stays.
-    Conflicted(u32),
-    /// The wallet does not know it.
-    Unknown,
+/// What the wallet itself has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Transactions in blocks behind the one asked for, and in none yet.
+    pub sent: Vec<Hash>,
+    /// Those of them that are in no block.
+    pub unconfirmed: Vec<Hash>,
+    /// The newest block: ask from there the next time.
+    pub newest_block: String,
 }
 
 #[derive(Deserialize)]
 struct Funded {
     hex: String,
+    fee: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+struct FundedPsbt {
+    psbt: String,
     fee: Box<RawValue>,
 }
 
@@ -106,7 +134,42 @@ struct SignedHex {
 #[derive(Deserialize)]
 struct WalletTransaction {
     confirmations: i64,
+    hex: String,
 }
+
+#[derive(Deserialize)]
+struct SinceBlock {
+    transactions: Vec<Listed>,
+    lastblock: String,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    category: String,
+    txid: Hash,
+    confirmations: i64,
+}
+
+#[derive(Deserialize)]
+struct Validated {
+    isvalid: bool,
+}
+
+#[derive(Deserialize)]
+struct Finalized {
+    hex: Option<String>,
+    complete: bool,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    allowed: bool,
+    #[serde(rename = "reject-reason")]
+    reject_reason: Option<String>,
+}
+
+/// The outputs of a payment, as JSON has them.
+type Outputs = serde_json::Map<String, serde_json::Value>;
 
 impl Wallet {
     /// The wallet of this name at a daemon, or the only one that it has.
@@ -122,54 +185,21 @@ impl Wallet {
     }
 
     /// Makes and signs a transaction that pays all of these, each in full, for a fee of at most
-    /// `fee_max`. Its inputs are locked in the wallet, so that the next one takes others.
+    /// `fee_max`. Nothing is locked: whoever keeps it locks its inputs ([`Self::lock_inputs`]).
     pub async fn sign(
         &self,
         payments: &[(Address, Amount)],
         fee_rate: Option<Amount>,
         fee_max: Amount,
     ) -> Result<Draft, SignError> {
-        let decimals = self.coin.decimals;
-        // One output for each address: no daemon takes the same one twice.
-        let mut outputs = serde_json::Map::new();
-        for (address, amount) in payments {
-            let text = amount.in_coins(decimals).to_string();
-            if outputs
-                .insert(address.as_str().to_owned(), json!(text))
-                .is_some()
-            {
-                return Err(SignError::Wrong("an address twice"));
-            }
-        }
+        let outputs = self.outputs(payments)?;
         let bare: String = self
             .call("createrawtransaction", json!([[], outputs]))
             .await?;
-        let mut options = json!({"lockUnspents": true});
-        if let Some(rate) = fee_rate {
-            options["feeRate"] = json!(rate.in_coins(decimals).to_string());
-        }
         let funded: Funded = self
-            .call("fundrawtransaction", json!([bare, options]))
+            .call("fundrawtransaction", json!([bare, self.options(fee_rate)]))
             .await?;
-        let fee = coins_of_json(funded.fee.get(), decimals)
-            .ok_or(SignError::Wrong("a fee that is none"))?;
-        let made = self.complete(&funded, payments, fee, fee_max).await;
-        if made.is_err() {
-            self.unlock(&funded.hex).await;
-        }
-        made
-    }
-
-    async fn complete(
-        &self,
-        funded: &Funded,
-        payments: &[(Address, Amount)],
-        fee: Amount,
-        fee_max: Amount,
-    ) -> Result<Draft, SignError> {
-        if fee > fee_max {
-            return Err(SignError::Fee(fee));
-        }
+        let fee = self.fee(&funded.fee, fee_max)?;
         let signed = match self
             .call("signrawtransactionwithwallet", json!([funded.hex]))
             .await
@@ -193,6 +223,61 @@ impl Wallet {
         })
     }
 
+    /// Makes a transaction likewise that somebody else is to sign.
+    pub async fn draft(
+        &self,
+        payments: &[(Address, Amount)],
+        fee_rate: Option<Amount>,
+        fee_max: Amount,
+    ) -> Result<Unsigned, SignError> {
+        let outputs = self.outputs(payments)?;
+        let mut options = self.options(fee_rate);
+        // Coins that the wallet only watches, as their key is elsewhere.
+        options["includeWatching"] = json!(true);
+        let params = json!([[], outputs, 0, options, true]);
+        let funded: FundedPsbt = self.call("walletcreatefundedpsbt", params).await?;
+        let fee = self.fee(&funded.fee, fee_max)?;
+        let psbt = BASE64_STANDARD
+            .decode(&funded.psbt)
+            .ok()
+            .and_then(|bytes| Psbt::deserialize(&bytes).ok())
+            .ok_or(SignError::Wrong("no PSBT"))?;
+        check(&psbt.unsigned_tx, payments)?;
+        Ok(Unsigned {
+            psbt: psbt.serialize(),
+            fee,
+        })
+    }
+
+    /// One output for each address: no daemon takes the same one twice.
+    fn outputs(&self, payments: &[(Address, Amount)]) -> Result<Outputs, SignError> {
+        let mut outputs = Outputs::new();
+        for (address, amount) in payments {
+            let text = amount.in_coins(self.coin.decimals).to_string();
+            if outputs
+                .insert(address.as_str().to_owned(), json!(text))
+                .is_some()
+            {
+                return Err(SignError::Wrong("an address twice"));
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn options(&self, fee_rate: Option<Amount>) -> serde_json::Value {
+        let rate = fee_rate.map(|rate| rate.in_coins(self.coin.decimals).to_string());
+        rate.map_or_else(|| json!({}), |rate| json!({"feeRate": rate}))
+    }
+
+    fn fee(&self, told: &RawValue, fee_max: Amount) -> Result<Amount, SignError> {
+        let fee = coins_of_json(told.get(), self.coin.decimals)
+            .ok_or(SignError::Wrong("a fee that is none"))?;
+        match fee > fee_max {
+            true => Err(SignError::Fee(fee)),
+            false => Ok(fee),
+        }
+    }
+
     /// Sends the bytes of a transaction. The same bytes can be sent as often as needed.
     pub async fn send(&self, raw: &[u8]) -> Result<Sent, CallError> {
         let sent: Result<Hash, CallError> = self
@@ -203,64 +288,136 @@ impl Wallet {
             Ok(_) => Ok(Sent::Taken),
             Err(CallError::Rpc { code: IN_CHAIN, .. }) => Ok(Sent::Taken),
             Err(CallError::Rpc { code, message }) if REJECTED.contains(&code) => {
+                let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
                 // Older versions say so of what they have.
-                let known = ["txn-already-known", "txn-already-in-mempool"];
-                match known.iter().any(|known| message.contains(known)) {
-                    true => Ok(Sent::Taken),
-                    false => Ok(Sent::Refused(message)),
+                if says(&["txn-already-known", "txn-already-in-mempool"]) {
+                    return Ok(Sent::Taken);
                 }
+                Ok(match says(&INPUTS_GONE) {
+                    true => Sent::InputsGone(message),
+                    false => Sent::Refused(message),
+                })
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// The signed transaction of a PSBT, as bytes; nothing if signatures are missing. A finished one
+    /// is taken as it is.
+    pub async fn finalize(&self, psbt: &Psbt) -> Result<Option<Vec<u8>>, CallError> {
+        let text = BASE64_STANDARD.encode(psbt.serialize());
+        let done: Finalized = self
+            .rpc
+            .call(Lane::Quick, "finalizepsbt", json!([text]))
+            .await?;
+        let raw = done.hex.filter(|_| done.complete);
+        Ok(raw.and_then(|hex| Some(read(&hex)?.0)))
+    }
+
+    /// Whether the daemon would take a transaction; the reason if not. Nothing is sent.
+    pub async fn would_take(&self, raw: &[u8]) -> Result<Result<(), String>, CallError> {
+        let params = json!([[hex::encode(raw)]]);
+        let told: Vec<Accepted> = self
+            .rpc
+            .call(Lane::Quick, "testmempoolaccept", params)
+            .await?;
+        let told = told.into_iter().next();
+        let told = told.ok_or_else(|| CallError::Malformed("nothing was tested".into()))?;
+        let reason = told.reject_reason.unwrap_or_default();
+        let known = ["txn-already-known", "txn-already-in-mempool"];
+        Ok(match told.allowed || known.contains(&reason.as_str()) {
+            true => Ok(()),
+            false => Err(reason),
+        })
     }
 
     /// Where a transaction stands.
     pub async fn standing(&self, txid: Hash) -> Result<Standing, CallError> {
-        let known: Result<WalletTransaction, CallError> = self
-            .rpc
-            .call(Lane::Quick, "gettransaction", json!([txid]))
-            .await;
-        match known {
-            Ok(known) => {
-                let depth = u32::try_from(known.confirmations.unsigned_abs()).unwrap_or(u32::MAX);
-                Ok(match known.confirmations < 0 {
-                    true => Standing::Conflicted(depth),
-                    false => Standing::Confirmed(depth),
-                })
+        let known = self.transaction(txid).await?;
+        Ok(known.map_or(Standing::Unknown, |known| {
+            let depth = u32::try_from(known.confirmations.unsigned_abs()).unwrap_or(u32::MAX);
+            match known.confirmations < 0 {
+                true => Standing::Conflicted(depth),
+                false => Standing::Confirmed(depth),
             }
+        }))
+    }
+
+    /// The bytes of a transaction of the wallet; nothing if it has none of this id.
+    pub async fn raw(&self, txid: Hash) -> Result<Option<Vec<u8>>, CallError> {
+        let known = self.transaction(txid).await?;
+        Ok(known.and_then(|known| Some(read(&known.hex)?.0)))
+    }
+
+    async fn transaction(&self, txid: Hash) -> Result<Option<WalletTransaction>, CallError> {
+        // Also what it only watches.
+        let params = json!([txid, true]);
+        match self.rpc.call(Lane::Quick, "gettransaction", params).await {
+            Ok(known) => Ok(Some(known)),
             Err(CallError::Rpc {
                 code: INVALID_ADDRESS_OR_KEY,
                 ..
-            }) => Ok(Standing::Unknown),
+            }) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
-    /// Lets the wallet use the inputs of a transaction again that will not be sent.
-    pub async fn unlock_inputs(&self, raw: &[u8]) {
-        self.unlock(&hex::encode(raw)).await;
+    /// What the wallet has sent since a block; ever, if none is named.
+    pub async fn sent_since(&self, block: Option<&str>) -> Result<Outgoing, CallError> {
+        let params = json!([block.unwrap_or_default(), 1, true]);
+        let since: SinceBlock = self.rpc.call(Lane::Quick, "listsinceblock", params).await?;
+        let sent = since.transactions.iter();
+        let mut sent: Vec<&Listed> = sent.filter(|listed| listed.category == "send").collect();
+        // One line for each output of a transaction.
+        sent.dedup_by_key(|listed| listed.txid);
+        let waiting = sent.iter().filter(|listed| listed.confirmations <= 0);
+        Ok(Outgoing {
+            unconfirmed: waiting.map(|listed| listed.txid).collect(),
+            sent: sent.iter().map(|listed| listed.txid).collect(),
+            newest_block: since.lastblock,
+        })
     }
 
-    async fn unlock(&self, transaction: &str) {
-        let Some((_, transaction)) = read(transaction) else {
-            return;
-        };
-        let inputs: Vec<_> = transaction
-            .input
-            .iter()
-            .map(|input| {
-                let outpoint = input.previous_output;
-                json!({"txid": outpoint.txid.to_string(), "vout": outpoint.vout})
-            })
-            .collect();
-        let unlocked: Result<bool, CallError> = self
-            .rpc
-            .call(Lane::Quick, "lockunspent", json!([true, inputs]))
-            .await;
-        if let Err(failure) = unlocked {
-            // They are free again when the daemon is started the next time.
-            tracing::debug!(%failure, "inputs stay locked in the wallet");
+    /// Keeps the wallet from using these inputs for anything else, until its daemon is started
+    /// anew. What is locked already, or spent, is left as it is.
+    pub async fn lock_inputs(&self, inputs: &[OutPoint]) {
+        self.lock(false, inputs).await;
+    }
+
+    /// Lets the wallet use inputs again.
+    pub async fn unlock_inputs(&self, inputs: &[OutPoint]) {
+        self.lock(true, inputs).await;
+    }
+
+    async fn lock(&self, unlock: bool, inputs: &[OutPoint]) {
+        // One by one: the call refuses all if one is spent.
+        for outpoint in inputs {
+            let input = json!({"txid": outpoint.txid.to_string(), "vout": outpoint.vout});
+            let done: Result<bool, CallError> = self
+                .rpc
+                .call(Lane::Quick, "lockunspent", json!([unlock, [input]]))
+                .await;
+            if let Err(failure) = done {
+                tracing::debug!(%failure, %outpoint, unlock, "an input is not locked or unlocked");
+            }
         }
+    }
+
+    /// Whether the daemon knows this for an address that can be paid.
+    pub async fn knows(&self, address: &Address) -> Result<bool, CallError> {
+        let params = json!([address.as_str()]);
+        let told: Validated = self
+            .rpc
+            .call(Lane::Quick, "validateaddress", params)
+            .await?;
+        Ok(told.isvalid)
+    }
+
+    /// Whether the wallet is there, and what it has; for `adit config --check`.
+    pub async fn look(&self) -> Result<Amount, CallError> {
+        let balance: Box<RawValue> = self.rpc.call(Lane::Quick, "getbalance", json!([])).await?;
+        coins_of_json(balance.get(), self.coin.decimals)
+            .ok_or_else(|| CallError::Malformed("a balance that is none".into()))
     }
 
     async fn call<T: for<'de> Deserialize<'de> + Send + Sync + 'static>(
@@ -273,147 +430,11 @@ impl Wallet {
                 Err(SignError::Refused(message))
             }
             Err(CallError::Rpc { code: LOCKED, .. }) => Err(SignError::Locked),
+            Err(CallError::Rpc {
+                code: INVALID_ADDRESS_OR_KEY,
+                message,
+            }) => Err(SignError::Address(message)),
             other => Ok(other?),
-        }
-    }
-}
-
-fn read(text: &str) -> Option<(Vec<u8>, Transaction)> {
-    let raw = hex::decode(text).ok()?;
-    let transaction = consensus::deserialize(&raw).ok()?;
-    Some((raw, transaction))
-}
-
-/// Whether a transaction pays these, each once and in full, and at most one output beside them: the
-/// change.
-fn check(transaction: &Transaction, payments: &[(Address, Amount)]) -> Result<(), SignError> {
-    let mut outputs: HashMap<(&[u8], u64), u32> = HashMap::new();
-    for output in &transaction.output {
-        let key = (output.script_pubkey.as_bytes(), output.value.to_sat());
-        *outputs.entry(key).or_default() += 1;
-    }
-    for (address, amount) in payments {
-        let left = outputs.get_mut(&(address.script(), amount.units()));
-        match left {
-            Some(left) if *left > 0 => *left -= 1,
-            _ => return Err(SignError::Wrong("a payment that is not there")),
-        }
-    }
-    match outputs.values().sum::<u32>() {
-        0 | 1 => Ok(()),
-        _ => Err(SignError::Wrong("payments that nobody asked for")),
-    }
-}
-
-/// An amount as JSON has it, which may write a small one with an exponent: `1.555e-5`. Exact; nothing
-/// if it is no whole number of units.
-fn coins_of_json(number: &str, decimals: u8) -> Option<Amount> {
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = whole.to_owned() + fraction;
-    if digits.len() > 30 || exponent.len() > 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let digits: u128 = digits.parse().ok()?;
-    let exponent: i32 = exponent.parse().ok()?;
-    let behind = i32::try_from(fraction.len()).ok()?;
-    // So many places the digits move to the left to be units.
-    let shift = i32::from(decimals) + exponent - behind;
-    let power = 10_u128.checked_pow(shift.unsigned_abs())?;
-    let units = match shift >= 0 {
-        true => digits.checked_mul(power)?,
-        false if digits.is_multiple_of(power) => digits / power,
-        false => return None,
-    };
-    u64::try_from(units).ok().map(Amount::from_units)
-}
-
-#[cfg(test)]
-mod tests {
-    use bitcoin::{ScriptBuf, TxOut, absolute::LockTime, transaction::Version};
-    use mining::Network;
-
-    use super::*;
-
-    #[test]
-    fn amounts_of_json_are_exact() {
-        #[track_caller]
-        fn case(number: &str, units: Option<u64>) {
-            assert_eq!(
-                coins_of_json(number, 8).map(Amount::units),
-                units,
-                "{number}"
-            );
-        }
-        case("0", Some(0));
-        case("0.00001555", Some(1555));
-        case("1.555e-5", Some(1555));
-        case("1.555E-05", Some(1555));
-        case("1e-8", Some(1));
-        case("2.5e1", Some(2_500_000_000));
-        case("12", Some(1_200_000_000));
-        case("12.500000000", Some(1_250_000_000));
-        case("184467440737.09551615", Some(u64::MAX));
-        for none in [
-            "1e-9",
-            "0.000000001",
-            "-1",
-            "+1",
-            "",
-            ".",
-            "e5",
-            "1e",
-            "1e+",
-            "nan",
-            "1e99999",
-            "1e99",
-            "184467440737.09551616",
-            "0x1",
-            "1 ",
-            "null",
-        ] {
-            case(none, None);
-        }
-    }
-
-    fn paying(outputs: &[(&[u8], u64)]) -> Transaction {
-        let output = |(script, units): &(&[u8], u64)| TxOut {
-            value: bitcoin::Amount::from_sat(*units),
-            script_pubkey: ScriptBuf::from_bytes(script.to_vec()),
-        };
-        Transaction {
-            version: Version::TWO,
-            lock_time: LockTime::ZERO,
-            input: Vec::new(),
-            output: outputs.iter().map(output).collect(),
-        }
-    }
-
-    #[test]
-    fn a_wallet_that_pays_something_else_is_found_out() {
-        let coin: &Coin = "bitcoin".parse().unwrap();
-        let address = |text| Address::parse(coin, Network::Main, text).unwrap();
-        let one = address("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4");
-        let two = address("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa");
-        let payments = [
-            (one.clone(), Amount::from_units(500)),
-            (two.clone(), Amount::from_units(700)),
-        ];
-        let (a, b, change) = (one.script(), two.script(), &[0x51][..]);
-        assert_eq!(check(&paying(&[(b, 700), (a, 500)]), &payments), Ok(()));
-        assert_eq!(
-            check(&paying(&[(b, 700), (change, 9), (a, 500)]), &payments),
-            Ok(())
-        );
-        for wrong in [
-            &[(a, 500)][..],
-            &[(a, 500), (b, 699)],
-            &[(a, 700), (b, 500)],
-            &[(a, 501), (b, 700)],
-            &[(a, 500), (b, 700), (change, 1), (change, 2)],
-            &[],
-        ] {
-            assert!(check(&paying(wrong), &payments).is_err(), "{wrong:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `adit config --check` tries: settings, daemons, database, ports.
+//! What `adit config --check` tries: settings, daemons, wallets, database, ports.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,6 +11,7 @@ use crate::{
     daemon::{self, Feed, FirstBlock},
     data, devices,
     listener::{self, StatusPage},
+    payout::Purse,
     tasks::Tasks,
 };
 
@@ -28,7 +29,7 @@ pub(crate) struct Check {
     pub(crate) found: String,
 }
 
-/// Tries what a configuration needs: settings, daemons, database, ports.
+/// Tries what a configuration needs: settings, daemons, wallets, database, ports.
 pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut note = |what: String, result: anyhow::Result<String>| {
@@ -41,6 +42,13 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
     for pool in &config.pool {
         let plan = Plan::new(pool).map_err(anyhow::Error::from);
         let coin = plan.as_ref().ok().map(|plan| plan.coin);
+        let purse = match &plan {
+            Ok(Plan {
+                payout: Some((purse, _)),
+                ..
+            }) => Some(try_purse(purse, pool).await),
+            _ => None,
+        };
         note(
             format!("settings of pool {}", pool.name),
             plan.map(|_| "make sense".into()),
@@ -54,6 +62,9 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
                 let result = try_daemon(daemon, coin, pool.network).await;
                 note(format!("daemon {}", daemon.name()), result);
             }
+        }
+        if let Some(found) = purse {
+            note(format!("wallet of pool {}", pool.name), found);
         }
         for listener in &pool.listener {
             note(
@@ -75,9 +86,12 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
         format!("port for HTTP {}", config.http.listen),
         try_port(config.http.listen),
     );
-    let store = data::open_store(&config.data).await;
+    let store = data::open_store(&config.data, config.database.as_deref()).await;
     note(
-        format!("database in {}", config.data.display()),
+        match config.database {
+            Some(_) => "database".to_owned(),
+            None => format!("database in {}", config.data.display()),
+        },
         store.map(|_| "opens and is of this version".into()),
     );
     checks
@@ -109,6 +123,17 @@ async fn try_daemon(
         Ok(()) => Ok(format!("at height {}", health.height.unwrap_or_default())),
         Err(reason) => anyhow::bail!("{reason}"),
     }
+}
+
+/// Asks the wallet what it has.
+async fn try_purse(purse: &Purse, pool: &config::Pool) -> anyhow::Result<String> {
+    let coin: &Coin = pool.coin.parse()?;
+    let balance = purse.look().await?;
+    Ok(format!(
+        "has {} {}",
+        balance.in_coins(coin.decimals),
+        coin.ticker
+    ))
 }
 
 fn try_port(address: SocketAddr) -> anyhow::Result<String> {

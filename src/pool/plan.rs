@@ -21,7 +21,7 @@ use crate::{
     daemon::wallet::Wallet,
     listener::{Certificate, Limits, Port, Tls},
     networks::Networks,
-    payout,
+    payout::{self, Purse},
     template_feed::Recipe,
 };
 
@@ -53,7 +53,7 @@ pub(super) struct Plan {
     /// The confirmations after which a block is paid for.
     pub(super) maturity: u32,
     /// How the pool pays; nothing if it does not.
-    pub(super) payout: Option<(Wallet, payout::Config)>,
+    pub(super) payout: Option<(Purse, payout::Config)>,
 }
 
 pub(super) fn bad(settings: &config::Pool, text: &str) -> BadConfig {
@@ -201,13 +201,13 @@ fn accounting(
 fn payout(
     settings: &config::Pool,
     coin: &'static Coin,
-) -> Result<Option<(Wallet, payout::Config)>, String> {
+) -> Result<Option<(Purse, payout::Config)>, String> {
     let config::Payout {
         enabled,
-        wallet,
         every_s,
         fee_rate,
         confirmations,
+        unclear_s,
         ..
     } = &settings.payout;
     let amount = |name: &str, text: &str| amount(coin, name, text);
@@ -230,13 +230,6 @@ fn payout(
     if !enabled {
         return Ok(None);
     }
-    // The wallet is the first daemon's: its coins are where blocks were paid to.
-    let daemon = settings
-        .daemon
-        .first()
-        .ok_or("a pool needs a [[pool.daemon]]")?;
-    let wallet =
-        Wallet::new(daemon, wallet.as_deref(), coin).map_err(|error| format!("{error:#}"))?;
     let config = payout::Config {
         coin,
         network: settings.network,
@@ -245,8 +238,24 @@ fn payout(
         every: Duration::from_secs(*every_s),
         fee_rate,
         fee_addresses,
+        unclear_after: Duration::from_secs(*unclear_s),
     };
-    Ok(Some((wallet, config)))
+    Ok(Some((purse(settings, coin)?, config)))
+}
+
+/// What a pool pays from, from its settings.
+pub(super) fn purse(settings: &config::Pool, coin: &'static Coin) -> Result<Purse, String> {
+    // The wallet is the first daemon's: its coins are where blocks were paid to.
+    let daemon = settings
+        .daemon
+        .first()
+        .ok_or("a pool needs a [[pool.daemon]]")?;
+    let wallet = settings.payout.wallet.as_deref();
+    let wallet = Wallet::new(daemon, wallet, coin).map_err(|error| format!("{error:#}"))?;
+    Ok(match settings.payout.from {
+        config::PaidFrom::Wallet => Purse::Wallet(wallet),
+        config::PaidFrom::Psbt => Purse::Psbt(wallet),
+    })
 }
 
 /// Who is due, from the settings.

@@ -60,7 +60,7 @@ impl SettingsArguments {
 pub(crate) struct Config {
     #[command(flatten)]
     settings: SettingsArguments,
-    /// Try the daemons, the database and the ports
+    /// Try the daemons, the wallets, the database and the ports
     #[arg(long)]
     check: bool,
     /// Print JSON

@@ -127,7 +127,7 @@ impl Demo {
         let node = start_node(coin, data, tasks).await?;
         let settings = self.settings(coin, &node);
         let lock = data::lock(data)?;
-        let store = data::open_store(data).await?;
+        let store = data::open_store(data, None).await?;
         let page = SocketAddr::from(([127, 0, 0, 1], self.http_port));
         let house = House {
             holder: lock.name().to_owned(),

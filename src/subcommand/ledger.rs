@@ -113,9 +113,7 @@ impl Desk {
             .coin
             .parse()
             .map_err(|error| BadConfig::Value(format!("{error}")))?;
-        let path = config.data.join("adit.db");
-        anyhow::ensure!(path.exists(), "there is no database at {}", path.display());
-        let store = data::open_store(&config.data).await?;
+        let store = data::open_existing(&config.data, config.database.as_deref()).await?;
         let pool = store.pool(&settings.name, coin, settings.network).await?;
         Ok(Self {
             store,

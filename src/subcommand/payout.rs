@@ -1,4 +1,9 @@
-//! `adit payout`: what would be paid, what was, and whether anything is.
+//! `adit payout`: what would be paid, what was, and whether anything is. What an operator decides
+//! about one payout is in `by_hand`.
+
+mod by_hand;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 use mining::{
@@ -14,7 +19,7 @@ use crate::{clock, display, pool};
 /// Payouts in a list, unless more are asked for.
 const LINES: u32 = 20;
 
-/// Look at the payouts of a pool, pause and resume them
+/// Look at the payouts of a pool, and decide what only a person can
 #[derive(Debug, Parser)]
 pub(crate) struct Payout {
     #[command(flatten)]
@@ -41,6 +46,55 @@ enum What {
     },
     /// Pay again
     Resume,
+    /// Send a payout again, as it was signed, that waits for you
+    Retry {
+        /// Its number
+        number: u64,
+        /// Why, for others
+        #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
+    },
+    /// Leave a payout that is signed or sent alone until you decide
+    Hold {
+        /// Its number
+        number: u64,
+        /// Why, for others
+        #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
+    },
+    /// Give the balances of a payout back, if its transaction can never confirm
+    Void {
+        /// Its number
+        number: u64,
+        /// Why, for others
+        #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
+        /// You know that it can never confirm, though the chain does not show it. If it confirms all
+        /// the same, it is paid twice
+        #[arg(long)]
+        without_proof: bool,
+    },
+    /// Print the transaction of a payout that is to be signed elsewhere: a PSBT in base64
+    Psbt {
+        /// Its number
+        number: u64,
+    },
+    /// Take back the transaction of a payout that was signed elsewhere
+    Signed {
+        /// Its number
+        number: u64,
+        /// A file with the PSBT, as bytes or in base64, or with the whole transaction in hexadecimal;
+        /// `-` for standard input
+        file: PathBuf,
+    },
+    /// Say that the wallet has sent a transaction which is no payout, and that it is as it should be
+    Accept {
+        /// The transaction's id
+        txid: String,
+        /// Why, for others
+        #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
+    },
 }
 
 #[derive(Serialize)]
@@ -82,6 +136,16 @@ impl Payout {
             What::List { limit } => self.list(&desk, *limit).await,
             What::Pause { reason } => self.pause(&desk, reason).await,
             What::Resume => self.pause(&desk, "").await,
+            What::Retry { number, reason } => by_hand::retry(&desk, *number, reason).await,
+            What::Hold { number, reason } => by_hand::hold(&desk, *number, reason).await,
+            What::Void {
+                number,
+                reason,
+                without_proof,
+            } => by_hand::void(&desk, *number, reason, *without_proof).await,
+            What::Psbt { number } => by_hand::psbt(&desk, *number, self.desk.json).await,
+            What::Signed { number, file } => by_hand::signed(&desk, *number, file).await,
+            What::Accept { txid, reason } => by_hand::accept(&desk, txid, reason).await,
         };
         desk.store.close().await;
         done

@@ -58,7 +58,7 @@ async fn serve(
         holder: lock.name().to_owned(),
     };
     let mut pools = Vec::new();
-    let store = data::open_store(&config.data).await?;
+    let store = data::open_store(&config.data, config.database.as_deref()).await?;
     for settings in &config.pool {
         pools.push(pool::start(settings, &config.data, &store, &house, tasks).await?);
     }

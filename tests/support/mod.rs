@@ -190,6 +190,8 @@ pub(crate) struct PoolSettings<'a> {
     pub(crate) host: &'a str,
     /// The files it may open; nothing for as many as the tests may.
     pub(crate) open_files: Option<u32>,
+    /// The URL of its database; nothing for a file.
+    pub(crate) database: Option<&'a str>,
     /// Lines for `[log]`.
     pub(crate) log: &'a str,
     /// Lines for `[[pool]]`.
@@ -207,6 +209,7 @@ impl Default for PoolSettings<'_> {
             address: ADDRESS,
             host: "127.0.0.1",
             open_files: None,
+            database: None,
             log: "filter = \"debug,hyper=info,reqwest=info\"",
             pool: "",
             listener: FIXED_DIFFICULTY,
@@ -239,6 +242,7 @@ impl Pool {
             address,
             host,
             open_files,
+            database,
             log,
             pool,
             listener,
@@ -246,10 +250,11 @@ impl Pool {
         } = settings;
         let config = folder.path().join("adit.toml");
         let data = folder.path().join("data");
+        let database = database.map_or_else(String::new, |url| format!("database = {url:?}\n"));
         std::fs::write(
             &config,
             format!(
-                "data = {data:?}\n[log]\n{log}\n\
+                "data = {data:?}\n{database}[log]\n{log}\n\
                  [http]\nlisten = \"127.0.0.1:{http}\"\n\
                  [[pool]]\ncoin = \"{coin}\"\nnetwork = \"regtest\"\n\
                  payout_address = \"{address}\"\n{pool}\n\

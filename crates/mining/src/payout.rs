@@ -12,7 +12,14 @@
 //! A batch is signed before it is sent, and what was signed is what is sent, as often as it takes:
 //! so it confirms once or never, wherever a process ends in between.
 
+mod step;
+
+#[cfg(test)]
+mod crash_model;
+
 use std::fmt;
+
+pub use step::{Kept, Standing, Step, next};
 
 use crate::{Amount, accounting::Percent};
 

@@ -4,7 +4,9 @@
 use mining::{Amount, Scheme, block::BlockState};
 use pow::Hash;
 
-use crate::{PoolId, ReadError, Store, WorkerName, WriteError, rows, sql, workers};
+use crate::{
+    PoolId, ReadError, Store, WorkerName, WriteError, database::Writing, rows, sql, workers,
+};
 
 /// The most blocks on one page.
 const LONGEST_PAGE: u32 = 1_000;
@@ -115,44 +117,13 @@ impl Store {
     pub async fn record_block(&self, pool: PoolId, block: &NewBlock) -> Result<bool, BlockError> {
         let units = block.reward.units();
         let reward = i64::try_from(units).map_err(|_| BlockError::Reward(block.reward))?;
-        Ok(self.insert_block(pool, block, reward).await?)
-    }
-
-    async fn insert_block(
-        &self,
-        pool: PoolId,
-        block: &NewBlock,
-        reward: i64,
-    ) -> Result<bool, WriteError> {
-        let mut writing = self.database.write().await?;
-        let wanted = [(&block.worker, block.found_ms)];
-        let worker = workers::find_or_make(&mut writing, pool, &wanted).await?;
-        let worker = *worker
-            .get(&block.worker)
-            .ok_or_else(|| rows::corrupt("a new worker"))?;
-        let seq = rows::take_ids(&mut writing, "block", 1).await?;
-        let written = sql::query(
-            "INSERT INTO blocks (seq, pool, hash, height, worker, bits, time, found_ms, reward,
-                                 coinbase, scheme, proof, state)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'submitted')
-             ON CONFLICT (pool, hash) DO NOTHING",
-        )
-        .bind(seq)
-        .bind(pool.0)
-        .bind(block.hash.to_display_bytes().to_vec())
-        .bind(i64::from(block.height))
-        .bind(worker)
-        .bind(i64::from(block.bits))
-        .bind(i64::from(block.time))
-        .bind(block.found_ms)
-        .bind(reward)
-        .bind(block.coinbase.map(|id| id.to_display_bytes().to_vec()))
-        .bind(block.scheme.name())
-        .bind(block.proof.to_display_bytes().to_vec())
-        .execute(&mut writing)
-        .await?;
-        writing.commit().await?;
-        Ok(written == 1)
+        let written = async {
+            let mut writing = self.database.write().await?;
+            let written = insert(&mut writing, pool, block, reward).await?;
+            writing.commit().await?;
+            Ok::<_, WriteError>(written)
+        };
+        Ok(written.await?)
     }
 
     /// Writes what has become of a block, and gives the state it was in.
@@ -348,4 +319,40 @@ pub(crate) fn state(name: &str) -> sqlx::Result<BlockState> {
         .into_iter()
         .find(|state| state.name() == name);
     found.ok_or_else(|| rows::corrupt("blocks.state"))
+}
+
+/// Writes a block within a transaction. False if it is there already.
+pub(crate) async fn insert(
+    writing: &mut Writing<'_>,
+    pool: PoolId,
+    block: &NewBlock,
+    reward: i64,
+) -> Result<bool, WriteError> {
+    let wanted = [(&block.worker, block.found_ms)];
+    let worker = workers::find_or_make(writing, pool, &wanted).await?;
+    let worker = *worker
+        .get(&block.worker)
+        .ok_or_else(|| rows::corrupt("a new worker"))?;
+    let seq = rows::take_ids(writing, "block", 1).await?;
+    let written = sql::query(
+        "INSERT INTO blocks (seq, pool, hash, height, worker, bits, time, found_ms, reward,
+                             coinbase, scheme, proof, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'submitted')
+         ON CONFLICT (pool, hash) DO NOTHING",
+    )
+    .bind(seq)
+    .bind(pool.0)
+    .bind(block.hash.to_display_bytes().to_vec())
+    .bind(i64::from(block.height))
+    .bind(worker)
+    .bind(i64::from(block.bits))
+    .bind(i64::from(block.time))
+    .bind(block.found_ms)
+    .bind(reward)
+    .bind(block.coinbase.map(|id| id.to_display_bytes().to_vec()))
+    .bind(block.scheme.name())
+    .bind(block.proof.to_display_bytes().to_vec())
+    .execute(writing)
+    .await?;
+    Ok(written == 1)
 }

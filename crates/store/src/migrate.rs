@@ -22,6 +22,7 @@ const MIGRATIONS: &[Migration] = &[
     for_all(include_str!("../migrations/0005_rounds.sql")),
     for_all(include_str!("../migrations/0006_payouts.sql")),
     for_all(include_str!("../migrations/0007_settings.sql")),
+    for_all(include_str!("../migrations/0009_drafts.sql")),
 ];
 
 struct Migration {

@@ -1,6 +1,8 @@
 //! Who pays: one process at a time, by a lease, and nobody while payments are paused. Called by
 //! `payout` and by an operator's commands.
 
+use pow::Hash;
+
 use crate::{PayoutError, PoolId, ReadError, Store, WriteError, database::Connection, sql};
 
 /// How much of a reason is kept.
@@ -61,6 +63,49 @@ impl Store {
             .fetch_optional_value(&mut reading)
             .await?;
         Ok(reason.filter(|reason| !reason.is_empty()))
+    }
+
+    /// The block up to which the wallet's history was compared with the payouts; nothing if it never
+    /// was.
+    pub async fn wallet_compared(&self, pool: PoolId) -> Result<Option<String>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let block: Option<String> = sql::query("SELECT compared FROM payers WHERE pool = $1")
+            .bind(pool.0)
+            .fetch_optional_value(&mut reading)
+            .await?;
+        Ok(block.filter(|block| !block.is_empty()))
+    }
+
+    /// Notes the block up to which the wallet's history agrees with the payouts.
+    pub async fn note_compared(&self, lease: &Lease, block: &str) -> Result<(), PayoutError> {
+        let mut writing = self.database.write().await?;
+        holds(&mut writing, lease).await?;
+        sql::query("UPDATE payers SET compared = $2 WHERE pool = $1")
+            .bind(lease.pool.0)
+            .bind(block)
+            .execute(&mut writing)
+            .await?;
+        Ok(writing.commit().await?)
+    }
+
+    /// Those of the transactions that are neither a payout nor known to an operator.
+    pub async fn foreign_sends(&self, pool: PoolId, sent: &[Hash]) -> Result<Vec<Hash>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let mut foreign = Vec::new();
+        for txid in sent {
+            let known: i64 = sql::query(
+                "SELECT (SELECT COUNT(*) FROM payouts WHERE pool = $1 AND txid = $2)
+                      + (SELECT COUNT(*) FROM foreign_sends WHERE pool = $1 AND txid = $2)",
+            )
+            .bind(pool.0)
+            .bind(txid.to_display_bytes().to_vec())
+            .fetch_value(&mut reading)
+            .await?;
+            if known == 0 {
+                foreign.push(*txid);
+            }
+        }
+        Ok(foreign)
     }
 
     /// Pauses payments for a reason, or resumes them with none.

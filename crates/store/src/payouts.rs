@@ -2,7 +2,10 @@
 //!
 //! Every change of a payout is one transaction with its entry in the books, allowed from the state
 //! it was in alone, and only to the holder of the lease: a process that was asleep while another one
-//! took over changes nothing.
+//! took over changes nothing. What an operator decides is in `by_hand`.
+
+mod by_hand;
+mod list;
 
 use mining::{
     Amount,
@@ -18,18 +21,6 @@ use crate::{
     payers::{cut, holds},
     rows, sql,
 };
-
-/// The most rows on one page.
-const LONGEST_PAGE: u32 = 1_000;
-
-/// The columns of `Row`.
-macro_rules! select_payouts {
-    () => {
-        "SELECT number, state, made_ms, changed_ms, total, network_fee, txid, raw, confirmations,
-                reason
-         FROM payouts WHERE pool = $1"
-    };
-}
 
 /// A payment of a payout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +59,8 @@ pub struct Payout {
     pub total: Amount,
     /// Its transaction, once it is signed.
     pub signed: Option<Signed>,
+    /// The transaction that somebody else is to sign: a PSBT (BIP 174).
+    pub draft: Option<Vec<u8>>,
     /// Blocks that confirm it, as last seen.
     pub confirmations: u32,
     /// For people.
@@ -111,6 +104,12 @@ pub enum PayoutError {
         /// The state asked for.
         to: BatchState,
     },
+    /// It is in a state in which no operator decides.
+    #[error("a payout that is {0} is not decided by hand")]
+    NotByHand(BatchState),
+    /// The process that pays may yet be at it.
+    #[error("it was held only now: the process that pays may yet be at it; ask again in a minute")]
+    TooSoon,
     /// The books refuse it.
     #[error(transparent)]
     Entry(#[from] EntryError),
@@ -232,21 +231,36 @@ impl Store {
         signed: &Signed,
         now_ms: i64,
     ) -> Result<(), PayoutError> {
-        let row = signed_number(number)?;
         let mut writing = self.database.write().await?;
-        // First what makes the state possible; if it is not allowed, neither was written.
+        holds(&mut writing, lease).await?;
+        keep_signed(&mut writing, lease.pool, number, signed, now_ms).await?;
+        Ok(writing.commit().await?)
+    }
+
+    /// Keeps the transaction of a payout that is reserved for somebody else to sign: a PSBT, which
+    /// gives the chain `network_fee`. Nobody must see it before that.
+    pub async fn draft_payout(
+        &self,
+        lease: &Lease,
+        number: u64,
+        draft: &[u8],
+        network_fee: Amount,
+    ) -> Result<(), PayoutError> {
+        let mut writing = self.database.write().await?;
+        holds(&mut writing, lease).await?;
+        let found = state_of(&mut writing, lease.pool, number).await?;
+        if found.state != BatchState::Reserved || found.has_draft {
+            return Err(PayoutError::NotByHand(found.state));
+        }
         sql::query(
-            "UPDATE payouts SET network_fee = $3, txid = $4, raw = $5
-             WHERE pool = $1 AND number = $2",
+            "UPDATE payouts SET draft = $3, network_fee = $4 WHERE pool = $1 AND number = $2",
         )
         .bind(lease.pool.0)
-        .bind(row)
-        .bind(units(signed.network_fee)?)
-        .bind(signed.txid.to_display_bytes().to_vec())
-        .bind(signed.raw.clone())
+        .bind(signed_number(number)?)
+        .bind(draft.to_vec())
+        .bind(units(network_fee)?)
         .execute(&mut writing)
         .await?;
-        step(&mut writing, lease, number, BatchState::Signed, "", now_ms).await?;
         Ok(writing.commit().await?)
     }
 
@@ -260,7 +274,8 @@ impl Store {
         now_ms: i64,
     ) -> Result<(), PayoutError> {
         let mut writing = self.database.write().await?;
-        step(&mut writing, lease, number, to, reason, now_ms).await?;
+        holds(&mut writing, lease).await?;
+        step(&mut writing, lease.pool, number, to, reason, now_ms).await?;
         Ok(writing.commit().await?)
     }
 
@@ -295,15 +310,9 @@ impl Store {
             coin,
             batch: number,
         };
-        let number = step(
-            &mut writing,
-            lease,
-            number,
-            BatchState::Confirmed,
-            "",
-            now_ms,
-        )
-        .await?;
+        holds(&mut writing, lease).await?;
+        let to = BatchState::Confirmed;
+        let number = step(&mut writing, lease.pool, number, to, "", now_ms).await?;
         let (total, fee): (i64, Option<i64>) =
             sql::query("SELECT total, network_fee FROM payouts WHERE pool = $1 AND number = $2")
                 .bind(lease.pool.0)
@@ -335,148 +344,10 @@ impl Store {
         now_ms: i64,
     ) -> Result<(), PayoutError> {
         let mut writing = self.database.write().await?;
-        let batch = BatchEntries {
-            coin,
-            batch: number,
-        };
-        let number = step(
-            &mut writing,
-            lease,
-            number,
-            BatchState::Released,
-            reason,
-            now_ms,
-        )
-        .await?;
-        let payments = payments(&mut writing, lease.pool, number).await?;
-        let back = payments
-            .iter()
-            .map(|payment| (&payment.account, payment.amount));
-        let entry = batch.release(back, reason);
-        ledger::enter(&mut writing, lease.pool, &entry, now_ms).await?;
+        holds(&mut writing, lease).await?;
+        release(&mut writing, lease.pool, coin, number, reason, now_ms).await?;
         Ok(writing.commit().await?)
     }
-
-    /// The payouts that are neither confirmed nor released, oldest first.
-    pub async fn open_payouts(&self, pool: PoolId) -> Result<Vec<Payout>, ReadError> {
-        let mut reading = self.database.read().await?;
-        let rows: Vec<Row> = sql::query(concat!(
-            select_payouts!(),
-            " AND state IN ('reserved', 'signed', 'broadcast', 'manual') ORDER BY number"
-        ))
-        .bind(pool.0)
-        .fetch_all(&mut reading)
-        .await?;
-        Ok(rows.into_iter().map(payout).collect::<sqlx::Result<_>>()?)
-    }
-
-    /// A page of payouts, newest first. The next page begins before the last number; a page has at
-    /// most 1000.
-    pub async fn payouts(
-        &self,
-        pool: PoolId,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<Vec<Payout>, ReadError> {
-        let before = rows::cursor(before);
-        let mut reading = self.database.read().await?;
-        let rows: Vec<Row> = sql::query(concat!(
-            select_payouts!(),
-            " AND number < $2 ORDER BY number DESC LIMIT $3"
-        ))
-        .bind(pool.0)
-        .bind(before)
-        .bind(limit.min(LONGEST_PAGE))
-        .fetch_all(&mut reading)
-        .await?;
-        Ok(rows.into_iter().map(payout).collect::<sqlx::Result<_>>()?)
-    }
-
-    /// The payments of a payout, by account.
-    pub async fn payments(&self, pool: PoolId, payout: u64) -> Result<Vec<PaymentRow>, ReadError> {
-        let Ok(number) = i64::try_from(payout) else {
-            return Ok(Vec::new());
-        };
-        let mut reading = self.database.read().await?;
-        Ok(payments(&mut reading, pool, number).await?)
-    }
-
-    /// A page of what was paid to an account, newest first. The next page begins before the last
-    /// payout; a page has at most 1000.
-    pub async fn payments_of(
-        &self,
-        pool: PoolId,
-        account: &Account,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<Vec<OwnPayment>, ReadError> {
-        let before = rows::cursor(before);
-        let mut reading = self.database.read().await?;
-        type Row = (i64, String, i64, Option<Vec<u8>>, String, i64);
-        let rows: Vec<Row> = sql::query(
-            "SELECT payouts.number, payouts.state, payouts.made_ms, payouts.txid, payments.address,
-                    payments.amount
-             FROM payments JOIN payouts
-                 ON payouts.pool = payments.pool AND payouts.number = payments.payout
-             WHERE payments.account = (SELECT id FROM accounts WHERE pool = $1 AND name = $2)
-               AND payments.payout < $3
-             ORDER BY payments.payout DESC LIMIT $4",
-        )
-        .bind(pool.0)
-        .bind(account.to_string())
-        .bind(before)
-        .bind(limit.min(LONGEST_PAGE))
-        .fetch_all(&mut reading)
-        .await?;
-        let payment = |(number, state_name, made_ms, txid, address, amount): Row| {
-            Ok(OwnPayment {
-                payout: rows::unsigned(number, "payouts.number")?,
-                state: state(&state_name)?,
-                made_ms,
-                txid: txid.as_deref().map(rows::hash).transpose()?,
-                address,
-                amount: rows::amount(amount)?,
-            })
-        };
-        Ok(rows.into_iter().map(payment).collect::<sqlx::Result<_>>()?)
-    }
-}
-
-/// The columns of `select_payouts`.
-type Row = (
-    i64,
-    String,
-    i64,
-    i64,
-    i64,
-    Option<i64>,
-    Option<Vec<u8>>,
-    Option<Vec<u8>>,
-    i64,
-    String,
-);
-
-fn payout(row: Row) -> sqlx::Result<Payout> {
-    let (number, state_name, made_ms, changed_ms, total, fee, txid, raw, confirmations, reason) =
-        row;
-    let signed = match (fee, txid, raw) {
-        (Some(fee), Some(txid), Some(raw)) => Some(Signed {
-            txid: rows::hash(&txid)?,
-            raw,
-            network_fee: rows::amount(fee)?,
-        }),
-        _ => None,
-    };
-    Ok(Payout {
-        number: rows::unsigned(number, "payouts.number")?,
-        state: state(&state_name)?,
-        made_ms,
-        changed_ms,
-        total: rows::amount(total)?,
-        signed,
-        confirmations: rows::unsigned(confirmations, "payouts.confirmations")?,
-        reason,
-    })
 }
 
 fn state(name: &str) -> sqlx::Result<BatchState> {
@@ -486,24 +357,46 @@ fn state(name: &str) -> sqlx::Result<BatchState> {
     found.ok_or_else(|| rows::corrupt("payouts.state"))
 }
 
+/// What a change of a payout begins with.
+struct StateOf {
+    state: BatchState,
+    changed_ms: i64,
+    has_draft: bool,
+}
+
+async fn state_of(
+    connection: &mut Connection,
+    pool: PoolId,
+    number: u64,
+) -> Result<StateOf, PayoutError> {
+    let found: Option<(String, i64, i64)> = sql::query(
+        "SELECT state, changed_ms, CAST(CASE WHEN draft IS NULL THEN 0 ELSE 1 END AS BIGINT)
+         FROM payouts
+         WHERE pool = $1 AND number = $2",
+    )
+    .bind(pool.0)
+    .bind(signed_number(number)?)
+    .fetch_optional(connection)
+    .await?;
+    let (name, changed_ms, has_draft) = found.ok_or(PayoutError::Unknown(number))?;
+    Ok(StateOf {
+        state: state(&name)?,
+        changed_ms,
+        has_draft: has_draft == 1,
+    })
+}
+
 /// Takes a payout to a state, if it can go there, and notes when and why. Gives its number as a row.
 async fn step(
     writing: &mut Writing<'_>,
-    lease: &Lease,
+    pool: PoolId,
     number: u64,
     to: BatchState,
     reason: &str,
     now_ms: i64,
 ) -> Result<i64, PayoutError> {
-    holds(writing, lease).await?;
     let row = signed_number(number)?;
-    let found: Option<String> =
-        sql::query("SELECT state FROM payouts WHERE pool = $1 AND number = $2")
-            .bind(lease.pool.0)
-            .bind(row)
-            .fetch_optional_value(writing)
-            .await?;
-    let from = state(&found.ok_or(PayoutError::Unknown(number))?)?;
+    let from = state_of(writing, pool, number).await?.state;
     if !from.becomes(to) {
         return Err(PayoutError::Illegal { from, to });
     }
@@ -511,7 +404,7 @@ async fn step(
         "UPDATE payouts SET state = $3, changed_ms = $4, reason = $5
          WHERE pool = $1 AND number = $2",
     )
-    .bind(lease.pool.0)
+    .bind(pool.0)
     .bind(row)
     .bind(to.name())
     .bind(now_ms)
@@ -519,6 +412,54 @@ async fn step(
     .execute(writing)
     .await?;
     Ok(row)
+}
+
+/// Writes the signed transaction of a payout, and that it is signed.
+async fn keep_signed(
+    writing: &mut Writing<'_>,
+    pool: PoolId,
+    number: u64,
+    signed: &Signed,
+    now_ms: i64,
+) -> Result<(), PayoutError> {
+    // First what makes the state possible; if it is not allowed, neither was written.
+    sql::query(
+        "UPDATE payouts SET network_fee = $3, txid = $4, raw = $5
+         WHERE pool = $1 AND number = $2",
+    )
+    .bind(pool.0)
+    .bind(signed_number(number)?)
+    .bind(units(signed.network_fee)?)
+    .bind(signed.txid.to_display_bytes().to_vec())
+    .bind(signed.raw.clone())
+    .execute(writing)
+    .await?;
+    step(writing, pool, number, BatchState::Signed, "", now_ms).await?;
+    Ok(())
+}
+
+/// Gives the balances of a payout back.
+async fn release(
+    writing: &mut Writing<'_>,
+    pool: PoolId,
+    coin: &str,
+    number: u64,
+    reason: &str,
+    now_ms: i64,
+) -> Result<(), PayoutError> {
+    let batch = BatchEntries {
+        coin,
+        batch: number,
+    };
+    let to = BatchState::Released;
+    let number = step(writing, pool, number, to, reason, now_ms).await?;
+    let payments = payments(writing, pool, number).await?;
+    let back = payments
+        .iter()
+        .map(|payment| (&payment.account, payment.amount));
+    let entry = batch.release(back, reason);
+    ledger::enter(writing, pool, &entry, now_ms).await?;
+    Ok(())
 }
 
 async fn write_payments(

@@ -8,7 +8,7 @@ use mining::{Scheme, Work};
 use pow::Hash;
 
 use crate::{
-    Minute, PoolId, ReadError, Store, WorkerName, WriteError,
+    Minute, NewBlock, PoolId, ReadError, Store, WorkerName, WriteError, blocks,
     database::Connection,
     packed::{self, Packed},
     rows,
@@ -88,12 +88,24 @@ impl Store {
     /// Writes shares in one commit, in this order, those of each scheme by themselves. After
     /// [`WriteError::Unknown`] they may be there; after any other error they are not.
     pub async fn append_shares(&self, pool: PoolId, shares: &[ShareRow]) -> Result<(), WriteError> {
+        self.append_shares_and_blocks(pool, shares, &[]).await
+    }
+
+    /// Writes shares likewise, and in the same commit the blocks that some of them are, unless they
+    /// are there.
+    pub async fn append_shares_and_blocks(
+        &self,
+        pool: PoolId,
+        shares: &[ShareRow],
+        blocks: &[&NewBlock],
+    ) -> Result<(), WriteError> {
         let Some(first) = shares.first() else {
             return Ok(());
         };
         // Workers that are known need no look at the database, and then one statement is all.
         if let Some(ids) = workers::known(&self.known, pool, shares)
             && shares.iter().all(|row| row.scheme == first.scheme)
+            && blocks.is_empty()
         {
             let query = insert(
                 pool,
@@ -109,6 +121,12 @@ impl Store {
             let rows: Vec<_> = rows.filter(|(row, _)| row.scheme == scheme).collect();
             if !rows.is_empty() {
                 insert(pool, scheme, &rows)?.execute(&mut writing).await?;
+            }
+        }
+        for block in blocks {
+            // A reward that no coin has is said by whoever records the block by itself.
+            if let Ok(reward) = i64::try_from(block.reward.units()) {
+                blocks::insert(&mut writing, pool, block, reward).await?;
             }
         }
         writing.commit().await?;

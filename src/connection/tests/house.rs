@@ -49,11 +49,12 @@ impl House {
             let log = share_log::start(store.clone(), pool, share_log::Config::default(), &tasks);
             let nobody = toml::from_str("url = \"http://127.0.0.1:1\"").unwrap();
             let kept = folder.path().join("blocks");
+            let notes = kept.clone();
             let (daemons, _) =
                 daemon::start(vec![nobody], coin, network, kept, FirstBlock::any(), &tasks)
                     .unwrap();
             let counted = Arc::clone(&metrics);
-            let blocks = Blocks::start(daemons, store.clone(), pool, 100, counted, &tasks);
+            let blocks = Blocks::start(daemons, store.clone(), pool, 100, &notes, counted, &tasks);
             (store, pool, log, blocks)
         });
         Self {

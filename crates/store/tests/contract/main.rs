@@ -6,6 +6,7 @@
 
 mod bans;
 mod blocks;
+mod by_hand;
 mod extranonce;
 mod figures;
 mod identity;

@@ -21,18 +21,18 @@ contract!(
     a_transaction_is_kept_before_it_can_be_sent,
 );
 
-const NOW: i64 = 1_800_000_000_000;
-const COIN: &str = "bitcoin";
+pub(super) const NOW: i64 = 1_800_000_000_000;
+pub(super) const COIN: &str = "bitcoin";
 
-fn miner(name: &str) -> Account {
+pub(super) fn miner(name: &str) -> Account {
     Account::Miner(name.into())
 }
 
-fn units(units: u64) -> Amount {
+pub(super) fn units(units: u64) -> Amount {
     Amount::from_units(units)
 }
 
-fn payment(name: &str, amount: u64) -> PaymentRow {
+pub(super) fn payment(name: &str, amount: u64) -> PaymentRow {
     PaymentRow {
         account: miner(name),
         address: name.into(),
@@ -40,7 +40,7 @@ fn payment(name: &str, amount: u64) -> PaymentRow {
     }
 }
 
-fn signed(number: u64) -> Signed {
+pub(super) fn signed(number: u64) -> Signed {
     Signed {
         txid: hash(number),
         raw: vec![1, 2, 3],
@@ -49,7 +49,7 @@ fn signed(number: u64) -> Signed {
 }
 
 /// A pool whose miners a and b have 1,000 each, and the right to pay.
-async fn rich(place: &Place) -> (Store, PoolId, Lease) {
+pub(super) async fn rich(place: &Place) -> (Store, PoolId, Lease) {
     let (store, pool) = place.pool().await;
     for name in ["a", "b"] {
         let gift = Transfer::new(Account::Reward, miner(name), units(1000)).unwrap();
@@ -60,18 +60,18 @@ async fn rich(place: &Place) -> (Store, PoolId, Lease) {
     (store, pool, lease)
 }
 
-async fn lease(store: &Store, pool: PoolId, holder: &str, now_ms: i64) -> Option<Lease> {
+pub(super) async fn lease(store: &Store, pool: PoolId, holder: &str, now_ms: i64) -> Option<Lease> {
     store
         .lease_payer(pool, holder, now_ms, now_ms + 1000)
         .await
         .unwrap()
 }
 
-async fn posted(store: &Store, pool: PoolId, account: &Account) -> i64 {
+pub(super) async fn posted(store: &Store, pool: PoolId, account: &Account) -> i64 {
     store.balance(pool, account).await.unwrap().posted
 }
 
-async fn assert_balanced(store: &Store, pool: PoolId) {
+pub(super) async fn assert_balanced(store: &Store, pool: PoolId) {
     let books = store.check_books(pool).await.unwrap();
     assert!(books.balance(), "{books:?}");
 }

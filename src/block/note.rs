@@ -1,0 +1,171 @@
+//! What is known of a solved block, in a file until the store has it: a process may end in the instant
+//! between. Written beside the sending, like the block itself (`daemon/kept_blocks`).
+
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use mining::{Amount, Scheme};
+use pow::Hash;
+use serde::{Deserialize, Serialize};
+use store::{NewBlock, WorkerName};
+use tokio::{
+    fs::{self, File},
+    io::AsyncWriteExt as _,
+};
+use tracing::{error, warn};
+
+/// A note has some hundred bytes.
+const SIZE_MAX: u64 = 16 << 10;
+
+/// The folder of notes.
+#[derive(Clone, Debug)]
+pub(super) struct Notes(PathBuf);
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    hash: Hash,
+    proof: Hash,
+    height: u32,
+    address: String,
+    worker: String,
+    bits: u32,
+    time: u32,
+    found_ms: i64,
+    reward: u64,
+    coinbase: Option<Hash>,
+    scheme: Scheme,
+}
+
+impl Notes {
+    /// The notes in `folder`, which need not be there yet.
+    pub(super) fn new(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
+    /// Writes one down. A disk that does not take it is an error in the log.
+    pub(super) async fn keep(&self, block: &NewBlock) {
+        if let Err(failure) = self.write(block).await {
+            let hash = block.hash;
+            error!(%hash, %failure, "what is known of a solved block was not written down");
+        }
+    }
+
+    /// Removes one: the store has it.
+    pub(super) async fn forget(&self, hash: Hash) {
+        match fs::remove_file(self.path(hash)).await {
+            Err(failure) if failure.kind() != ErrorKind::NotFound => {
+                warn!(%hash, %failure, "a note was not removed");
+            }
+            _ => {}
+        }
+    }
+
+    /// All that are there. One that cannot be read is left, and said.
+    pub(super) async fn all(&self) -> Vec<NewBlock> {
+        let mut all = Vec::new();
+        let Ok(mut entries) = fs::read_dir(&self.0).await else {
+            return all;
+        };
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            let path = entry.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            {
+                match read(&path).await {
+                    Ok(block) => all.push(block),
+                    Err(failure) => {
+                        let (path, failure) = (path.display(), format!("{failure:#}"));
+                        error!(%path, failure, "what is known of a solved block cannot be read");
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    async fn write(&self, block: &NewBlock) -> anyhow::Result<()> {
+        let note = Note {
+            hash: block.hash,
+            proof: block.proof,
+            height: block.height,
+            address: block.worker.address().to_owned(),
+            worker: block.worker.name().to_owned(),
+            bits: block.bits,
+            time: block.time,
+            found_ms: block.found_ms,
+            reward: block.reward.units(),
+            coinbase: block.coinbase,
+            scheme: block.scheme,
+        };
+        let text = serde_json::to_vec(&note)?;
+        fs::create_dir_all(&self.0).await?;
+        let part = self.0.join(format!("{}.note", block.hash));
+        let mut file = File::create(&part).await?;
+        file.write_all(&text).await?;
+        file.flush().await?;
+        // Named first: a process may end sooner than the disk is done.
+        fs::rename(&part, self.path(block.hash)).await?;
+        file.sync_all().await?;
+        Ok(File::open(&self.0).await?.sync_all().await?)
+    }
+
+    fn path(&self, hash: Hash) -> PathBuf {
+        self.0.join(format!("{hash}.json"))
+    }
+}
+
+async fn read(path: &Path) -> anyhow::Result<NewBlock> {
+    let size = fs::metadata(path).await?.len();
+    anyhow::ensure!(size <= SIZE_MAX, "it has {size} bytes");
+    let note: Note = serde_json::from_slice(&fs::read(path).await?)?;
+    Ok(NewBlock {
+        hash: note.hash,
+        proof: note.proof,
+        height: note.height,
+        worker: WorkerName::new(&note.address, &note.worker).context("its worker")?,
+        bits: note.bits,
+        time: note.time,
+        found_ms: note.found_ms,
+        reward: Amount::from_units(note.reward),
+        coinbase: note.coinbase,
+        scheme: note.scheme,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_note_is_there_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let notes = Notes::new(&folder.path().join("blocks"));
+        assert_eq!(notes.all().await, []);
+        let block = NewBlock {
+            hash: Hash([7; 32]),
+            proof: Hash([8; 32]),
+            height: 9,
+            worker: WorkerName::new("bcrt1qminer", "rig").unwrap(),
+            bits: 0x207f_ffff,
+            time: 10,
+            found_ms: 11,
+            reward: Amount::from_units(u64::MAX),
+            coinbase: Some(Hash([9; 32])),
+            scheme: Scheme::Prop,
+        };
+        notes.keep(&block).await;
+        notes.keep(&block).await;
+        // What is no note, or half of one, is left alone.
+        for name in ["0.json", "1.hex", "2.note"] {
+            std::fs::write(folder.path().join("blocks").join(name), "{").unwrap();
+        }
+        assert_eq!(notes.all().await, [block]);
+        notes.forget(Hash([7; 32])).await;
+        notes.forget(Hash([7; 32])).await;
+        assert_eq!(notes.all().await, []);
+    }
+}
