@@ -85,6 +85,7 @@ fn routes(pools: Vec<Pool>) -> Router {
             get(async move || openapi::answer(description)),
         )
         .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(pools)
 }
@@ -213,6 +214,11 @@ async fn metrics(State(pools): State<Vec<Pool>>) -> Response {
 
 async fn not_found() -> Response {
     problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
+}
+
+async fn wrong_method() -> Response {
+    let message = "there is something here, but not by this method";
+    problem(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
 }
 
 fn problem(status: StatusCode, code: &'static str, message: &str) -> Response {

@@ -118,7 +118,7 @@ impl FromRequestParts<Vec<Pool>> for Miner {
     async fn from_request_parts(parts: &mut Parts, pools: &Vec<Pool>) -> Result<Self, Problem> {
         let bad = |message: &str| Problem::bad("bad_address", message);
         let params = RawPathParams::from_request_parts(parts, pools).await;
-        let params = params.map_err(|_| bad("an address is plain text"))?;
+        let params = params.map_err(|_| Problem::bad("bad_path", "the path is no UTF-8"))?;
         let text = params.iter().find(|(name, _)| *name == "address");
         let text = text.map_or("", |(_, text)| text);
         if text.len() > ADDRESS_MAX {
