@@ -7,7 +7,7 @@ use sqlx::Connection as _;
 
 use super::{ask_for_payout, code, number, only, path, plain, put, send, told, wait_for_balance};
 use crate::{
-    money::{Mint, OTHER, PAYING, miner, on_chain},
+    money::{Mint, OTHER, miner, on_chain},
     support::{Pool, key::Key, runtime, wait_for},
 };
 
