@@ -4,25 +4,39 @@
 //! One task a pool. It looks for blocks that the books do not agree with and takes one step after
 //! the other; each is one transaction of the store and happens once, so that it goes on wherever it
 //! was when a process ends. Nothing waits for it: a database that cannot be written is tried again.
+//!
+//! Beside it [`reserve`] pays for shares where they are paid for as they come, by the [`prices`] of
+//! their heights.
 
-use std::{collections::BTreeMap, time::Duration};
+mod prices;
+mod reserve;
+mod split;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use mining::{
-    Amount, Scheme, Target, Work,
-    accounting::{Credits, Fee, Fees, Multiple, Window},
+    Amount, Coin, Scheme, Target, Work,
+    accounting::{Credits, Fee, Fees, Multiple, Position, Window},
     ledger::{Account, BlockBooks, BlockEntries, BlockStep},
 };
 use store::{
-    Block, BlockCredit, BlockCredits, BlockFee, Located, OpenBooks, PoolId, Position, StepEntry,
-    Store, WorkerId,
+    Block, BlockCredit, BlockCredits, BlockFee, Located, OpenBooks, PoolId, StepEntry, Store,
+    WorkerId,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+pub use self::{
+    reserve::{Config as ReserveConfig, Reserve},
+    split::Config as SplitConfig,
+};
 use crate::{
     clock,
+    metrics::Metrics,
     tasks::{Stage, Tasks},
+    template_feed::Newest,
 };
 
 /// How often blocks are looked at.
@@ -34,33 +48,65 @@ const JOIN_EVERY: u64 = 60;
 const GRAINS: u32 = 500;
 /// So many windows are kept: the next one is longer where the difficulty has gone up.
 const WINDOWS_KEPT: u32 = 5;
-/// Buckets younger than that are left alone: a block may yet have to cut one.
-const SETTLED_AFTER_MS: i64 = 10 * 60 * 1000;
+/// Buckets younger than that are left alone: a block may yet have to cut one, or be solved with a job
+/// whose coinbase was split by the work up to its end.
+const SETTLED_AFTER_MS: i64 = 30 * 60 * 1000;
 
 /// How a pool is paid.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The coin's name.
-    pub coin: &'static str,
+    /// The coin.
+    pub coin: &'static Coin,
     /// How its listeners are paid, each scheme once.
     pub schemes: Vec<Scheme>,
     /// What is taken before the miners.
     pub fees: Fees,
     /// The length of the PPLNS window, in blocks.
     pub window: Multiple,
+    /// How shares are paid for as they come.
+    pub reserve: ReserveConfig,
+    /// How coinbases pay miners by themselves; nothing if they do not.
+    pub split: Option<SplitConfig>,
 }
 
-/// Starts to book the blocks of a pool.
-pub fn start(store: Store, pool: PoolId, config: Config, tasks: &Tasks) {
+/// Starts to book the blocks of a pool, and to pay for its shares.
+pub fn start(
+    store: Store,
+    pool: PoolId,
+    config: Config,
+    newest: watch::Receiver<Newest>,
+    metrics: Arc<Metrics>,
+    tasks: &Tasks,
+) -> Reserve {
     let ending = tasks.ending(Stage::Books);
+    let keeping = prices::keep(newest.clone(), store.clone(), pool, ending.clone());
+    tasks.spawn(Stage::Books, "prices", keeping);
+    let reserve = Reserve::default();
+    let payer = reserve::Payer {
+        store: store.clone(),
+        pool,
+        coin: config.coin.name,
+        decimals: config.coin.decimals,
+        fees: config.fees.clone(),
+        config: config.reserve.clone(),
+        reserve: reserve.clone(),
+        metrics,
+    };
+    tasks.spawn(Stage::Books, "shares", payer.run(ending.clone()));
     let accounting = Accounting {
         store,
         pool,
         config,
     };
+    if let Some(split) = accounting.config.split.clone() {
+        let splitting = accounting.clone().keep_split(split, newest, ending.clone());
+        tasks.spawn(Stage::Books, "splits", splitting);
+    }
     tasks.spawn(Stage::Books, "accounting", accounting.run(ending));
+    reserve
 }
 
+#[derive(Clone)]
 struct Accounting {
     store: Store,
     pool: PoolId,
@@ -107,9 +153,13 @@ impl Accounting {
         let block = &open.block;
         let (hash, state) = (block.found.hash, block.state);
         let mut books: BlockBooks = open.books;
+        // An orphan ends a round too, whether that is known early or late.
+        let Some(end) = self.end(block).await? else {
+            return Ok(());
+        };
         while let Some(step) = books.next(state) {
-            if !self.step(block, books, step).await? {
-                // Its share may yet come, or somebody else is at it.
+            if !self.step(open, end, books, step).await? {
+                // Somebody else is at it.
                 return Ok(());
             }
             info!(%hash, height = block.found.height, ?step, "block booked");
@@ -119,28 +169,47 @@ impl Accounting {
         Ok(())
     }
 
-    /// Takes one step; false if it is not to be taken now.
+    /// Where what a block pays for ends; nothing while its share may yet come. Where shares are paid
+    /// for as they come, a block pays for none.
+    async fn end(&self, block: &Block) -> anyhow::Result<Option<Position>> {
+        let found = &block.found;
+        if found.scheme.pays_for_shares() {
+            return Ok(Some(Position::START));
+        }
+        let located = self
+            .store
+            .locate_block(self.pool, found.hash, clock::now_ms());
+        Ok(match located.await? {
+            Located::At(end) => Some(end),
+            Located::NotYet => None,
+        })
+    }
+
+    /// Takes one step; false if somebody else was faster.
     async fn step(
         &self,
-        block: &Block,
+        open: &OpenBooks,
+        end: Position,
         before: BlockBooks,
         step: BlockStep,
     ) -> anyhow::Result<bool> {
-        let found = &block.found;
+        let found = &open.block.found;
+        let by_itself = paid_by_itself(open).context("more than any coin has")?;
         let entries = BlockEntries {
-            coin: self.config.coin,
+            coin: self.config.coin.name,
             block: found.hash,
         };
         let (new, settled);
         let entry = match step {
             BlockStep::Credit(nth) => {
-                let Some(credits) = self.credits(block).await? else {
-                    return Ok(false);
-                };
+                let credits = self.credits(open, end).await?;
                 new = match found.scheme {
                     Scheme::Pps | Scheme::Fpps => entries.to_reserve(nth, found.reward),
                     Scheme::Solo => entries.paid_by_itself(nth, parts(&credits)),
-                    Scheme::Pplns | Scheme::Prop => entries.credit(nth, parts(&credits)),
+                    Scheme::Pplns | Scheme::Prop => match &open.by_coinbase {
+                        None => entries.credit(nth, parts(&credits)),
+                        Some(by) => entries.paid_in_part(nth, parts(&credits), &by.payments),
+                    },
                 };
                 StepEntry::New(&new)
             }
@@ -149,13 +218,13 @@ impl Accounting {
                 StepEntry::Settle(&settled, outcome)
             }
             BlockStep::Charge(nth) => {
-                new = entries.charge(nth, found.reward);
+                new = entries.charge(nth, found.reward, by_itself);
                 let (hash, reward) = (found.hash, found.reward);
                 error!(%hash, %reward, "a block that was paid for left the chain: the reserve bears it");
                 StepEntry::New(&new)
             }
             BlockStep::Restore(nth) => {
-                new = entries.restore(nth, found.reward);
+                new = entries.restore(nth, found.reward, by_itself);
                 StepEntry::New(&new)
             }
         };
@@ -166,17 +235,15 @@ impl Accounting {
         Ok(stepped.await?)
     }
 
-    /// What a block is split into: what is written, or made now and written. Nothing if the block's
-    /// own share may yet come.
-    async fn credits(&self, block: &Block) -> anyhow::Result<Option<BlockCredits>> {
+    /// What a block is split into: what is written, or made now and written.
+    async fn credits(&self, open: &OpenBooks, end: Position) -> anyhow::Result<BlockCredits> {
+        let block = &open.block;
         let (store, pool, hash) = (&self.store, self.pool, block.found.hash);
         if let Some(written) = store.block_credits(pool, hash).await? {
-            return Ok(Some(written));
+            return Ok(written);
         }
-        let located = store.locate_block(pool, hash, clock::now_ms()).await?;
-        let Located::At(end) = located else {
-            return Ok(None);
-        };
+        // What its coinbase paid was split by the work up to there.
+        let end = open.by_coinbase.as_ref().map_or(end, |by| by.end);
         let credits = match block.found.scheme {
             Scheme::Pplns | Scheme::Prop => self.split(block, end).await?,
             Scheme::Solo => whole(block),
@@ -186,7 +253,8 @@ impl Accounting {
             },
         };
         store.credit_block(pool, hash, &credits).await?;
-        Ok(store.block_credits(pool, hash).await?)
+        let written = store.block_credits(pool, hash).await?;
+        written.context("what was written is not there")
     }
 
     /// Splits a block by the work before it.
@@ -195,7 +263,7 @@ impl Accounting {
         let scheme = found.scheme.name();
         let window = match found.scheme {
             Scheme::Prop => {
-                let start = self.store.round_start(self.pool, scheme, end).await?;
+                let start = self.store.round_start(self.pool, found.hash).await?;
                 let all = Work::from_hashes(u128::MAX);
                 let work = self.store.work_before(self.pool, scheme, end, start, all);
                 Window::round(work.await?)?
@@ -206,7 +274,7 @@ impl Accounting {
                 Window::new(length, work.await?)?
             }
         };
-        let by_miner = self.by_miner(&window).await?;
+        let by_miner = by_miner(&self.store, window.work()).await?;
         let fees = &self.config.fees;
         let credits = Credits::new(found.reward, fees, by_miner)
             .context("the work of a window does not fit 128 bits")?;
@@ -237,21 +305,6 @@ impl Accounting {
         Ok(self.config.window.times(network.work()))
     }
 
-    /// The work of a window by miner: a miner's workers are one.
-    async fn by_miner(&self, window: &Window<WorkerId>) -> anyhow::Result<BTreeMap<Account, Work>> {
-        let workers: Vec<WorkerId> = window.work().keys().copied().collect();
-        let addresses = self.store.addresses(&workers).await?;
-        let mut sums: BTreeMap<Account, Work> = BTreeMap::new();
-        for (worker, work) in window.work() {
-            let address = addresses
-                .get(worker)
-                .context("a worker without an address")?;
-            let sum = sums.entry(Account::Miner(address.clone())).or_default();
-            *sum = sum.checked_add(*work).context("a sum of work")?;
-        }
-        Ok(sums)
-    }
-
     /// Joins old buckets, so that a window is some hundreds of them however long it is.
     async fn join(&self) -> anyhow::Result<()> {
         // Before the first block of a pool its window is not known.
@@ -262,7 +315,8 @@ impl Accounting {
         let part = |divisor: u32| Work::from_hashes(window.hashes() / u128::from(divisor));
         let keep = Work::from_hashes(window.hashes().saturating_mul(WINDOWS_KEPT.into()));
         let before = clock::now_ms() - SETTLED_AFTER_MS;
-        for scheme in &self.config.schemes {
+        let schemes = self.config.schemes.iter();
+        for scheme in schemes.filter(|scheme| !scheme.pays_for_shares()) {
             // A round is read whole, however long it is.
             let keep = match scheme {
                 Scheme::Pplns => keep,
@@ -279,12 +333,39 @@ impl Accounting {
     }
 }
 
+/// Work by miner: a miner's workers are one.
+async fn by_miner(
+    store: &Store,
+    work: &BTreeMap<WorkerId, Work>,
+) -> anyhow::Result<BTreeMap<Account, Work>> {
+    let workers: Vec<WorkerId> = work.keys().copied().collect();
+    let addresses = store.addresses(&workers).await?;
+    let mut sums: BTreeMap<Account, Work> = BTreeMap::new();
+    for (worker, work) in work {
+        let address = addresses
+            .get(worker)
+            .context("a worker without an address")?;
+        let sum = sums.entry(Account::Miner(address.clone())).or_default();
+        *sum = sum.checked_add(*work).context("a sum of work")?;
+    }
+    Ok(sums)
+}
+
 /// Who gets what of a block.
 fn parts(credits: &BlockCredits) -> impl Iterator<Item = (Account, Amount)> {
     let fees = credits.fees.iter();
     let fees = fees.map(|fee| (Account::Fee(fee.name.clone()), fee.amount));
     let miners = credits.miners.iter();
     fees.chain(miners.map(|credit| (credit.account.clone(), credit.amount)))
+}
+
+/// What a block's coinbase has paid to miners.
+fn paid_by_itself(open: &OpenBooks) -> Option<Amount> {
+    match (&open.by_coinbase, open.block.found.scheme) {
+        (_, Scheme::Solo) => Some(open.block.found.reward),
+        (Some(by), _) => Amount::checked_sum(by.payments.values().copied()),
+        (None, _) => Some(Amount::ZERO),
+    }
 }
 
 /// All of a block for whoever found it.

@@ -15,9 +15,11 @@ use std::{
     time::Duration,
 };
 
-use mining::{Amount, Scheme, block::BlockState, share::Solved};
+use mining::{Amount, Scheme, block::BlockState, job::JobTemplate, share::Solved};
 use pow::Hash;
-use store::{Block, BlockChange, BlockError, NewBlock, PoolId, Store, WorkerName};
+use store::{
+    Block, BlockChange, BlockError, ByCoinbase, FoundBlock, NewBlock, PoolId, Store, WorkerName,
+};
 use tracing::{error, info, warn};
 
 use self::note::Notes;
@@ -56,12 +58,14 @@ pub struct Found {
     pub scheme: Scheme,
     /// When, in milliseconds since 1970.
     pub time_ms: i64,
+    /// The work that it was found with.
+    pub shared: Arc<JobTemplate>,
 }
 
 impl Found {
     /// What the store is to know of it.
-    fn into_new(self) -> NewBlock {
-        let header = &self.solved.header;
+    fn into_new(self) -> FoundBlock {
+        let (header, shared) = (&self.solved.header, &self.shared);
         let number = |at: usize| {
             u32::from_le_bytes(
                 header[at..at + 4]
@@ -69,7 +73,7 @@ impl Found {
                     .expect("four bytes were taken"),
             )
         };
-        NewBlock {
+        let block = NewBlock {
             hash: self.solved.id,
             proof: self.solved.proof,
             height: self.height,
@@ -80,6 +84,13 @@ impl Found {
             coinbase: Some(self.solved.coinbase_id),
             scheme: self.scheme,
             worker: self.worker,
+        };
+        FoundBlock {
+            block,
+            by_coinbase: shared.split.as_ref().map(|split| ByCoinbase {
+                end: split.end(),
+                payments: split.paid(shared.coinbase.paid()),
+            }),
         }
     }
 }
@@ -145,7 +156,7 @@ impl Blocks {
     }
 
     /// Sends a block to all daemons at once and returns at once, with what the store is to know of it.
-    pub fn submit(&self, found: Found) -> Arc<NewBlock> {
+    pub fn submit(&self, found: Found) -> Arc<FoundBlock> {
         let id = found.solved.id;
         let mut submission = self.daemons.submit(found.solved.hex.as_str().into(), id);
         let block = Arc::new(found.into_new());
@@ -154,7 +165,8 @@ impl Blocks {
         let blocks = self.clone();
         let stopping = self.tasks.ending(Stage::Books);
         self.tasks.spawn(Stage::Books, "block", async move {
-            info!(height = new.height, hash = %id, worker = %new.worker, "block solved");
+            let (height, worker) = (new.block.height, &new.block.worker);
+            info!(height, hash = %id, %worker, "block solved");
             blocks.notes.keep(&new).await;
             blocks.record(&new).await;
             // A daemon may be away for hours; the block's file outlives this process.
@@ -181,9 +193,14 @@ impl Blocks {
 
     /// Writes a block down, however long the store is away; only the end of the process ends it,
     /// and then the note is still there.
-    async fn record(&self, block: &NewBlock) {
+    async fn record(&self, found: &FoundBlock) {
+        let FoundBlock { block, by_coinbase } = found;
         let stopping = self.tasks.ending(Stage::Books);
-        while let Err(error) = self.store.record_block(self.pool, block).await {
+        while let Err(error) = self
+            .store
+            .record_found(self.pool, block, by_coinbase.as_ref())
+            .await
+        {
             error!(%error, hash = %block.hash, "block not recorded yet");
             let pause = tokio::time::sleep(RECORD_AGAIN_AFTER);
             if stopping.run_until_cancelled(pause).await.is_none() {

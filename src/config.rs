@@ -78,7 +78,7 @@ pub struct Pool {
     pub network: Network,
     /// Who is paid by the blocks. Required.
     pub payout_address: String,
-    /// How miners are credited: `pplns`, `prop` or `solo`.
+    /// How miners are credited: `pplns`, `prop`, `pps`, `fpps` or `solo`.
     pub scheme: Scheme,
     /// The length of the PPLNS window: so many times the work that a block takes.
     pub window: Multiple,
@@ -97,6 +97,8 @@ pub struct Pool {
     pub version_mask: String,
     /// Unchanged work is offered again after so many seconds.
     pub refresh_s: u64,
+    /// What pays for shares as they come.
+    pub reserve: Reserve,
     /// How balances are paid out.
     pub payout: Payout,
     /// What becomes of shares.
@@ -122,12 +124,26 @@ pub struct Fee {
     pub address: Option<String>,
 }
 
+/// `[pool.reserve]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reserve {
+    /// Shares are credited so often, in seconds.
+    pub credit_every_s: u64,
+    /// What it keeps: below that no shares are credited, in coins.
+    pub least: String,
+    /// What it may owe instead, in coins.
+    pub debt_max: String,
+}
+
 /// `[pool.payout]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Payout {
     /// Whether anything is paid; without it balances stay in the books.
     pub enabled: bool,
+    /// Whether blocks pay miners by themselves, in their coinbases, as far as that goes.
+    pub coinbase: bool,
     /// Who signs.
     pub from: PaidFrom,
     /// The wallet of the first daemon that pays; its only one if none is named.
@@ -242,8 +258,9 @@ pub struct Listener {
     pub heed_suggestions: bool,
     /// Who is paid where a miner's name has no address: a home miner's own.
     pub default_address: Option<String>,
-    /// Whether a block pays the miner that solved it, in its coinbase, and nobody else.
-    pub solo: bool,
+    /// How its miners are credited, if that is another way than the pool's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<Scheme>,
     /// Networks and addresses of balancers, which must put a PROXY header first.
     pub proxy_from: Vec<String>,
     /// Whether the port speaks TLS.
@@ -303,6 +320,7 @@ impl Default for Pool {
             extranonce2_size: coinbase::EXTRANONCE2_SIZE_MAX,
             version_mask: "1fffe000".into(),
             refresh_s: 30,
+            reserve: Reserve::default(),
             payout: Payout::default(),
             shares: Shares::default(),
             bans: Bans::default(),
@@ -322,10 +340,21 @@ impl Fee {
     }
 }
 
+impl Default for Reserve {
+    fn default() -> Self {
+        Self {
+            credit_every_s: 600,
+            least: "0".into(),
+            debt_max: "0".into(),
+        }
+    }
+}
+
 impl Default for Payout {
     fn default() -> Self {
         Self {
             enabled: false,
+            coinbase: false,
             from: PaidFrom::Wallet,
             wallet: None,
             every_s: 3_600,
@@ -382,7 +411,7 @@ impl Default for Listener {
             shares_per_second_max: 100,
             heed_suggestions: true,
             default_address: None,
-            solo: false,
+            scheme: None,
             proxy_from: Vec::new(),
             tls: TlsMode::Off,
             tls_certificate: None,

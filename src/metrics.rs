@@ -42,6 +42,10 @@ pub struct Metrics {
     pub proposals: Counter,
     /// Those among them that it would not take.
     pub proposals_refused: Counter,
+    /// Schemes whose shares wait to be credited: the reserve has too little.
+    pub schemes_waiting: Gauge,
+    /// What the reserve has, in the smallest unit; below zero it is a debt.
+    pub reserve: Gauge,
     /// The height that is mined.
     pub height: Gauge,
     /// The age of the newest template, in seconds.
@@ -85,6 +89,16 @@ impl Metrics {
             "proposals_refused",
             "Unsolved blocks that the daemon would refuse",
         );
+        let schemes_waiting = registered(
+            r,
+            "schemes_waiting",
+            "Schemes whose shares wait to be credited",
+        );
+        let reserve = registered(
+            r,
+            "reserve_units",
+            "Balance of the reserve, in smallest units",
+        );
         let height = registered(r, "template_height", "Height of the block being mined");
         let template_age = Gauge::default();
         r.register_with_unit(
@@ -123,6 +137,8 @@ impl Metrics {
             payouts_waiting,
             proposals,
             proposals_refused,
+            schemes_waiting,
+            reserve,
             height,
             template_age,
             hashrate,

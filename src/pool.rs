@@ -19,7 +19,8 @@ use tokio::sync::watch;
 pub(crate) use self::check::{Check, check};
 use self::plan::{Plan, bad};
 use crate::{
-    accounting, bans,
+    accounting::{self, Reserve},
+    bans,
     bans::Bans,
     block::Blocks,
     clock, config,
@@ -69,6 +70,8 @@ pub struct Pool {
     pub blocks: Blocks,
     /// What stands in the way of payouts; nothing if it pays none.
     pub payouts: Option<Payouts>,
+    /// Whether shares are paid for.
+    pub reserve: Reserve,
     /// Who is connected.
     pub sessions: Sessions,
     /// Who was, and may come back.
@@ -171,7 +174,14 @@ pub async fn start(
         operator: plan.operator,
         maturity: plan.maturity,
     });
-    accounting::start(store.clone(), id, plan.accounting, tasks);
+    let reserve = accounting::start(
+        store.clone(),
+        id,
+        plan.accounting,
+        newest.clone(),
+        Arc::clone(&metrics),
+        tasks,
+    );
     let payouts = plan.payout.map(|(purse, config)| {
         let metrics = Arc::clone(&metrics);
         payout::start(
@@ -248,6 +258,7 @@ pub async fn start(
         proposals,
         blocks,
         payouts,
+        reserve,
         sessions,
         kept_sessions,
         bans,

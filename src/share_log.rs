@@ -19,7 +19,7 @@ use std::{
 
 use mining::Scheme;
 use pace::Pace;
-use store::{NewBlock, PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
+use store::{FoundBlock, PoolId, ShareRecord, ShareRow, Store, WorkerName, WriteError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -69,7 +69,7 @@ pub struct Entry {
     /// How it is paid.
     pub scheme: Scheme,
     /// The block that it is, if it is one: both are written in one commit.
-    pub block: Option<Arc<NewBlock>>,
+    pub block: Option<Arc<FoundBlock>>,
     /// The connection's mailbox. Its shares are answered in the order in which they came.
     pub mailbox: Arc<Mailbox>,
 }
@@ -246,7 +246,7 @@ impl Writer {
             scheme: entry.scheme,
         }));
         let begun = Instant::now();
-        let blocks: Vec<&NewBlock> = batch
+        let blocks: Vec<&FoundBlock> = batch
             .iter()
             .filter_map(|entry| entry.block.as_deref())
             .collect();
@@ -281,7 +281,7 @@ impl Writer {
         }
     }
 
-    async fn write(&self, rows: &[ShareRow], blocks: &[&NewBlock]) -> Result<(), WriteError> {
+    async fn write(&self, rows: &[ShareRow], blocks: &[&FoundBlock]) -> Result<(), WriteError> {
         let mut tries = 1;
         loop {
             match self

@@ -14,6 +14,7 @@ use std::{
 
 use mining::{
     Template,
+    accounting::Split,
     coinbase::{Coinbase, CoinbaseError, Payees},
     device::CoinbaseClass,
     job::JobTemplate,
@@ -38,6 +39,8 @@ pub struct Recipe {
     pub tag: Vec<u8>,
     /// Who is paid.
     pub payees: Payees,
+    /// Whose work each new coinbase is split by, where it pays miners by itself.
+    pub split: Option<watch::Receiver<Option<Arc<Split>>>>,
     /// The bytes of extranonce2.
     pub extranonce2_size: usize,
     /// The proof of work.
@@ -103,11 +106,28 @@ impl Recipe {
         let Self {
             tag,
             payees,
+            split,
             extranonce2_size,
             algorithm,
             refresh: _,
         } = self;
-        JobTemplate::for_all_classes(template, tag, payees, *extranonce2_size, tip, *algorithm)
+        let split = split.as_ref().and_then(|split| split.borrow().clone());
+        let outputs = split
+            .as_ref()
+            .and_then(|split| split.outputs(template.value));
+        let payees = Payees {
+            outputs: outputs.unwrap_or_default(),
+            keeper: payees.keeper.clone(),
+        };
+        let size = *extranonce2_size;
+        let classes = JobTemplate::for_all_classes(template, tag, &payees, size, tip, *algorithm)?;
+        Ok(classes.map(|mut shared| {
+            Arc::get_mut(&mut shared)
+                .expect("it was only made now")
+                .split
+                .clone_from(&split);
+            shared
+        }))
     }
 
     /// An offer's work for a miner whose blocks pay it alone, by this script.
@@ -129,6 +149,7 @@ impl Recipe {
             class,
             tip: offer.tip,
             algorithm: self.algorithm,
+            split: None,
         })))
     }
 }

@@ -5,6 +5,7 @@ mod support;
 
 mod attacks;
 mod clients;
+mod coinbase;
 mod command;
 mod crash;
 mod demo;
@@ -18,6 +19,7 @@ mod money;
 mod payouts;
 mod pool;
 mod postgres;
+mod reserve;
 mod resume;
 mod soak;
 mod solo;

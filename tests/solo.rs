@@ -10,7 +10,7 @@ const OTHER_SCRIPT: &str = "00201863143c14c5166804bd19203356da136c985678cd4d27a1
 
 #[test]
 fn a_solo_miner_is_paid_by_its_own_coinbase() {
-    let listener = format!("{FIXED_DIFFICULTY}solo = true\n");
+    let listener = format!("{FIXED_DIFFICULTY}scheme = \"solo\"\n");
     let rig = Rig::of("", &listener, Node::regtest);
     let mut miner = Miner::connect(rig.pool.miners);
     miner.log_in(OTHER);

@@ -124,6 +124,7 @@ impl Health {
         self.note(pool, "store", stored.is_ok(), detail, advice);
         self.look_at_blocks(pool);
         self.look_at_payouts(pool).await;
+        self.look_at_reserve(pool);
         let reason = why_not_ready(pool);
         let detail = reason.clone().unwrap_or_else(|| "miners have work".into());
         self.note(
@@ -175,6 +176,21 @@ impl Health {
         };
         let advice = "no payment is lost; see `adit payout list`";
         self.note(pool, "payouts", trouble.lines.is_empty(), detail, advice);
+    }
+
+    /// Whether shares are paid for where they are paid for as they come.
+    fn look_at_reserve(&mut self, pool: &Pool) {
+        let waiting = pool.reserve.waiting();
+        let told: Vec<String> = waiting
+            .iter()
+            .map(|(scheme, why)| format!("shares of {scheme} wait: {why}"))
+            .collect();
+        let detail = match told.as_slice() {
+            [] => "no share waits for it".to_owned(),
+            told => told.join("; "),
+        };
+        let advice = "put coins into the pool's wallet and tell the books: adit ledger deposit";
+        self.note(pool, "reserve", told.is_empty(), detail, advice);
     }
 
     fn note(&mut self, pool: &Pool, name: &str, healthy: bool, detail: String, advice: &str) {

@@ -7,18 +7,19 @@ use std::{
 };
 
 use anyhow::Context as _;
-use mining::{Amount, Scheme};
+use mining::{Amount, Scheme, accounting::Position, ledger::BadAccount};
 use pow::Hash;
 use serde::{Deserialize, Serialize};
-use store::{NewBlock, WorkerName};
+use store::{ByCoinbase, FoundBlock, NewBlock, WorkerName};
 use tokio::{
     fs::{self, File},
     io::AsyncWriteExt as _,
 };
 use tracing::{error, warn};
 
-/// A note has some hundred bytes.
-const SIZE_MAX: u64 = 16 << 10;
+/// A note has some hundred bytes, and as many for each payment of a coinbase, of which 4 million weight
+/// units hold some ten thousand.
+const SIZE_MAX: u64 = 4 << 20;
 
 /// The folder of notes.
 #[derive(Clone, Debug)]
@@ -37,6 +38,16 @@ struct Note {
     reward: u64,
     coinbase: Option<Hash>,
     scheme: Scheme,
+    by_coinbase: Option<ByCoinbaseNote>,
+}
+
+/// What its coinbase has paid to miners.
+#[derive(Serialize, Deserialize)]
+struct ByCoinbaseNote {
+    seq: i64,
+    place: i64,
+    /// By account.
+    payments: Vec<(String, u64)>,
 }
 
 impl Notes {
@@ -46,9 +57,9 @@ impl Notes {
     }
 
     /// Writes one down. A disk that does not take it is an error in the log.
-    pub(super) async fn keep(&self, block: &NewBlock) {
-        if let Err(failure) = self.write(block).await {
-            let hash = block.hash;
+    pub(super) async fn keep(&self, found: &FoundBlock) {
+        if let Err(failure) = self.write(found).await {
+            let hash = found.block.hash;
             error!(%hash, %failure, "what is known of a solved block was not written down");
         }
     }
@@ -64,7 +75,7 @@ impl Notes {
     }
 
     /// All that are there. One that cannot be read is left, and said.
-    pub(super) async fn all(&self) -> Vec<NewBlock> {
+    pub(super) async fn all(&self) -> Vec<FoundBlock> {
         let mut all = Vec::new();
         let Ok(mut entries) = fs::read_dir(&self.0).await else {
             return all;
@@ -87,7 +98,14 @@ impl Notes {
         all
     }
 
-    async fn write(&self, block: &NewBlock) -> anyhow::Result<()> {
+    async fn write(&self, found: &FoundBlock) -> anyhow::Result<()> {
+        let FoundBlock { block, by_coinbase } = found;
+        let payments = |by: &ByCoinbase| {
+            let payments = by.payments.iter();
+            payments
+                .map(|(account, amount)| (account.to_string(), amount.units()))
+                .collect()
+        };
         let note = Note {
             hash: block.hash,
             proof: block.proof,
@@ -100,6 +118,11 @@ impl Notes {
             reward: block.reward.units(),
             coinbase: block.coinbase,
             scheme: block.scheme,
+            by_coinbase: by_coinbase.as_ref().map(|by| ByCoinbaseNote {
+                seq: by.end.seq,
+                place: by.end.place,
+                payments: payments(by),
+            }),
         };
         let text = serde_json::to_vec(&note)?;
         fs::create_dir_all(&self.0).await?;
@@ -118,11 +141,20 @@ impl Notes {
     }
 }
 
-async fn read(path: &Path) -> anyhow::Result<NewBlock> {
+async fn read(path: &Path) -> anyhow::Result<FoundBlock> {
     let size = fs::metadata(path).await?.len();
     anyhow::ensure!(size <= SIZE_MAX, "it has {size} bytes");
     let note: Note = serde_json::from_slice(&fs::read(path).await?)?;
-    Ok(NewBlock {
+    let by_coinbase = note.by_coinbase.map(|by| {
+        let payment =
+            |(account, units): (String, u64)| Ok((account.parse()?, Amount::from_units(units)));
+        let payments = by.payments.into_iter().map(payment);
+        let payments = payments.collect::<Result<_, BadAccount>>()?;
+        let (seq, place) = (by.seq, by.place);
+        let end = Position { seq, place };
+        Ok::<_, BadAccount>(ByCoinbase { end, payments })
+    });
+    let block = NewBlock {
         hash: note.hash,
         proof: note.proof,
         height: note.height,
@@ -133,11 +165,17 @@ async fn read(path: &Path) -> anyhow::Result<NewBlock> {
         reward: Amount::from_units(note.reward),
         coinbase: note.coinbase,
         scheme: note.scheme,
+    };
+    Ok(FoundBlock {
+        block,
+        by_coinbase: by_coinbase.transpose()?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use mining::ledger::Account;
+
     use super::*;
 
     #[tokio::test]
@@ -156,6 +194,14 @@ mod tests {
             reward: Amount::from_units(u64::MAX),
             coinbase: Some(Hash([9; 32])),
             scheme: Scheme::Prop,
+        };
+        let account = Account::Miner("bcrt1qminer".into());
+        let block = FoundBlock {
+            block,
+            by_coinbase: Some(ByCoinbase {
+                end: Position { seq: 3, place: -1 },
+                payments: [(account, Amount::from_units(5))].into(),
+            }),
         };
         notes.keep(&block).await;
         notes.keep(&block).await;

@@ -314,6 +314,7 @@ impl Miner {
                 worker: WorkerName::clone(&worker.name),
                 scheme: self.context.rules.scheme,
                 time_ms: now_ms,
+                shared: Arc::clone(&job.shared),
             })
         });
         let ms = self.ms(now);

@@ -97,11 +97,13 @@ fn text_of(recipe: &Recipe) -> String {
     let Recipe {
         tag,
         payees,
+        split,
         extranonce2_size,
         algorithm,
         refresh: _,
     } = recipe;
-    format!("{tag:?} {payees:?} {extranonce2_size} {algorithm:?}")
+    let is_split = split.is_some();
+    format!("{tag:?} {payees:?} {is_split} {extranonce2_size} {algorithm:?}")
 }
 
 impl Saved {
@@ -112,8 +114,9 @@ impl Saved {
         next_job: u32,
         recipe: &Recipe,
     ) -> Self {
-        // A coinbase that pays its miner is not made again by the recipe.
-        let sessions = sessions.filter(|(_, kept)| !kept.solo);
+        // A coinbase that pays its miner, or miners by their work, is not made again by the recipe.
+        let is_split = recipe.split.is_some();
+        let sessions = sessions.filter(move |(_, kept)| !kept.solo && !is_split);
         let is_of_tip = |job: &&Job| job.shared.tip == newest.tip;
         // The newest templates, by the last job that was made of each.
         let mut last_jobs: HashMap<*const Template, (u32, Arc<Template>)> = HashMap::new();

@@ -1,18 +1,18 @@
 //! A pool's settings, parsed and checked before anything is started. Made by `pool` at the start
 //! and by `adit config --check`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use mining::{
     Address, Amount, Coin, Difficulty, Network, Scheme,
-    accounting::{Fee, Fees},
+    accounting::{Fee, Fees, Split},
     ban::Rule,
     bucket::Limit,
     coinbase::Payees,
     payout::Policy,
     vardiff,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     accounting, bans,
@@ -35,6 +35,8 @@ const BAN_MAX_S: u32 = 30 * 24 * 60 * 60;
 const BAN_WINDOW_MAX_S: u32 = 24 * 60 * 60;
 /// So many seconds' worth of messages may come at once: what a proxy sends after a pause.
 const MESSAGES_BURST_S: u32 = 4;
+/// A miner should see each day what it has earned.
+const CREDIT_EVERY_MAX_S: u64 = 24 * 60 * 60;
 /// The longest tag that leaves room in every coinbase.
 const TAG_MAX: usize = 38;
 
@@ -136,15 +138,19 @@ impl Plan {
             .map(|listener| port(listener).map_err(bad))
             .collect::<Result<_, _>>()?;
         let bans = ban_settings(&settings.bans).map_err(bad)?;
-        let accounting = accounting(settings, coin, &rules).map_err(bad)?;
+        let mut accounting = accounting(settings, coin, &rules).map_err(bad)?;
+        let keeper = address.script().to_vec();
+        let (sender, splits) = watch::channel(None);
+        accounting.split = split(settings, coin, &rules, &keeper, sender).map_err(bad)?;
         let maturity = maturity(settings, coin).map_err(bad)?;
         let payout = payout(settings, coin).map_err(bad)?;
         let recipe = Recipe {
             tag: tag.to_vec(),
             payees: Payees {
                 outputs: Vec::new(),
-                keeper: address.script().to_vec(),
+                keeper,
             },
+            split: accounting.split.is_some().then_some(splits),
             extranonce2_size: settings.extranonce2_size,
             algorithm: coin.algorithm,
             refresh: Duration::from_secs(settings.refresh_s),
@@ -171,9 +177,6 @@ fn accounting(
 ) -> Result<accounting::Config, String> {
     let mut schemes: Vec<Scheme> = Vec::new();
     for rules in rules {
-        if rules.scheme.pays_for_shares() {
-            return Err(format!("scheme: {} is not built yet", rules.scheme.name()));
-        }
         if !schemes.contains(&rules.scheme) {
             schemes.push(rules.scheme);
         }
@@ -190,10 +193,62 @@ fn accounting(
         .map(fee)
         .collect::<Result<_, String>>()?;
     Ok(accounting::Config {
-        coin: coin.name,
+        coin,
         schemes,
         fees: Fees::new(list, &settings.remainder).map_err(|error| error.to_string())?,
         window: settings.window,
+        reserve: reserve(&settings.reserve, coin)?,
+        split: None,
+    })
+}
+
+/// How coinbases pay miners by themselves, from the settings; nothing if they do not.
+fn split(
+    settings: &config::Pool,
+    coin: &Coin,
+    rules: &[Rules],
+    keeper: &[u8],
+    splits: watch::Sender<Option<Arc<Split>>>,
+) -> Result<Option<accounting::SplitConfig>, String> {
+    if !settings.payout.coinbase {
+        return Ok(None);
+    }
+    // A solo listener's blocks pay their finder; all others have one coinbase.
+    let other = rules
+        .iter()
+        .find(|rules| !matches!(rules.scheme, Scheme::Pplns | Scheme::Solo));
+    if let Some(other) = other {
+        return Err(format!(
+            "payout.coinbase: goes with pplns, and a listener is {}",
+            other.scheme.name()
+        ));
+    }
+    Ok(Some(accounting::SplitConfig {
+        network: settings.network,
+        keeper: keeper.to_vec(),
+        least: amount(coin, "least", &settings.payout.least)?,
+        splits,
+    }))
+}
+
+/// How shares are paid for as they come, from the settings.
+fn reserve(settings: &config::Reserve, coin: &Coin) -> Result<accounting::ReserveConfig, String> {
+    let every_s = settings.credit_every_s;
+    if !(1..=CREDIT_EVERY_MAX_S).contains(&every_s) {
+        return Err(format!("reserve.credit_every_s: 1 to {CREDIT_EVERY_MAX_S}"));
+    }
+    let units = |name: &str, text: &str| {
+        let amount = coins(coin, name, text)?;
+        i64::try_from(amount.units()).map_err(|_| format!("{name}: more than any coin has"))
+    };
+    let least = units("reserve.least", &settings.least)?;
+    let debt_max = units("reserve.debt_max", &settings.debt_max)?;
+    if least > 0 && debt_max > 0 {
+        return Err("reserve.least, reserve.debt_max: one of them is 0".into());
+    }
+    Ok(accounting::ReserveConfig {
+        every: Duration::from_secs(every_s),
+        least: least - debt_max,
     })
 }
 
@@ -273,7 +328,11 @@ pub(super) fn policy(settings: &config::Payout, coin: &Coin) -> Result<Policy, S
 }
 
 fn amount(coin: &Coin, name: &str, text: &str) -> Result<Amount, String> {
-    Amount::from_coins(text, coin.decimals).map_err(|error| format!("payout.{name}: {error}"))
+    coins(coin, &format!("payout.{name}"), text)
+}
+
+fn coins(coin: &Coin, name: &str, text: &str) -> Result<Amount, String> {
+    Amount::from_coins(text, coin.decimals).map_err(|error| format!("{name}: {error}"))
 }
 
 /// The confirmations after which a block is paid for. Coins that the chain does not let go yet
@@ -359,10 +418,7 @@ fn rules(
         shares_per_second: listener.shares_per_second_max,
         heed_suggestions: listener.heed_suggestions,
         default_address,
-        scheme: match listener.solo {
-            true => Scheme::Solo,
-            false => settings.scheme,
-        },
+        scheme: listener.scheme.unwrap_or(settings.scheme),
     })
 }
 

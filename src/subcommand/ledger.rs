@@ -1,11 +1,14 @@
 //! `adit ledger`: the books, beside a running pool or without one.
 
+mod transfer;
+
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mining::{Amount, Coin, ledger::Account};
 use serde::Serialize;
 use store::{PoolId, Store};
 
+use self::transfer::{Command, HowMuch};
 use super::config::SettingsArguments;
 use crate::{config::BadConfig, data, display};
 
@@ -14,7 +17,7 @@ const LINES: u32 = 100;
 /// Accounts are read so many at a time.
 const PAGE: u32 = 1_000;
 
-/// Check and read the books of a pool
+/// Check, read and correct the books of a pool
 #[derive(Debug, Parser)]
 pub(crate) struct Ledger {
     #[command(flatten)]
@@ -42,12 +45,12 @@ enum What {
     Check,
     /// Show the balance of each account that has one
     Balance {
-        /// Only this account: miner:ADDRESS, fee:NAME, reserve, reward, paid, network-fee
+        /// Only this account: miner:ADDRESS, fee:NAME, reserve, operator, reward, paid, network-fee
         account: Option<Account>,
     },
     /// Show what happened to an account, newest first
     Statement {
-        /// The account: miner:ADDRESS, fee:NAME, reserve, reward, paid, network-fee, batch:NUMBER
+        /// The account: miner:ADDRESS, fee:NAME, reserve, operator, reward, paid, network-fee, batch:NUMBER
         account: Account,
         /// At most so many lines
         #[arg(long, default_value_t = LINES, value_name = "N")]
@@ -55,6 +58,21 @@ enum What {
         /// Print comma-separated values
         #[arg(long, conflicts_with = "json")]
         csv: bool,
+    },
+    /// Enter what you have put into the pool's wallet: the reserve has it then
+    Deposit(HowMuch),
+    /// Enter what you have taken from the pool's wallet: the reserve must have it
+    Withdraw(HowMuch),
+    /// Enter a correction: another transfer, as nothing that was entered is changed
+    Correct {
+        /// The account that gives
+        #[arg(long, value_name = "ACCOUNT")]
+        from: Account,
+        /// The account that gets
+        #[arg(long, value_name = "ACCOUNT")]
+        to: Account,
+        #[command(flatten)]
+        how_much: HowMuch,
     },
 }
 
@@ -144,6 +162,7 @@ impl Ledger {
     }
 
     async fn show(&self, desk: &Desk) -> anyhow::Result<()> {
+        let json = self.desk.json;
         match &self.what {
             What::Check => self.check(desk).await,
             What::Balance { account } => self.balance(desk, account.as_ref()).await,
@@ -152,6 +171,11 @@ impl Ledger {
                 limit,
                 csv,
             } => self.statement(desk, account, *limit, *csv).await,
+            What::Deposit(how_much) => Command::Deposit.run(desk, how_much, json).await,
+            What::Withdraw(how_much) => Command::Withdraw.run(desk, how_much, json).await,
+            What::Correct { from, to, how_much } => {
+                Command::Correct(from, to).run(desk, how_much, json).await
+            }
         }
     }
 

@@ -33,3 +33,17 @@ pub(crate) fn hashes(database: &Path) -> HashMap<Hash, u32> {
     }
     hashes
 }
+
+/// The fees that a pool keeps with the price of a height, if it has one.
+pub(crate) fn fees_at(database: &Path, height: u64) -> Option<u64> {
+    let fees: Option<Option<i64>> = runtime().block_on(async {
+        let url = format!("sqlite:{}?mode=ro", database.display());
+        let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query_scalar("SELECT fees FROM prices WHERE height = $1")
+            .bind(i64::try_from(height).unwrap())
+            .fetch_optional(&mut database)
+            .await
+            .unwrap()
+    });
+    fees.flatten().map(|fees| fees.try_into().unwrap())
+}

@@ -10,12 +10,14 @@ mod expected;
 mod fees;
 mod hundredths;
 mod pps;
+mod split;
 mod window;
 
 pub use apportion::apportion;
 pub use expected::{exact_part, expected};
 pub use fees::{BadFees, BadPercent, Fee, Fees, Percent};
-pub use pps::{Owed, Price, TooMuchOwed, average};
+pub use pps::{AVERAGED_BLOCKS, ExpectedBlock, Owed, Price, TooMuchOwed, average};
+pub use split::{Position, Split};
 pub use window::{Bucket, Multiple, TooMuchWork, Window};
 
 use crate::{Amount, Work};

@@ -10,6 +10,7 @@ use pow::{Algorithm, Hash};
 
 use crate::{
     Difficulty, Target, Template,
+    accounting::Split,
     coinbase::{Coinbase, CoinbaseError, Payees},
     device::CoinbaseClass,
 };
@@ -27,6 +28,8 @@ pub struct JobTemplate {
     pub tip: u64,
     /// The proof of work.
     pub algorithm: Algorithm,
+    /// Whose work the coinbase is split by, where it pays miners by itself.
+    pub split: Option<Arc<Split>>,
 }
 
 /// One miner's job.
@@ -69,6 +72,7 @@ impl JobTemplate {
                 class,
                 tip,
                 algorithm,
+                split: None,
             }));
         }
         Ok(made.try_into().expect("one was made for each class"))

@@ -2,8 +2,8 @@
 //! between accounts that count together or not at all; it is posted at once, or pending until it is
 //! posted or voided. Nothing is ever changed or removed: a correction is another entry.
 //!
-//! `accounting` and `payout` make entries, the store keeps them, and its id makes each one happen
-//! once. A transfer takes from one account what it gives to the other, so all balances of a pool add
+//! `accounting`, `payout` and the operator make entries, the store keeps them, and its id makes each one
+//! happen once. A transfer takes from one account what it gives to the other, so all balances of a pool add
 //! up to zero, always.
 //!
 //! ```text
@@ -12,13 +12,14 @@
 //! miner, fee -> batch:N -> paid           a payout, claimed and confirmed
 //! reserve -> network-fee                  what the chain takes for it
 //! reserve -> reward                       a block that was mature and is an orphan after all
+//! operator -> reserve                     what the operator puts in; and back
 //! ```
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use pow::Hash;
 
-use crate::{Amount, block::BlockState};
+use crate::{Amount, Scheme, block::BlockState};
 
 /// The longest text of an account: an address has at most 100 characters.
 const ACCOUNT_MAX: usize = 160;
@@ -41,13 +42,15 @@ pub enum Account {
     /// The operator's: pays for shares, network fees and late orphans, and gets what blocks bring
     /// in where shares are paid for. Below zero, it is what the pool owes.
     Reserve,
+    /// Whoever runs the pool: below zero by all that was put into the reserve.
+    Operator,
 }
 
 /// A text that names no account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no account; there are reward, reserve, paid, network-fee, miner:ADDRESS, fee:NAME and \
-     batch:NUMBER"
+    "{0:?} is no account; there are reward, reserve, operator, paid, network-fee, miner:ADDRESS, \
+     fee:NAME and batch:NUMBER"
 )]
 pub struct BadAccount(pub String);
 
@@ -112,7 +115,7 @@ impl Outcome {
 impl Account {
     /// Whether its balance may be below zero.
     pub fn may_owe(&self) -> bool {
-        matches!(self, Self::Reward | Self::Reserve)
+        matches!(self, Self::Reward | Self::Reserve | Self::Operator)
     }
 
     /// Whether the pool owes its balance to somebody who can be paid.
@@ -131,6 +134,7 @@ impl fmt::Display for Account {
             Self::Paid => f.write_str("paid"),
             Self::NetworkFee => f.write_str("network-fee"),
             Self::Reserve => f.write_str("reserve"),
+            Self::Operator => f.write_str("operator"),
         }
     }
 }
@@ -150,6 +154,7 @@ impl FromStr for Account {
                 "paid" => Self::Paid,
                 "network-fee" => Self::NetworkFee,
                 "reserve" => Self::Reserve,
+                "operator" => Self::Operator,
                 _ => return Err(bad()),
             },
             Some(("miner", address)) if is_name(address) => Self::Miner(address.to_owned()),
@@ -376,6 +381,31 @@ impl BlockEntries<'_> {
         Entry::new(self.credit_id(nth), true, transfers.collect(), reason)
     }
 
+    /// What everyone gets where the coinbase has paid a part of it: what it paid is paid, and the rest
+    /// is owed; pending. If it paid somebody more than was due, the reserve bears the difference.
+    pub fn paid_in_part(
+        self,
+        nth: u32,
+        parts: impl IntoIterator<Item = (Account, Amount)>,
+        paid: &BTreeMap<Account, Amount>,
+    ) -> Entry {
+        let parts: BTreeMap<Account, Amount> = parts.into_iter().collect();
+        let due = |account: &Account| parts.get(account).copied().unwrap_or(Amount::ZERO);
+        let credits = parts
+            .iter()
+            .map(|(to, amount)| Transfer::new(Account::Reward, to.clone(), *amount));
+        let short = paid.iter().map(|(to, amount)| {
+            let more = amount.checked_sub(due(to)).unwrap_or(Amount::ZERO);
+            Transfer::new(Account::Reserve, to.clone(), more)
+        });
+        let payments = paid
+            .iter()
+            .map(|(from, amount)| Transfer::new(from.clone(), Account::Paid, *amount));
+        let transfers = credits.chain(short).chain(payments).flatten().collect();
+        let reason = "reward of a block, paid in part by its coinbase";
+        Entry::new(self.credit_id(nth), true, transfers, reason)
+    }
+
     /// The whole reward to the reserve, which has paid for the shares; pending.
     pub fn to_reserve(self, nth: u32, reward: Amount) -> Entry {
         let transfer = Transfer::new(Account::Reward, Account::Reserve, reward);
@@ -383,25 +413,62 @@ impl BlockEntries<'_> {
         Entry::new(self.credit_id(nth), true, transfers, "reward of a block")
     }
 
-    /// The reserve is charged with a reward that was posted and that the chain took back.
-    pub fn charge(self, nth: u32, reward: Amount) -> Entry {
-        let transfer = Transfer::new(Account::Reserve, Account::Reward, reward);
+    /// The chain took back a reward that was posted. The reserve is charged with it, but for what the
+    /// coinbase has paid `by_itself`: that is gone from where it was paid.
+    pub fn charge(self, nth: u32, reward: Amount, by_itself: Amount) -> Entry {
+        let rest = reward.checked_sub(by_itself).unwrap_or(Amount::ZERO);
+        let transfers = [
+            Transfer::new(Account::Reserve, Account::Reward, rest),
+            Transfer::new(Account::Paid, Account::Reward, by_itself),
+        ];
         let id = EntryId::of_block(self.coin, self.block, "charge", nth);
-        let transfers = transfer.into_iter().collect();
+        let transfers = transfers.into_iter().flatten().collect();
         Entry::new(id, false, transfers, "the chain left a mature block")
     }
 
     /// The chain gave it back.
-    pub fn restore(self, nth: u32, reward: Amount) -> Entry {
-        let transfer = Transfer::new(Account::Reward, Account::Reserve, reward);
+    pub fn restore(self, nth: u32, reward: Amount, by_itself: Amount) -> Entry {
+        let rest = reward.checked_sub(by_itself).unwrap_or(Amount::ZERO);
+        let transfers = [
+            Transfer::new(Account::Reward, Account::Reserve, rest),
+            Transfer::new(Account::Reward, Account::Paid, by_itself),
+        ];
         let id = EntryId::of_block(self.coin, self.block, "restore", nth);
-        let transfers = transfer.into_iter().collect();
-        Entry::new(
-            id,
-            false,
-            transfers,
-            "the chain came back to a mature block",
-        )
+        let transfers = transfers.into_iter().flatten().collect();
+        let reason = "the chain came back to a mature block";
+        Entry::new(id, false, transfers, reason)
+    }
+}
+
+/// Shares that are paid for as they come, in the books of one coin.
+#[derive(Clone, Copy, Debug)]
+pub struct ShareEntries<'a> {
+    /// The coin's name.
+    pub coin: &'a str,
+    /// How they are paid.
+    pub scheme: Scheme,
+    /// The height that they were mined at.
+    pub height: u32,
+    /// The place of the last one among all shares: its batch, and its place in that.
+    pub last: (u64, u64),
+}
+
+impl ShareEntries<'_> {
+    /// What everyone gets of the reserve for them.
+    pub fn credit<'p>(self, parts: impl IntoIterator<Item = (&'p Account, Amount)>) -> Entry {
+        let transfers = parts.into_iter().filter_map(|(to, amount)| {
+            // Less than a unit waits for more.
+            Transfer::new(Account::Reserve, to.clone(), amount).ok()
+        });
+        let Self {
+            coin,
+            scheme,
+            height,
+            last: (seq, place),
+        } = self;
+        let id = EntryId(format!("{coin}:shares:{}:{seq}.{place}", scheme.name()));
+        let reason = format!("shares at height {height}");
+        Entry::new(id, false, transfers.collect(), &reason)
     }
 }
 

@@ -1,11 +1,15 @@
 //! Blocks that were found, from their submission until they are mature or orphaned. `block` writes
 //! them, after it has submitted them.
 
-use mining::{Amount, Scheme, block::BlockState};
+use std::collections::BTreeMap;
+
+use mining::{Amount, Scheme, accounting::Position, block::BlockState, ledger::Account};
 use pow::Hash;
 
 use crate::{
-    PoolId, ReadError, Store, WorkerName, WriteError, database::Writing, rows, sql, workers,
+    PoolId, ReadError, Store, WorkerName, WriteError,
+    database::{Connection, Writing},
+    ledger, rows, sql, workers,
 };
 
 /// The most blocks on one page.
@@ -49,6 +53,24 @@ pub struct NewBlock {
     pub coinbase: Option<Hash>,
     /// How it is paid.
     pub scheme: Scheme,
+}
+
+/// A block as it is found, and what it has paid by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundBlock {
+    /// The block.
+    pub block: NewBlock,
+    /// What its coinbase has paid to miners, where it pays them by itself.
+    pub by_coinbase: Option<ByCoinbase>,
+}
+
+/// What a coinbase has paid to miners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByCoinbase {
+    /// The end of the work that it was split by.
+    pub end: Position,
+    /// What it paid to whom.
+    pub payments: BTreeMap<Account, Amount>,
 }
 
 /// A block of the database.
@@ -115,11 +137,21 @@ pub enum BlockError {
 impl Store {
     /// Records a block as submitted. False if it is there already, which changes nothing.
     pub async fn record_block(&self, pool: PoolId, block: &NewBlock) -> Result<bool, BlockError> {
+        self.record_found(pool, block, None).await
+    }
+
+    /// Writes a block likewise, with what its coinbase has paid to miners.
+    pub async fn record_found(
+        &self,
+        pool: PoolId,
+        block: &NewBlock,
+        by_coinbase: Option<&ByCoinbase>,
+    ) -> Result<bool, BlockError> {
         let units = block.reward.units();
         let reward = i64::try_from(units).map_err(|_| BlockError::Reward(block.reward))?;
         let written = async {
             let mut writing = self.database.write().await?;
-            let written = insert(&mut writing, pool, block, reward).await?;
+            let written = insert(&mut writing, pool, block, by_coinbase, reward).await?;
             writing.commit().await?;
             Ok::<_, WriteError>(written)
         };
@@ -326,6 +358,7 @@ pub(crate) async fn insert(
     writing: &mut Writing<'_>,
     pool: PoolId,
     block: &NewBlock,
+    by_coinbase: Option<&ByCoinbase>,
     reward: i64,
 ) -> Result<bool, WriteError> {
     let wanted = [(&block.worker, block.found_ms)];
@@ -336,8 +369,8 @@ pub(crate) async fn insert(
     let seq = rows::take_ids(writing, "block", 1).await?;
     let written = sql::query(
         "INSERT INTO blocks (seq, pool, hash, height, worker, bits, time, found_ms, reward,
-                             coinbase, scheme, proof, state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'submitted')
+                             coinbase, scheme, proof, split_seq, split_place, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'submitted')
          ON CONFLICT (pool, hash) DO NOTHING",
     )
     .bind(seq)
@@ -352,7 +385,68 @@ pub(crate) async fn insert(
     .bind(block.coinbase.map(|id| id.to_display_bytes().to_vec()))
     .bind(block.scheme.name())
     .bind(block.proof.to_display_bytes().to_vec())
+    .bind(by_coinbase.map(|by| by.end.seq))
+    .bind(by_coinbase.map(|by| by.end.place))
     .execute(writing)
     .await?;
+    if written == 1
+        && let Some(by_coinbase) = by_coinbase
+    {
+        insert_payments(writing, pool, seq, &by_coinbase.payments).await?;
+    }
     Ok(written == 1)
+}
+
+async fn insert_payments(
+    writing: &mut Writing<'_>,
+    pool: PoolId,
+    block: i64,
+    payments: &BTreeMap<Account, Amount>,
+) -> Result<(), WriteError> {
+    let ids = ledger::accounts(writing, pool, payments.keys()).await?;
+    let payments: Vec<_> = payments.iter().collect();
+    for chunk in rows::chunks(&payments) {
+        let text = format!(
+            "INSERT INTO coinbase_payments (block, account, amount) VALUES {}",
+            sql::placeholders(writing.kind(), 1, chunk.len(), 3)
+        );
+        let mut query = sql::built(text);
+        for (account, amount) in chunk {
+            let units = i64::try_from(amount.units())
+                .map_err(|_| rows::corrupt("a payment of a coinbase"))?;
+            query = query.bind(block).bind(ids[account]).bind(units);
+        }
+        query.execute(writing).await?;
+    }
+    Ok(())
+}
+
+/// What the coinbase of a block has paid; nothing if it pays nobody by itself.
+pub(crate) async fn by_coinbase(
+    connection: &mut Connection,
+    block: u64,
+) -> sqlx::Result<Option<ByCoinbase>> {
+    let block = rows::cursor(Some(block));
+    let end: (Option<i64>, Option<i64>) =
+        sql::query("SELECT split_seq, split_place FROM blocks WHERE seq = $1")
+            .bind(block)
+            .fetch_one(connection)
+            .await?;
+    let (Some(seq), Some(place)) = end else {
+        return Ok(None);
+    };
+    let rows: Vec<(String, i64)> = sql::query(
+        "SELECT accounts.name, coinbase_payments.amount FROM coinbase_payments
+         JOIN accounts ON accounts.id = coinbase_payments.account
+         WHERE coinbase_payments.block = $1",
+    )
+    .bind(block)
+    .fetch_all(connection)
+    .await?;
+    let payment =
+        |(name, units): (String, i64)| Ok((ledger::account(&name)?, rows::amount(units)?));
+    Ok(Some(ByCoinbase {
+        end: Position { seq, place },
+        payments: rows.into_iter().map(payment).collect::<sqlx::Result<_>>()?,
+    }))
 }

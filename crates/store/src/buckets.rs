@@ -6,13 +6,19 @@
 //! there (`locate`). Old ones are joined until each is a small part of the window, and
 //! go when no window can reach them ([`Store::join_buckets`]).
 //!
+//! Where shares are paid for as they come there are no windows: a bucket is of one height there, and
+//! goes when it is credited (`share_credits`).
+//!
 //! ```text
 //! worker 8 | work 16     little-endian, 24 a worker
 //! ```
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use mining::{Work, accounting::Bucket};
+use mining::{
+    Work,
+    accounting::{Bucket, Position},
+};
 
 use crate::{
     PoolId, ReadError, Store, WorkerId, WriteError,
@@ -27,18 +33,6 @@ const RECORD: usize = 24;
 /// The most buckets that one call joins or removes, for the same reason as with shares.
 const MOST_JOINED: usize = 64;
 
-/// A place in the order of shares: a batch, and a share in it from 0 on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    pub(crate) seq: i64,
-    pub(crate) place: i64,
-}
-
-impl Position {
-    /// Before the first share.
-    pub(crate) const START: Self = Self { seq: 0, place: -1 };
-}
-
 /// A stretch without what its workers did.
 struct Stretch {
     last: Position,
@@ -49,6 +43,8 @@ struct Stretch {
 /// What some shares of a scheme are together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gathered {
+    /// Where shares are paid for as they come, that of all of them.
+    height: Option<u32>,
     pub(crate) last: Option<Position>,
     last_ms: i64,
     pub(crate) shares: i64,
@@ -57,6 +53,14 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
+    /// None yet, and only such of this height will be added, if it is one.
+    pub(crate) fn at(height: Option<u32>) -> Self {
+        Self {
+            height,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn add(&mut self, share: &Packed, at: Position) -> sqlx::Result<()> {
         self.last = Some(at);
         self.last_ms = self.last_ms.max(share.share.time_ms());
@@ -137,6 +141,25 @@ impl Store {
         Ok(buckets)
     }
 
+    /// The end of the newest bucket of a scheme, if there is one; a block may be split by the work up to
+    /// it.
+    pub async fn newest_bucket(
+        &self,
+        pool: PoolId,
+        scheme: &str,
+    ) -> Result<Option<Position>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let found: Option<(i64, i64)> = sql::query(
+            "SELECT last_seq, last_place FROM buckets WHERE pool = $1 AND scheme = $2
+             ORDER BY last_seq DESC, last_place DESC LIMIT 1",
+        )
+        .bind(pool.0)
+        .bind(scheme)
+        .fetch_optional(&mut reading)
+        .await?;
+        Ok(found.map(|(seq, place)| Position { seq, place }))
+    }
+
     /// The addresses of workers.
     pub async fn addresses(
         &self,
@@ -179,7 +202,8 @@ impl Store {
     ) -> Result<bool, WriteError> {
         let mut writing = self.database.write().await?;
         let waiting: i64 = sql::query(
-            "SELECT COUNT(*) FROM blocks WHERE pool = $1 AND scheme = $2 AND share_seq IS NULL",
+            "SELECT COUNT(*) FROM blocks
+             WHERE pool = $1 AND scheme = $2 AND share_seq IS NULL AND booked <> state",
         )
         .bind(pool.0)
         .bind(scheme)
@@ -236,26 +260,19 @@ impl Store {
     }
 }
 
-/// The last block of a scheme whose share is located, or the last before a position.
-pub(crate) async fn last_block(
+/// The last block of a scheme whose share is located.
+async fn last_block(
     connection: &mut Connection,
     pool: PoolId,
     scheme: &str,
-    before: Option<Position>,
 ) -> sqlx::Result<Option<Position>> {
-    let before = before.unwrap_or(Position {
-        seq: i64::MAX,
-        place: 0,
-    });
     let found: Option<(i64, i64)> = sql::query(
         "SELECT share_seq, share_place FROM blocks
-         WHERE pool = $1 AND scheme = $2 AND (share_seq, share_place) < ($3, $4)
+         WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL
          ORDER BY share_seq DESC, share_place DESC LIMIT 1",
     )
     .bind(pool.0)
     .bind(scheme)
-    .bind(before.seq)
-    .bind(before.place)
     .fetch_optional(connection)
     .await?;
     Ok(found.map(|(seq, place)| Position { seq, place }))
@@ -269,18 +286,20 @@ async fn edges(
 ) -> sqlx::Result<HashSet<Position>> {
     let rows: Vec<(i64, i64)> = sql::query(
         "SELECT share_seq, share_place FROM blocks
-         WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL AND window_high IS NULL",
+         WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL AND window_high IS NULL
+         UNION SELECT split_seq, split_place FROM blocks
+         WHERE pool = $1 AND scheme = $2 AND split_seq IS NOT NULL AND window_high IS NULL",
     )
     .bind(pool.0)
     .bind(scheme)
     .fetch_all(connection)
     .await?;
     let open = rows.into_iter().map(|(seq, place)| Position { seq, place });
-    let last = last_block(connection, pool, scheme, None).await?;
+    let last = last_block(connection, pool, scheme).await?;
     Ok(open.chain(last).collect())
 }
 
-/// All stretches, newest first.
+/// All stretches, newest first. What is paid for as it comes is none: it goes when it is credited.
 async fn stretches(
     connection: &mut Connection,
     pool: PoolId,
@@ -288,7 +307,8 @@ async fn stretches(
 ) -> sqlx::Result<Vec<Stretch>> {
     let rows: Vec<(i64, i64, i64, i64, i64)> = sql::query(
         "SELECT last_seq, last_place, last_ms, work_high, work_low FROM buckets
-         WHERE pool = $1 AND scheme = $2 ORDER BY last_seq DESC, last_place DESC",
+         WHERE pool = $1 AND scheme = $2 AND height IS NULL
+         ORDER BY last_seq DESC, last_place DESC",
     )
     .bind(pool.0)
     .bind(scheme)
@@ -368,8 +388,8 @@ pub(crate) async fn insert(
     let count = i64::try_from(gathered.workers.len());
     sql::query(
         "INSERT INTO buckets (pool, scheme, last_seq, last_place, last_ms, shares, work_high,
-                              work_low, count, workers)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                              work_low, count, workers, height)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(pool.0)
     .bind(scheme)
@@ -381,6 +401,7 @@ pub(crate) async fn insert(
     .bind(low)
     .bind(count.map_err(|_| rows::corrupt("the number of workers"))?)
     .bind(pack(&gathered.workers))
+    .bind(gathered.height.map(i64::from))
     .execute(connection)
     .await
     .map(drop)
@@ -395,7 +416,7 @@ fn pack(workers: &BTreeMap<i64, Work>) -> Vec<u8> {
     bytes
 }
 
-fn unpack(bytes: &[u8]) -> sqlx::Result<impl Iterator<Item = (i64, Work)>> {
+pub(crate) fn unpack(bytes: &[u8]) -> sqlx::Result<impl Iterator<Item = (i64, Work)>> {
     let (records, rest) = bytes.as_chunks::<RECORD>();
     if !rest.is_empty() {
         return Err(rows::corrupt("the length of a bucket"));

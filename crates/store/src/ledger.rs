@@ -1,4 +1,5 @@
-//! The books. Called by `accounting` and `payout`, and by nobody else that writes.
+//! The books. Called by `accounting` and `payout`, by the operator's `adit ledger`, and by nobody else
+//! that writes.
 //!
 //! An entry is written once, whoever writes it how often, as its id is unique. Balances are kept by
 //! the database itself, from what is entered, in the same transaction; it refuses one below zero and
@@ -99,6 +100,28 @@ impl Store {
     ) -> Result<bool, EntryError> {
         let mut writing = self.database.write().await?;
         let entered = enter(&mut writing, pool, entry, now_ms).await?;
+        writing.commit().await?;
+        Ok(entered)
+    }
+
+    /// The same, if `account` then has at least `least`, which it need not have otherwise.
+    pub async fn enter_leaving(
+        &self,
+        pool: PoolId,
+        entry: &Entry,
+        account: &Account,
+        least: i64,
+        now_ms: i64,
+    ) -> Result<bool, EntryError> {
+        let mut writing = self.database.write().await?;
+        let entered = enter(&mut writing, pool, entry, now_ms).await?;
+        let left = posted(&mut writing, pool, account)
+            .await
+            .map_err(WriteError::from)?;
+        if entered && left < least {
+            // Not committed, it never was.
+            return Err(EntryError::TooLittle(account.clone()));
+        }
         writing.commit().await?;
         Ok(entered)
     }
@@ -250,6 +273,21 @@ impl Store {
         }
         Ok(books)
     }
+}
+
+/// What an account has within a transaction.
+pub(crate) async fn posted(
+    connection: &mut Connection,
+    pool: PoolId,
+    account: &Account,
+) -> sqlx::Result<i64> {
+    let posted: Option<i64> =
+        sql::query("SELECT posted FROM accounts WHERE pool = $1 AND name = $2")
+            .bind(pool.0)
+            .bind(account.to_string())
+            .fetch_optional_value(connection)
+            .await?;
+    Ok(posted.unwrap_or_default())
 }
 
 /// Writes an entry within a transaction.

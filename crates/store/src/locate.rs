@@ -1,10 +1,11 @@
 //! Where a block's own share is in the share log. With it ends what the block pays for, so a bucket is
 //! cut there. Called by `accounting`, once for each block.
 
+use mining::accounting::Position;
 use pow::Hash;
 
 use crate::{
-    PoolId, Position, Store, WriteError,
+    PoolId, Store, WriteError,
     buckets::{Gathered, insert, remove},
     database::{Connection, Writing},
     packed, rows, sql,
@@ -22,7 +23,7 @@ const WRITTEN_WITHIN_MS: i64 = 60_000;
 pub enum Located {
     /// With this share, which is the block's own if there is one.
     At(Position),
-    /// Its share may yet be written.
+    /// Its share may yet be written, or that of a block before it, with which its round begins.
     NotYet,
 }
 
@@ -30,6 +31,9 @@ impl Store {
     /// Finds the share of a block and ends a bucket with it, so that what the block pays for can be
     /// read. Without such a share it is all that was written by the time at which the block was
     /// found, but only once the share cannot come any more.
+    ///
+    /// Blocks of a scheme are found in the order in which they were solved: what an earlier one pays
+    /// for is not paid again by a later one, so that waits.
     pub async fn locate_block(
         &self,
         pool: PoolId,
@@ -38,10 +42,10 @@ impl Store {
     ) -> Result<Located, WriteError> {
         // Shares are written meanwhile: only what comes behind them is added, so what is found stays.
         let mut reading = self.database.read().await?;
-        type Row = (String, i64, Vec<u8>, Option<i64>, Option<i64>);
-        let (scheme, found_ms, proof, seq, place): Row = sql::query(
-            "SELECT scheme, found_ms, COALESCE(proof, hash), share_seq, share_place FROM blocks
-             WHERE pool = $1 AND hash = $2",
+        type Row = (i64, String, i64, Vec<u8>, Option<i64>, Option<i64>);
+        let (block, scheme, found_ms, proof, seq, place): Row = sql::query(
+            "SELECT seq, scheme, found_ms, COALESCE(proof, hash), share_seq, share_place
+             FROM blocks WHERE pool = $1 AND hash = $2",
         )
         .bind(pool.0)
         .bind(hash.to_display_bytes().to_vec())
@@ -49,6 +53,20 @@ impl Store {
         .await?;
         if let (Some(seq), Some(place)) = (seq, place) {
             return Ok(Located::At(Position { seq, place }));
+        }
+        let earlier: i64 = sql::query(
+            "SELECT COUNT(*) FROM blocks
+             WHERE pool = $1 AND scheme = $2 AND share_seq IS NULL AND booked <> state
+               AND (found_ms, seq) < ($3, $4)",
+        )
+        .bind(pool.0)
+        .bind(&scheme)
+        .bind(found_ms)
+        .bind(block)
+        .fetch_value(&mut reading)
+        .await?;
+        if earlier > 0 {
+            return Ok(Located::NotYet);
         }
         let proof = rows::hash(&proof)?;
         let found = find_share(&mut reading, pool, &scheme, proof, found_ms).await?;
@@ -99,8 +117,8 @@ async fn find_share(
     let mut before = None;
     let mut next = i64::MAX;
     loop {
-        let page: Vec<(i64, i64, i64, Vec<u8>)> = sql::query(
-            "SELECT seq, count, last_ms, shares FROM share_batches
+        let page: Vec<(i64, i64, Vec<u8>)> = sql::query(
+            "SELECT seq, last_ms, shares FROM share_batches
              WHERE pool = $1 AND scheme = $2 AND seq < $3 ORDER BY seq DESC LIMIT $4",
         )
         .bind(pool.0)
@@ -111,18 +129,18 @@ async fn find_share(
         .await?;
         let Some((seq, ..)) = page.last() else { break };
         next = *seq;
-        for (seq, count, last_ms, bytes) in &page {
+        for (seq, last_ms, bytes) in &page {
+            let mut last = None;
             for (place, packed) in (0_i64..).zip(packed::unpack(bytes)?) {
+                let position = Position { seq: *seq, place };
                 if packed.share.hash() == proof {
-                    return Ok(Share::At(Position { seq: *seq, place }));
+                    return Ok(Share::At(position));
+                }
+                if packed.share.time_ms() <= found_ms {
+                    last = Some(position);
                 }
             }
-            if *last_ms <= found_ms && before.is_none() {
-                before = Some(Position {
-                    seq: *seq,
-                    place: count - 1,
-                });
-            }
+            before = before.or(last);
             if *last_ms < found_ms.saturating_sub(WRITTEN_WITHIN_MS) {
                 return Ok(Share::Before(before.unwrap_or(Position::START)));
             }

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use mining::Work;
+use mining::{Scheme, Work, accounting::Position};
 
 use crate::{
-    PoolId, Position, ShareRecord, Store, WriteError,
+    PoolId, ShareRecord, Store, WriteError,
     buckets::{self, Gathered},
     database::Connection,
     packed::{self, Packed},
@@ -83,15 +83,19 @@ impl Store {
         .await?;
         let mut minutes: BTreeMap<(i64, i64), Rolled> = BTreeMap::new();
         let mut workers: BTreeMap<i64, Rolled> = BTreeMap::new();
-        let mut schemes: BTreeMap<&str, Gathered> = BTreeMap::new();
+        let mut gathered: BTreeMap<(&str, Option<u32>), Gathered> = BTreeMap::new();
         let (mut taken, mut last) = (0, None);
         for (seq, count, scheme, bytes) in &batches {
             if taken >= ENOUGH_SHARES {
                 break;
             }
-            let gathered = schemes.entry(scheme).or_default();
+            let by_height = Scheme::of_name(scheme).is_some_and(Scheme::pays_for_shares);
             for (place, packed) in (0_i64..).zip(packed::unpack(bytes)?) {
-                gathered.add(&packed, Position { seq: *seq, place })?;
+                let height = by_height.then_some(packed.share.height);
+                gathered
+                    .entry((scheme, height))
+                    .or_insert_with(|| Gathered::at(height))
+                    .add(&packed, Position { seq: *seq, place })?;
                 let Packed { share, worker } = packed;
                 let minute = Minute::of_ms(share.time_ms).0;
                 minutes.entry((worker, minute)).or_default().add(&share)?;
@@ -103,7 +107,7 @@ impl Store {
         if let Some(seq) = last {
             add_to_minutes(&mut writing, pool, &minutes).await?;
             add_to_workers(&mut writing, &workers).await?;
-            for (scheme, gathered) in &schemes {
+            for ((scheme, _), gathered) in &gathered {
                 buckets::insert(&mut writing, pool, scheme, gathered).await?;
             }
             sql::query("UPDATE pools SET rolled_seq = $2 WHERE id = $1")

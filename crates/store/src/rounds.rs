@@ -5,16 +5,15 @@
 
 use mining::{
     Amount, Work,
-    accounting::Percent,
+    accounting::{Percent, Position},
     block::BlockState,
     ledger::{Account, BlockBooks, BlockStep, Entry, EntryId, Outcome},
 };
 use pow::Hash;
 
 use crate::{
-    Block, EntryError, PoolId, Position, ReadError, Store, WriteError,
+    Block, ByCoinbase, EntryError, PoolId, ReadError, Store, WriteError,
     blocks::{self, select_blocks},
-    buckets::last_block,
     database::Connection,
     ledger, rows, sql,
 };
@@ -31,6 +30,8 @@ pub struct OpenBooks {
     pub books: BlockBooks,
     /// Whether its credits are written.
     pub has_credits: bool,
+    /// What its coinbase has paid to miners, where it pays them by itself.
+    pub by_coinbase: Option<ByCoinbase>,
 }
 
 /// What a block was split by, and into what.
@@ -109,24 +110,40 @@ impl Store {
         for row in found {
             let block = blocks::block(row)?;
             let (books, has_credits) = books(&mut reading, pool, block.found.hash).await?;
+            let by_coinbase = blocks::by_coinbase(&mut reading, block.seq).await?;
             open.push(OpenBooks {
                 block,
                 books,
                 has_credits,
+                by_coinbase,
             });
         }
         Ok(open)
     }
 
-    /// Where the round of a block begins: with the share of the block before it.
+    /// Where the round of a block that is located begins: with the share of the block before it.
     pub async fn round_start(
         &self,
         pool: PoolId,
-        scheme: &str,
-        end: Position,
+        block: Hash,
     ) -> Result<Option<Position>, ReadError> {
         let mut reading = self.database.read().await?;
-        Ok(last_block(&mut reading, pool, scheme, Some(end)).await?)
+        // Without a share of its own a block may end where the one before it does: then its round is
+        // empty.
+        let found: Option<(i64, i64)> = sql::query(
+            "SELECT earlier.share_seq, earlier.share_place
+             FROM blocks JOIN blocks AS earlier
+                 ON earlier.pool = blocks.pool AND earlier.scheme = blocks.scheme
+             WHERE blocks.pool = $1 AND blocks.hash = $2
+               AND (earlier.share_seq, earlier.share_place, earlier.found_ms, earlier.seq)
+                 < (blocks.share_seq, blocks.share_place, blocks.found_ms, blocks.seq)
+             ORDER BY earlier.share_seq DESC, earlier.share_place DESC LIMIT 1",
+        )
+        .bind(pool.0)
+        .bind(block.to_display_bytes().to_vec())
+        .fetch_optional(&mut reading)
+        .await?;
+        Ok(found.map(|(seq, place)| Position { seq, place }))
     }
 
     /// Writes what a block was split into. False if that was written before, which changes nothing.

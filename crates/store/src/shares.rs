@@ -8,7 +8,7 @@ use mining::{Scheme, Work};
 use pow::Hash;
 
 use crate::{
-    Minute, NewBlock, PoolId, ReadError, Store, WorkerName, WriteError, blocks,
+    FoundBlock, Minute, PoolId, ReadError, Store, WorkerName, WriteError, blocks,
     database::Connection,
     packed::{self, Packed},
     rows,
@@ -97,7 +97,7 @@ impl Store {
         &self,
         pool: PoolId,
         shares: &[ShareRow],
-        blocks: &[&NewBlock],
+        blocks: &[&FoundBlock],
     ) -> Result<(), WriteError> {
         let Some(first) = shares.first() else {
             return Ok(());
@@ -123,10 +123,11 @@ impl Store {
                 insert(pool, scheme, &rows)?.execute(&mut writing).await?;
             }
         }
-        for block in blocks {
+        for FoundBlock { block, by_coinbase } in blocks {
             // A reward that no coin has is said by whoever records the block by itself.
             if let Ok(reward) = i64::try_from(block.reward.units()) {
-                blocks::insert(&mut writing, pool, block, reward).await?;
+                let by_coinbase = by_coinbase.as_ref();
+                blocks::insert(&mut writing, pool, block, by_coinbase, reward).await?;
             }
         }
         writing.commit().await?;

@@ -139,6 +139,7 @@ impl<'a> Rig<'a> {
         };
         let recipe = Recipe {
             tag: b"/model/".to_vec(),
+            split: None,
             payees: Payees {
                 outputs: vec![],
                 keeper: house.address.script().to_vec(),

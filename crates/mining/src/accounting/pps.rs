@@ -5,11 +5,29 @@
 //! A share is worth less than the smallest unit as a rule, so what a miner is owed is kept in
 //! fractions of it, of 2^-64; below that is rounded down, to the reserve. FPPS is the same with the
 //! fees of the last blocks in `R` ([`average`]).
+//!
+//! What a block pays and takes is known from the templates ([`ExpectedBlock`]), before it is mined.
 
-use ruint::aliases::U320;
+use ruint::aliases::{U256, U320};
 
 use super::fees::Fees;
-use crate::{Amount, Work};
+use crate::{Amount, Target, Template, Work, template::TemplateKind};
+
+/// FPPS reckons with the fees of so many blocks: a day of Bitcoin's.
+pub const AVERAGED_BLOCKS: u32 = 144;
+
+/// What a block is expected to pay and to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpectedBlock {
+    /// Its height.
+    pub height: u32,
+    /// Its target in compact form.
+    pub bits: u32,
+    /// What it pays beside fees.
+    pub subsidy: Amount,
+    /// The fees; nothing if no template with transactions was seen.
+    pub fees: Option<Amount>,
+}
 
 /// What shares are worth at a height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +48,50 @@ pub struct Owed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what is owed is more than any coin has")]
 pub struct TooMuchOwed;
+
+impl ExpectedBlock {
+    /// As a template says; nothing if its fees are more than it pays.
+    pub fn of(template: &Template) -> Option<Self> {
+        Some(Self {
+            height: template.height,
+            bits: template.bits,
+            subsidy: template.value.checked_sub(template.fees)?,
+            fees: match template.kind {
+                TemplateKind::Full => Some(template.fees),
+                TemplateKind::SubsidyOnly => None,
+            },
+        })
+    }
+
+    /// At a height for which no template was kept, from the nearest below and above it: the one
+    /// whose shares are worth more, so that nobody loses what the pool has missed. Nothing while no
+    /// template is above it: its own may come yet.
+    pub fn between(below: Option<Self>, above: Option<Self>) -> Option<Self> {
+        let above = above?;
+        let Some(below) = below else {
+            return Some(above);
+        };
+        let worth = |block: Self, other: Self| {
+            U256::from(block.subsidy.units()) * U256::from(other.work().hashes())
+        };
+        Some(if worth(below, above) > worth(above, below) {
+            below
+        } else {
+            above
+        })
+    }
+
+    /// What shares are worth where such a block pays its subsidy and so much in fees; nothing if its
+    /// bits are none.
+    pub fn price(self, fees: Amount) -> Option<Price> {
+        Price::new(self.subsidy.checked_add(fees)?, self.work())
+    }
+
+    /// The work that it takes; none if its bits are none.
+    fn work(self) -> Work {
+        Target::from_compact(self.bits).map_or(Work::ZERO, Target::work)
+    }
+}
 
 impl Price {
     /// A block is expected to pay `reward` and takes `block` hashes; nothing if it takes none.
@@ -171,6 +233,53 @@ mod tests {
             average(&amounts(&[u64::MAX, u64::MAX])),
             Amount::from_units(u64::MAX)
         );
+    }
+
+    fn expected(height: u32, bits: u32, subsidy: u64) -> ExpectedBlock {
+        ExpectedBlock {
+            height,
+            bits,
+            subsidy: Amount::from_units(subsidy),
+            fees: None,
+        }
+    }
+
+    #[test]
+    fn a_height_that_was_missed_is_worth_what_its_neighbours_are() {
+        let (easy, hard) = (0x1d00_ffff, 0x1c00_ffff);
+        let below = expected(9, easy, 50);
+        #[track_caller]
+        fn case(
+            below: Option<ExpectedBlock>,
+            above: Option<ExpectedBlock>,
+            chosen: Option<ExpectedBlock>,
+        ) {
+            assert_eq!(ExpectedBlock::between(below, above), chosen);
+        }
+        case(None, None, None);
+        case(Some(below), None, None);
+        case(None, Some(below), Some(below));
+        // Across a halving and across a new difficulty: the dearer one.
+        for (bits, subsidy) in [(easy, 25), (hard, 50)] {
+            let above = expected(11, bits, subsidy);
+            case(Some(below), Some(above), Some(below));
+            case(Some(above), Some(below), Some(below));
+        }
+    }
+
+    #[test]
+    fn an_expected_block_has_its_price() {
+        let block = expected(9, 0x1d00_ffff, 5_000_000_000);
+        let fees = Amount::from_units(7);
+        let price = block.price(fees).unwrap();
+        let hashes = Target::from_compact(0x1d00_ffff).unwrap().work();
+        assert_eq!(
+            Some(price),
+            Price::new(Amount::from_units(5_000_000_007), hashes)
+        );
+        // Bits that are none, and more than an amount holds.
+        assert_eq!(expected(9, 0, 50).price(fees), None);
+        assert_eq!(expected(9, 0x1d00_ffff, u64::MAX).price(fees), None);
     }
 
     proptest! {

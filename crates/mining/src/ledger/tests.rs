@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Work,
+    Scheme, Work,
     accounting::{Credits, Fee, Fees},
 };
 
@@ -98,6 +98,7 @@ fn accounts_have_one_text_each() {
         "paid",
         "network-fee",
         "reserve",
+        "operator",
         "miner:bc1qxyz",
         "fee:pool",
         "batch:0",
@@ -123,6 +124,33 @@ fn accounts_have_one_text_each() {
     ] {
         assert!(text.parse::<Account>().is_err(), "{text:?}");
     }
+}
+
+#[test]
+fn shares_are_paid_by_the_reserve_and_known_by_the_last_of_them() {
+    let entries = ShareEntries {
+        coin: "bitcoin",
+        scheme: Scheme::Fpps,
+        height: 900_000,
+        last: (17, 3),
+    };
+    let amounts = [(miner("a"), 5), (miner("b"), 0), (miner("c"), 7)];
+    let parts = amounts.map(|(account, units)| (account, Amount::from_units(units)));
+    let entry = entries.credit(parts.iter().map(|(account, amount)| (account, *amount)));
+    assert_eq!(entry.id().as_str(), "bitcoin:shares:fpps:17.3");
+    assert_eq!(entry.reason(), "shares at height 900000");
+    assert!(!entry.is_pending());
+    let moved: Vec<_> = entry
+        .transfers()
+        .iter()
+        .map(|transfer| (transfer.from(), transfer.to(), transfer.amount().units()))
+        .collect();
+    let reserve = &Account::Reserve;
+    // Who gets less than a unit is not in it.
+    assert_eq!(
+        moved,
+        [(reserve, &miner("a"), 5), (reserve, &miner("c"), 7)]
+    );
 }
 
 #[test]
@@ -304,10 +332,10 @@ proptest! {
                                 books.settle(&entries.credit_id(nth), outcome);
                             }
                             BlockStep::Charge(nth) => {
-                                prop_assert!(books.enter(entries.charge(nth, Amount::from_units(reward))));
+                                prop_assert!(books.enter(entries.charge(nth, Amount::from_units(reward), Amount::ZERO)));
                             }
                             BlockStep::Restore(nth) => {
-                                prop_assert!(books.enter(entries.restore(nth, Amount::from_units(reward))));
+                                prop_assert!(books.enter(entries.restore(nth, Amount::from_units(reward), Amount::ZERO)));
                             }
                         }
                         known[place] = known[place].after(step);
@@ -357,4 +385,57 @@ proptest! {
             prop_assert_eq!(theirs.map(|(_, balance)| *balance).sum::<i128>(), mined);
         }
     }
+}
+
+/// A coinbase that pays in part: what it paid is paid, what it did not is owed, and nobody pays for what
+/// a later orphan took back from those who were paid by it.
+#[test]
+fn what_a_coinbase_paid_is_booked_as_it_was_paid() {
+    let entries = BlockEntries {
+        coin: "bitcoin",
+        block: BLOCK,
+    };
+    let units = Amount::from_units;
+    let paid = BTreeMap::from([(miner("a"), units(682))]);
+    let mut books = Books::default();
+    let entry = entries.paid_in_part(1, parts(1000), &paid);
+    let id = entry.id().clone();
+    assert!(entry.is_pending());
+    books.enter(entry);
+    assert_eq!(books.of(&Account::Paid), 0);
+    books.settle(&id, Outcome::Posted);
+    // 975 for the miners, 70 to 30.
+    assert_eq!(books.of(&miner("a")), 0);
+    assert_eq!(books.of(&miner("b")), 293);
+    assert_eq!(books.of(&Account::Paid), 682);
+    assert_eq!(books.of(&Account::Reward), -1000);
+    assert_eq!(books.of(&Account::Reserve), 0);
+    books.enter(entries.charge(1, units(1000), units(682)));
+    assert_eq!(books.of(&Account::Paid), 0);
+    assert_eq!(books.of(&Account::Reserve), -318);
+    assert_eq!(books.of(&Account::Reward), 0);
+    books.enter(entries.restore(1, units(1000), units(682)));
+    assert_eq!(books.of(&Account::Paid), 682);
+    assert_eq!(books.of(&Account::Reserve), 0);
+}
+
+/// The fees were changed between the coinbase and the books: the reserve bears what was paid too much.
+#[test]
+fn a_coinbase_that_paid_too_much_is_the_reserve_s() {
+    let entries = BlockEntries {
+        coin: "bitcoin",
+        block: BLOCK,
+    };
+    let units = Amount::from_units;
+    let paid = BTreeMap::from([(miner("a"), units(700)), (miner("stranger"), units(5))]);
+    let mut books = Books::default();
+    let entry = entries.paid_in_part(1, parts(1000), &paid);
+    let id = entry.id().clone();
+    books.enter(entry);
+    books.settle(&id, Outcome::Posted);
+    assert_eq!(books.of(&miner("a")), 0);
+    assert_eq!(books.of(&miner("stranger")), 0);
+    assert_eq!(books.of(&Account::Paid), 705);
+    assert_eq!(books.of(&Account::Reserve), -(700 - 682) - 5);
+    assert_eq!(books.of(&Account::Reward), -1000);
 }

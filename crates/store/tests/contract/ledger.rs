@@ -15,6 +15,7 @@ contract!(
     an_entry_counts_once,
     what_is_pending_counts_when_it_is_posted,
     nobody_gives_what_it_has_not_got,
+    who_may_owe_can_be_told_to_keep_something,
     a_large_entry_is_one,
     a_statement_tells_what_happened,
     pools_keep_separate_books,
@@ -180,6 +181,28 @@ async fn nobody_gives_what_it_has_not_got(place: Place) {
         store.enter(pool, &most, NOW).await,
         Err(EntryError::Amount(units(u64::MAX)))
     );
+    assert_balanced(&store, pool).await;
+}
+
+async fn who_may_owe_can_be_told_to_keep_something(place: Place) {
+    let (store, pool) = place.pool().await;
+    let put = correction("1", Account::Operator, Account::Reserve, 10);
+    assert_eq!(store.enter(pool, &put, NOW).await, Ok(true));
+    let taken = |id, amount| correction(id, Account::Reserve, Account::Operator, amount);
+    let take = async |entry: Entry, least| {
+        let reserve = Account::Reserve;
+        store
+            .enter_leaving(pool, &entry, &reserve, least, NOW)
+            .await
+    };
+    let too_little = Err(EntryError::TooLittle(Account::Reserve));
+    assert_eq!(take(taken("2", 11), 0).await, too_little);
+    assert_eq!(take(taken("2", 8), 3).await, too_little);
+    assert_eq!(posted(&store, pool, &Account::Reserve).await, 10);
+    assert_eq!(take(taken("2", 7), 3).await, Ok(true));
+    // It is there, whatever is to be kept now.
+    assert_eq!(take(taken("2", 7), 4).await, Ok(false));
+    assert_eq!(posted(&store, pool, &Account::Operator).await, -3);
     assert_balanced(&store, pool).await;
 }
 

@@ -16,6 +16,7 @@ mod miners;
 mod payouts;
 mod rounds;
 mod settings;
+mod share_credits;
 mod shares;
 mod trouble;
 

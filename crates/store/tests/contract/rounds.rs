@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use mining::{
     Amount, Scheme, Work,
+    accounting::Position,
     block::BlockState,
     ledger::{Account, BlockBooks, BlockEntries, BlockStep, Entry, EntryId, Outcome, Transfer},
 };
 use proptest::prelude::*;
 use store::{
-    BlockChange, BlockCredit, BlockCredits, BlockFee, Located, NewBlock, PoolId, Position,
-    ShareRow, StepEntry, Store, WorkerName,
+    BlockChange, BlockCredit, BlockCredits, BlockFee, Located, NewBlock, PoolId, ShareRow,
+    StepEntry, Store, WorkerName,
 };
 
 use super::{Place, contract, hash, share_at, worker};
@@ -18,6 +19,7 @@ use super::{Place, contract, hash, share_at, worker};
 contract!(
     a_block_pays_for_the_work_up_to_its_share,
     a_block_whose_share_is_not_there_waits_and_then_goes_without,
+    a_later_block_waits_for_an_earlier_one,
     a_block_is_known_by_its_proof,
     schemes_do_not_mix,
     rounds_lie_between_blocks,
@@ -173,6 +175,39 @@ async fn a_block_whose_share_is_not_there_waits_and_then_goes_without(place: Pla
     assert_eq!(work(&other, pool, end, None).await, sums(&[]));
 }
 
+/// Else the later one's round would take the work that the earlier one pays for.
+async fn a_later_block_waits_for_an_earlier_one(place: Place) {
+    let (store, pool) = place.pool().await;
+    write(&store, pool, &[mined(1, "a", 10), mined(60, "b", 20)]).await;
+    // The share of the first was never accepted; those of the others were.
+    let lost = block(50, Scheme::Pplns, NOW + 50);
+    let later = block(60, Scheme::Pplns, NOW + 60);
+    let solo = block(70, Scheme::Solo, NOW + 70);
+    let before = block(1, Scheme::Pplns, NOW + 1);
+    for block in [&later, &lost, &solo, &before] {
+        store.record_block(pool, block).await.unwrap();
+    }
+    let locate = async |number, at_ms| store.locate_block(pool, hash(number), at_ms).await.unwrap();
+    assert_eq!(locate(60, NOW + 70).await, Located::NotYet);
+    // An earlier one does not wait, nor one of another scheme.
+    assert_ne!(locate(1, NOW + 70).await, Located::NotYet);
+    assert_ne!(locate(70, NOW + 60_071).await, Located::NotYet);
+    assert_eq!(locate(60, NOW + 60_071).await, Located::NotYet);
+    let Located::At(first) = locate(50, NOW + 60_071).await else {
+        panic!("its share cannot come any more");
+    };
+    let Located::At(second) = locate(60, NOW + 60_071).await else {
+        panic!("nothing is waited for");
+    };
+    let start = store.round_start(pool, hash(60)).await.unwrap();
+    assert_eq!(start, Some(first));
+    assert_eq!(work(&store, pool, second, start).await, sums(&[("b", 20)]));
+    // Nothing was accepted between block 1 and the one without a share: its round is empty.
+    let start = store.round_start(pool, hash(50)).await.unwrap();
+    assert_eq!(work(&store, pool, first, start).await, sums(&[]));
+    assert_eq!(store.round_start(pool, hash(1)).await, Ok(None));
+}
+
 /// With scrypt a block's id is another hash than its proof of work.
 async fn a_block_is_known_by_its_proof(place: Place) {
     let (store, pool) = place.pool().await;
@@ -244,13 +279,13 @@ async fn rounds_lie_between_blocks(place: Place) {
     for number in [7, 3, 4] {
         ends.push(found(&store, pool, number).await);
     }
-    let round = async |end| {
-        let start = store.round_start(pool, "pplns", end).await.unwrap();
+    let round = async |number, end| {
+        let start = store.round_start(pool, hash(number)).await.unwrap();
         work(&store, pool, end, start).await
     };
-    assert_eq!(round(ends[1]).await, sums(&[("a", 6)]));
-    assert_eq!(round(ends[2]).await, sums(&[("a", 4)]));
-    assert_eq!(round(ends[0]).await, sums(&[("a", 18)]));
+    assert_eq!(round(3, ends[1]).await, sums(&[("a", 6)]));
+    assert_eq!(round(4, ends[2]).await, sums(&[("a", 4)]));
+    assert_eq!(round(7, ends[0]).await, sums(&[("a", 18)]));
 }
 
 async fn old_buckets_are_joined_and_far_ones_go(place: Place) {
@@ -438,11 +473,11 @@ async fn the_books_follow_a_block(place: Place) {
                         StepEntry::Settle(&id, outcome)
                     }
                     BlockStep::Charge(nth) => {
-                        new = entries.charge(nth, reward);
+                        new = entries.charge(nth, reward, Amount::ZERO);
                         StepEntry::New(&new)
                     }
                     BlockStep::Restore(nth) => {
-                        new = entries.restore(nth, reward);
+                        new = entries.restore(nth, reward, Amount::ZERO);
                         StepEntry::New(&new)
                     }
                 };
@@ -562,7 +597,8 @@ proptest! {
                             sums
                         };
                         assert_eq!(work(&store, pool, end, None).await, of(&shares[..number]));
-                        let start = store.round_start(pool, "pplns", end).await.unwrap();
+                        let block = hash(u64::try_from(number).unwrap());
+                        let start = store.round_start(pool, block).await.unwrap();
                         let before = ends.iter().filter(|end| **end < number).max();
                         let round = &shares[before.copied().unwrap_or(0)..number];
                         assert_eq!(work(&store, pool, end, start).await, of(round));
