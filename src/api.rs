@@ -1,23 +1,36 @@
-//! HTTP: the routes, one list. Everything is read-only but three calls that are taken from loopback
-//! alone and change no setting: the daemon's poke, the reset of a breaker, and the end of a ban.
+//! HTTP: the routes, one list. Three calls are taken from loopback alone and change no setting: the
+//! daemon's poke, the reset of a breaker, and the end of a ban. What a miner wants of its payouts is
+//! taken from anywhere, with the miner's signature. Everything else is read-only.
 
+mod balances;
 mod bans;
+mod credits;
+mod estimate;
 mod health;
+mod miner;
+mod openapi;
+mod page;
+mod payments;
+mod problem;
+mod rate;
+mod settings;
 mod status;
+mod workers;
 
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, Path, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::get,
 };
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tracing::info;
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     dashboard,
@@ -26,19 +39,11 @@ use crate::{
     tasks::{Stage, Tasks},
 };
 
+use problem::Problem;
 pub use status::{PoolStatus, Status};
 
-/// An error as every route answers it.
-#[derive(Debug, Serialize)]
-struct Error {
-    error: ErrorBody,
-}
-
-#[derive(Debug, Serialize)]
-struct ErrorBody {
-    code: &'static str,
-    message: String,
-}
+/// The longest body: settings with the longest signature fit.
+const BODY_MAX: usize = 8 * 1024;
 
 /// Opens the HTTP port. It serves until shutdown.
 pub async fn open(
@@ -68,25 +73,54 @@ pub async fn open(
 }
 
 fn routes(pools: Vec<Pool>) -> Router {
-    Router::new()
+    let (documented, description) = documented().split_for_parts();
+    // Once a process, and for as long as it lives.
+    let description: &'static str = openapi::text(&description).leak();
+    documented
         .route("/", get(dashboard::page))
         .route("/style.css", get(dashboard::style))
         .route("/favicon.ico", get(dashboard::icon))
-        .route("/api/v1/status", get(status))
-        .route("/api/v1/blocknotify", post(block_notify))
         .route(
-            "/api/v1/pools/{pool}/daemons/{index}/reset",
-            post(reset_breaker),
+            "/api/openapi.json",
+            get(async move || openapi::answer(description)),
         )
-        .route("/api/v1/bans", get(bans::list))
-        .route("/api/v1/bans/{address}", delete(bans::lift))
-        .route("/health", get(health::health))
-        .route("/ready", get(health::ready))
-        .route("/metrics", get(metrics))
         .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(pools)
 }
 
+/// The routes that are described.
+fn documented() -> OpenApiRouter<Vec<Pool>> {
+    OpenApiRouter::with_openapi(openapi::Description::openapi())
+        .routes(routes!(status))
+        .routes(routes!(miner::summary))
+        .routes(routes!(miner::stats))
+        .routes(routes!(workers::list))
+        .routes(routes!(balances::list))
+        .routes(routes!(balances::of_coin))
+        .routes(routes!(credits::list))
+        .routes(routes!(credits::explain))
+        .routes(routes!(estimate::show))
+        .routes(routes!(payments::list))
+        .routes(routes!(settings::show, settings::change))
+        .routes(routes!(settings::request))
+        .routes(routes!(bans::list))
+        .routes(routes!(bans::lift))
+        .routes(routes!(block_notify))
+        .routes(routes!(reset_breaker))
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics))
+}
+
+/// The pools at a glance
+///
+/// What the status page shows.
+#[utoipa::path(
+    get, path = "/api/v1/status", operation_id = "status", tag = "pool",
+    responses((status = 200, description = "The answer.", body = Status), (status = 503, description = "The store cannot be used now.", body = problem::Error))
+)]
 async fn status(State(pools): State<Vec<Pool>>) -> Response {
     match Status::of(&pools).await {
         Ok(status) => Json(status).into_response(),
@@ -96,18 +130,16 @@ async fn status(State(pools): State<Vec<Pool>>) -> Response {
 
 /// Answers that the store could not be read.
 pub(crate) fn unavailable(error: &anyhow::Error) -> Response {
-    tracing::warn!(
-        error = format!("{error:#}"),
-        "a request could not be answered"
-    );
-    problem(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "unavailable",
-        "the store cannot be read",
-    )
+    Problem::unavailable(error).into_response()
 }
 
-/// For the daemon's `blocknotify`: look for a new block now.
+/// Look for a new block now
+///
+/// For the daemon's `blocknotify`. From this machine alone.
+#[utoipa::path(
+    post, path = "/api/v1/blocknotify", operation_id = "block_notify", tag = "operator",
+    responses((status = 204, description = "Done."), (status = 403, description = "Only this machine may call this.", body = problem::Error))
+)]
 async fn block_notify(
     State(pools): State<Vec<Pool>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -121,7 +153,21 @@ async fn block_notify(
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// Asks a daemon again at once that was left alone after failures.
+/// Ask a daemon again at once
+///
+/// One that is left alone after failures. From this machine alone.
+#[utoipa::path(
+    post, path = "/api/v1/pools/{pool}/daemons/{index}/reset", operation_id = "reset_daemon", tag = "operator",
+    params(
+        ("pool" = String, Path, description = "The pool's name"),
+        ("index" = usize, Path, description = "The daemon's place in the configuration, from 0 on")
+    ),
+    responses(
+        (status = 204, description = "Done."),
+        (status = 403, description = "Only this machine may call this.", body = problem::Error),
+        (status = 404, description = "There is nothing here.", body = problem::Error)
+    )
+)]
 async fn reset_breaker(
     State(pools): State<Vec<Pool>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -147,6 +193,14 @@ fn refuse_strangers(peer: SocketAddr) -> Option<Response> {
     is_stranger.then(|| problem(StatusCode::FORBIDDEN, "forbidden", message))
 }
 
+/// Figures for Prometheus
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "pool",
+    responses(
+        (status = 200, description = "The answer.", body = String, content_type = "application/openmetrics-text"),
+        (status = 503, description = "The store cannot be used now.", body = problem::Error)
+    )
+)]
 async fn metrics(State(pools): State<Vec<Pool>>) -> Response {
     for pool in &pools {
         if let Err(error) = status::refresh_gauges(pool).await {
@@ -162,10 +216,11 @@ async fn not_found() -> Response {
     problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
 }
 
+async fn wrong_method() -> Response {
+    let message = "there is something here, but not by this method";
+    problem(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
+}
+
 fn problem(status: StatusCode, code: &'static str, message: &str) -> Response {
-    let error = ErrorBody {
-        code,
-        message: message.to_owned(),
-    };
-    (status, Json(Error { error })).into_response()
+    Problem::new(status, code, message).into_response()
 }

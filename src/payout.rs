@@ -10,7 +10,7 @@ mod follow;
 mod purse;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use mining::{
     Address, Amount, Coin, Network,
     ledger::Account,
-    payout::{BatchState, Kept, Payment, Policy, batches, total},
+    payout::{BatchState, Kept, Owner, Payment, Policy, batches, total},
 };
 use store::{Lease, PaymentRow, Payout, PoolId, Store};
 use tokio::{sync::watch, time::Instant};
@@ -43,6 +43,9 @@ const LEASE_MS: i64 = 60_000;
 const SEND_AGAIN_EVERY: Duration = Duration::from_secs(600);
 /// A payout that is under way for longer is shown as one that waits: a day of blocks has passed it by.
 const SLOW_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Where each account is paid.
+type Addresses = BTreeMap<Account, Address>;
 
 /// How a pool pays.
 #[derive(Clone, Debug)]
@@ -222,9 +225,9 @@ impl Payer {
         }
         self.compare(&lease).await?;
         self.next_batch = Instant::now() + self.config.every;
-        let due = self.due().await?;
+        let (due, addresses) = self.due().await?;
         for payments in due {
-            self.pay(&lease, payments).await?;
+            self.pay(&lease, payments, &addresses).await?;
         }
         Ok(())
     }
@@ -260,19 +263,23 @@ impl Payer {
         Ok(())
     }
 
-    /// The batches of all who are due and have an address that can be paid.
-    async fn due(&self) -> anyhow::Result<Vec<Vec<Payment<Account>>>> {
+    /// The batches of all who are due and have an address that can be paid, and those addresses.
+    async fn due(&self) -> anyhow::Result<(Vec<Vec<Payment<Account>>>, Addresses)> {
         let mut owners = self.store.owners(self.pool).await?;
-        owners.retain(|owner| {
-            let address = self.address_of(&owner.account);
-            address.is_some_and(|address| !self.unpayable.contains(&address))
-        });
-        Ok(batches(&owners, &self.config.policy, clock::now_ms()))
+        let addresses: Addresses = owners
+            .iter()
+            .filter_map(|owner| Some((owner.account.clone(), self.address_of(owner)?)))
+            .filter(|(_, address)| !self.unpayable.contains(address))
+            .collect();
+        owners.retain(|owner| addresses.contains_key(&owner.account));
+        let due = batches(&owners, &self.config.policy, clock::now_ms());
+        Ok((due, addresses))
     }
 
-    fn address_of(&self, account: &Account) -> Option<Address> {
-        match account {
+    fn address_of(&self, owner: &Owner<Account>) -> Option<Address> {
+        match &owner.account {
             Account::Miner(text) => {
+                let text = owner.pay_to.as_ref().unwrap_or(text);
                 Address::parse(self.config.coin, self.config.network, text).ok()
             }
             Account::Fee(name) => {
@@ -285,14 +292,19 @@ impl Payer {
     }
 
     /// Claims, signs, keeps and sends.
-    async fn pay(&mut self, lease: &Lease, payments: Vec<Payment<Account>>) -> anyhow::Result<()> {
+    async fn pay(
+        &mut self,
+        lease: &Lease,
+        payments: Vec<Payment<Account>>,
+        addresses: &Addresses,
+    ) -> anyhow::Result<()> {
         let coin = self.config.coin.name;
         let rows: Vec<PaymentRow> = payments
             .iter()
             .filter_map(|payment| {
                 Some(PaymentRow {
                     account: payment.account.clone(),
-                    address: self.address_of(&payment.account)?.as_str().to_owned(),
+                    address: addresses.get(&payment.account)?.as_str().to_owned(),
                     amount: payment.amount,
                 })
             })

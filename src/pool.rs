@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use mining::{Coin, Network, extranonce::Allocator, payout::Policy, seen::Seen};
+use mining::{Address, Coin, Network, extranonce::Allocator, payout::Policy, seen::Seen};
 use store::{PoolId, Store};
 use tokio::sync::watch;
 
@@ -82,8 +82,25 @@ pub struct Pool {
     pub metrics: Arc<Metrics>,
     /// Where miners connect.
     pub listening: Vec<SocketAddr>,
+    /// On what terms miners are paid.
+    pub terms: Arc<Terms>,
     /// When it was started, in milliseconds since 1970.
     pub started_ms: i64,
+}
+
+/// What a pool tells its miners of how they are paid.
+#[derive(Debug)]
+pub struct Terms {
+    /// Schemes, fees and window.
+    pub accounting: accounting::Config,
+    /// Who is due.
+    pub policy: Policy,
+    /// Whether it pays at all.
+    pub pays: bool,
+    /// Where its blocks pay: the operator's own address.
+    pub operator: Address,
+    /// The confirmations after which a block is paid for.
+    pub maturity: u32,
 }
 
 /// Starts a pool. Its tasks end with `tasks`.
@@ -150,6 +167,13 @@ pub async fn start(
         Arc::clone(&metrics),
         tasks,
     );
+    let terms = Arc::new(Terms {
+        accounting: plan.accounting.clone(),
+        policy: plan::policy(&settings.payout, coin).map_err(|error| bad(settings, &error))?,
+        pays: plan.payout.is_some(),
+        operator: plan.operator,
+        maturity: plan.maturity,
+    });
     let reserve = accounting::start(
         store.clone(),
         id,
@@ -240,6 +264,7 @@ pub async fn start(
         bans,
         metrics,
         listening,
+        terms,
         started_ms: clock::now_ms(),
     })
 }

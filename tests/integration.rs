@@ -14,6 +14,7 @@ mod firmware;
 mod layout;
 mod limits;
 mod litecoind;
+mod miners;
 mod money;
 mod payouts;
 mod pool;

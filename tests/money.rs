@@ -59,6 +59,11 @@ impl Mint {
         wait_for("the block", || {
             (self.node.rpc.height() > height).then_some(())
         });
+        // Or the next miner is sent the job that this block has made stale.
+        wait_for("work on the next block", || {
+            let next = self.pool.status()["template"]["height"].as_u64()?;
+            (next > height + 1).then_some(())
+        });
         height + 1
     }
 

@@ -9,20 +9,24 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{not_found, problem, refuse_strangers};
+use super::{not_found, problem, problem::Error, refuse_strangers};
 use crate::{display::time, pool::Pool};
 
 /// Bans of a pool in one answer. There can be many thousands.
 const SHOWN: usize = 1_000;
 
-#[derive(Debug, Serialize)]
-struct Bans {
+/// Who may not connect.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Bans {
     pools: Vec<PoolBans>,
 }
 
-#[derive(Debug, Serialize)]
-struct PoolBans {
+/// Who may not connect to a pool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PoolBans {
+    /// The pool's name.
     pool: String,
     /// All of them, also those that are not shown.
     count: usize,
@@ -30,17 +34,27 @@ struct PoolBans {
     bans: Vec<Ban>,
 }
 
-#[derive(Debug, Serialize)]
-struct Ban {
+/// An address that may not connect.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Ban {
     /// An address of IPv4, or the first of a /64 of IPv6.
+    #[schema(value_type = String)]
     address: IpAddr,
+    /// When it was banned.
     since: String,
+    /// When that ends.
     until: String,
+    /// Shares in the time that was looked at.
     shares: u64,
+    /// Those of them that were invalid.
     invalid: u64,
 }
 
-/// `GET /api/v1/bans`
+/// Who may not connect
+#[utoipa::path(
+    get, path = "/api/v1/bans", operation_id = "bans", tag = "pool",
+    responses((status = 200, description = "The answer.", body = Bans))
+)]
 pub(super) async fn list(State(pools): State<Vec<Pool>>) -> Response {
     let pools = pools.iter().map(|pool| {
         let (bans, count) = pool.bans.list(SHOWN);
@@ -63,7 +77,19 @@ pub(super) async fn list(State(pools): State<Vec<Pool>>) -> Response {
     .into_response()
 }
 
-/// `DELETE /api/v1/bans/{address}`: in every pool; of IPv6, any address of the /64 will do.
+/// Lift a ban
+///
+/// In every pool; of IPv6, any address of the /64 will do. From this machine alone.
+#[utoipa::path(
+    delete, path = "/api/v1/bans/{address}", operation_id = "lift_ban", tag = "operator",
+    params(("address" = String, Path, description = "An address of IPv4 or IPv6")),
+    responses(
+        (status = 204, description = "Done."),
+        (status = 400, description = "It makes no sense.", body = Error),
+        (status = 403, description = "Only this machine may call this.", body = Error),
+        (status = 404, description = "There is nothing here.", body = Error)
+    )
+)]
 pub(super) async fn lift(
     State(pools): State<Vec<Pool>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,

@@ -7,31 +7,49 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{pool::Pool, template_feed::Newest};
 
-#[derive(Debug, Serialize)]
-struct Health {
+/// How the pools are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `healthy`, `degraded` or `unhealthy`.
     status: &'static str,
+    /// Each part.
     components: Vec<Component>,
+    /// What to do.
     recommendations: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Component {
+/// A part of a pool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Component {
+    /// The pool's name.
     pool: String,
+    /// Which part.
     name: String,
+    /// Whether it is well.
     healthy: bool,
+    /// What is known of it.
     detail: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Ready {
+/// Whether miners get work.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Ready {
+    /// Whether they do, in every pool.
     ready: bool,
+    /// If not, why.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
+/// How each part is, and what to do about it
+#[utoipa::path(
+    get, path = "/health", operation_id = "health", tag = "pool",
+    responses((status = 200, description = "The answer.", body = Health), (status = 503, description = "Miners get no work.", body = Health))
+)]
 pub(super) async fn health(State(pools): State<Vec<Pool>>) -> Response {
     let mut health = Health {
         status: "healthy",
@@ -52,6 +70,11 @@ pub(super) async fn health(State(pools): State<Vec<Pool>>) -> Response {
     (status, Json(health)).into_response()
 }
 
+/// Whether miners get work
+#[utoipa::path(
+    get, path = "/ready", operation_id = "ready", tag = "pool",
+    responses((status = 200, description = "The answer.", body = Ready), (status = 503, description = "Miners get no work.", body = Ready))
+)]
 pub(super) async fn ready(State(pools): State<Vec<Pool>>) -> Response {
     let reason = pools.iter().find_map(why_not_ready);
     let status = if reason.is_none() {

@@ -7,15 +7,16 @@ use std::sync::atomic::Ordering;
 use anyhow::Context as _;
 use mining::{Difficulty, Target, block::BlockState, share::Reject, username::Alias};
 use serde::Serialize;
-use store::Minute;
+use utoipa::ToSchema;
 
+use super::rate::Stretch;
 use crate::{clock, daemon::Source, display, pool::Pool, template_feed::Newest};
 
 /// How many sessions and blocks are listed; there are pages for all of them elsewhere.
 const LISTED_MAX: usize = 50;
 
 /// Everything.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Status {
     /// The version of the program.
     pub version: &'static str,
@@ -26,7 +27,7 @@ pub struct Status {
 }
 
 /// One pool.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PoolStatus {
     /// Its name.
     pub name: String,
@@ -61,7 +62,7 @@ pub struct PoolStatus {
 }
 
 /// What is mined.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TemplateStatus {
     /// The height of the block.
     pub height: u32,
@@ -80,7 +81,7 @@ pub struct TemplateStatus {
 }
 
 /// Work per second, in H/s.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Hashrate {
     /// Since the minute before this one began.
     #[serde(rename = "1m")]
@@ -94,7 +95,7 @@ pub struct Hashrate {
 }
 
 /// Shares since the process started, and in all.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SharesStatus {
     /// Accepted and stored.
     pub accepted: u64,
@@ -107,7 +108,7 @@ pub struct SharesStatus {
 }
 
 /// Shares refused for one reason.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Rejected {
     /// The reason's name.
     pub reason: &'static str,
@@ -116,7 +117,7 @@ pub struct Rejected {
 }
 
 /// Blocks.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BlocksStatus {
     /// Found in all.
     pub found: u64,
@@ -133,7 +134,7 @@ pub struct BlocksStatus {
 }
 
 /// A block.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BlockStatus {
     /// Its height.
     pub height: u32,
@@ -154,7 +155,7 @@ pub struct BlockStatus {
 }
 
 /// A node.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct DaemonStatus {
     /// Its address, without secrets.
     pub name: String,
@@ -171,7 +172,7 @@ pub struct DaemonStatus {
 }
 
 /// A worker on a connection.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SessionStatus {
     /// The worker, `address.name`.
     pub worker: String,
@@ -367,19 +368,15 @@ async fn sessions(pool: &Pool) -> anyhow::Result<Vec<SessionStatus>> {
     Ok(listed)
 }
 
-/// The one definition of hashrate: the sum of work in the window over its seconds. The window
-/// begins with the minute so many before this one, or with the one in which the pool started.
+/// The pool's hashrate in so many minutes.
 async fn hashrate(pool: &Pool, minutes: u32) -> anyhow::Result<f64> {
-    let now_ms = clock::now_ms();
-    let started = Minute::of_ms(pool.started_ms);
-    let since = Minute::of_ms(now_ms).back(minutes).max(started);
+    let stretch = Stretch::new(pool, minutes, clock::now_ms());
     let sums = pool
         .store
-        .pool_sums(pool.id, since)
+        .pool_sums(pool.id, stretch.since)
         .await
         .context("work cannot be summed")?;
-    let millis = u64::try_from(now_ms - since.start_ms().max(pool.started_ms)).unwrap_or(1);
-    Ok(display::to_f64(sums.work.per_second(millis)))
+    Ok(stretch.rate(sums.work))
 }
 
 fn network_difficulty(target: Target, pool: &Pool) -> f64 {

@@ -43,6 +43,8 @@ const TAG_MAX: usize = 38;
 /// Settings that make sense: parsed and checked before anything is started.
 pub(super) struct Plan {
     pub(super) coin: &'static Coin,
+    /// Where blocks pay.
+    pub(super) operator: Address,
     pub(super) recipe: Recipe,
     /// What each listener allows, in the order of the settings.
     pub(super) rules: Vec<Rules>,
@@ -155,6 +157,7 @@ impl Plan {
         };
         Ok(Self {
             coin,
+            operator: address,
             recipe,
             rules,
             ports,

@@ -1,6 +1,7 @@
 //! What tests need to start the program and to talk to it.
 
 pub(crate) mod heavy;
+pub(crate) mod key;
 pub(crate) mod miner;
 pub(crate) mod node;
 pub(crate) mod rig;
@@ -317,6 +318,31 @@ impl Pool {
                 .unwrap()
                 .status()
                 .as_u16()
+        })
+    }
+
+    /// The status and JSON of an answer to a request with a body of this type, if it has one.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        kind: Option<&str>,
+        body: impl Into<Vec<u8>>,
+    ) -> (u16, Value) {
+        let url = format!("http://127.0.0.1:{}{path}", self.http);
+        let method = method.parse().unwrap();
+        let mut request = reqwest::Client::new()
+            .request(method, url)
+            .body(body.into());
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        runtime().block_on(async {
+            let response = request.send().await.unwrap();
+            let status = response.status().as_u16();
+            let text = response.text().await.unwrap();
+            let json = serde_json::from_str(&text);
+            (status, json.unwrap_or_else(|_| panic!("no JSON: {text}")))
         })
     }
 

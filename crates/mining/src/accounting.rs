@@ -6,6 +6,7 @@
 //! own job, never counted.
 
 mod apportion;
+mod expected;
 mod fees;
 mod hundredths;
 mod pps;
@@ -13,6 +14,7 @@ mod split;
 mod window;
 
 pub use apportion::apportion;
+pub use expected::{exact_part, expected};
 pub use fees::{BadFees, BadPercent, Fee, Fees, Percent};
 pub use pps::{AVERAGED_BLOCKS, ExpectedBlock, Owed, Price, TooMuchOwed, average};
 pub use split::{Position, Split};

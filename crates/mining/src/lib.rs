@@ -7,7 +7,7 @@
 //! says who sent too much of what is wrong, and [`block`] follows what was solved. Then the money:
 //! [`accounting`] splits a reward by the work behind it, [`ledger`] is what may be written into the
 //! books, and [`payout`] says who is due. Beside the flow, [`message`] says whether an address signed
-//! what somebody claims it did.
+//! what somebody claims it did, and [`instruction`] is what it has to sign.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ pub mod amount;
 pub mod coin;
 pub mod coins;
 pub mod decimal;
+pub mod instruction;
 pub mod message;
 pub mod scheme;
 pub mod target;

@@ -23,6 +23,10 @@ pub use step::{Kept, Standing, Step, next};
 
 use crate::{Amount, accounting::Percent};
 
+/// How long nothing is paid after a change of the address that is paid: time for its owner to see a
+/// change that somebody else made, and to take it back.
+pub const PAY_TO_HOLD_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// How far a batch has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BatchState {
@@ -86,6 +90,10 @@ pub struct Owner<A> {
     pub requested: bool,
     /// When it was last paid, in milliseconds since 1970.
     pub last_paid_ms: Option<i64>,
+    /// Where it wants to be paid, if not where it mines for.
+    pub pay_to: Option<String>,
+    /// When it last changed that, in milliseconds since 1970.
+    pub pay_to_since_ms: Option<i64>,
 }
 
 /// A payment of a batch.
@@ -170,6 +178,13 @@ impl Schedule {
         }
     }
 
+    /// The schedule of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|schedule| schedule.name() == name)
+    }
+
     fn pause_ms(self) -> i64 {
         const DAY: i64 = 24 * 60 * 60 * 1000;
         match self {
@@ -203,7 +218,16 @@ impl<A> Owner<A> {
                 return Err(NotDue::Before(next));
             }
         }
-        Ok(())
+        match self.held_until_ms() {
+            Some(until) if now_ms < until => Err(NotDue::Before(until)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Until when nothing is paid because it changed its address, whoever asks.
+    pub fn held_until_ms(&self) -> Option<i64> {
+        let since = self.pay_to_since_ms?;
+        Some(since.saturating_add(PAY_TO_HOLD_MS))
     }
 }
 
@@ -270,6 +294,28 @@ mod tests {
             paused: false,
             requested: false,
             last_paid_ms: None,
+            pay_to: None,
+            pay_to_since_ms: None,
+        }
+    }
+
+    #[test]
+    fn a70_a_changed_address_waits_a_day_whoever_asks() {
+        let changed = Owner {
+            pay_to: Some("elsewhere".into()),
+            pay_to_since_ms: Some(NOW),
+            ..owner(5000)
+        };
+        let asked = Owner {
+            requested: true,
+            ..changed.clone()
+        };
+        let until = NOW + PAY_TO_HOLD_MS;
+        for owner in [changed, asked] {
+            let not_yet = Err(NotDue::Before(until));
+            assert_eq!(owner.is_due(&POLICY, NOW), not_yet);
+            assert_eq!(owner.is_due(&POLICY, until - 1), not_yet);
+            assert_eq!(owner.is_due(&POLICY, until), Ok(()));
         }
     }
 

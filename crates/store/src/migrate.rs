@@ -21,6 +21,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     for_all(include_str!("../migrations/0005_rounds.sql")),
     for_all(include_str!("../migrations/0006_payouts.sql")),
+    for_all(include_str!("../migrations/0007_settings.sql")),
     for_all(include_str!("../migrations/0008_prices.sql")),
     for_all(include_str!("../migrations/0009_drafts.sql")),
     for_all(include_str!("../migrations/0010_coinbase_payments.sql")),

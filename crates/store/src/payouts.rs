@@ -138,6 +138,8 @@ impl Store {
             Option<i64>,
             Option<i64>,
             Option<i64>,
+            Option<String>,
+            Option<i64>,
         );
         let mut reading = self.database.read().await?;
         let rows: Vec<Row> = sql::query(
@@ -145,7 +147,8 @@ impl Store {
                     payout_settings.schedule, payout_settings.paused, payout_settings.requested,
                     (SELECT MAX(payouts.made_ms) FROM payments JOIN payouts
                          ON payouts.pool = payments.pool AND payouts.number = payments.payout
-                     WHERE payments.account = accounts.id AND payouts.state <> 'released')
+                     WHERE payments.account = accounts.id AND payouts.state <> 'released'),
+                    payout_settings.pay_to, payout_settings.pay_to_since_ms
              FROM accounts LEFT JOIN payout_settings ON payout_settings.account = accounts.id
              WHERE accounts.pool = $1 AND accounts.posted > 0 AND accounts.may_owe = 0
              ORDER BY accounts.name",
@@ -154,23 +157,26 @@ impl Store {
         .fetch_all(&mut reading)
         .await?;
         let mut owners = Vec::with_capacity(rows.len());
-        for (name, posted, threshold, schedule, paused, requested, last_paid_ms) in rows {
+        for row in rows {
+            let (name, posted, threshold, schedule, paused, requested, last_paid_ms, ..) = row;
+            let (.., pay_to, pay_to_since_ms) = row;
             let account = ledger::account(&name)?;
             if !account.is_payable() {
                 continue;
             }
-            let schedule = schedule.unwrap_or_default();
-            let schedule = Schedule::ALL
-                .into_iter()
-                .find(|known| known.name() == schedule);
             owners.push(Owner {
                 account,
                 available: rows::amount(posted)?,
                 threshold: threshold.map(rows::amount).transpose()?,
-                schedule: schedule.unwrap_or_default(),
+                schedule: schedule
+                    .as_deref()
+                    .and_then(Schedule::of_name)
+                    .unwrap_or_default(),
                 paused: paused == Some(1),
                 requested: requested == Some(1),
                 last_paid_ms,
+                pay_to,
+                pay_to_since_ms,
             });
         }
         Ok(owners)

@@ -1,0 +1,213 @@
+//! `/api/v1/miners/{address}/credits`: which blocks paid a miner, and how each amount came about.
+
+use std::str::FromStr;
+
+use axum::{Json, extract::Path};
+use mining::{Amount, Scheme, accounting::exact_part, ledger::BlockEntries};
+use pow::Hash;
+use serde::Serialize;
+use store::{CreditDetail, MinerCredit};
+use utoipa::ToSchema;
+
+use super::{
+    miner::{Miner, OfPool, Place},
+    page::{Page, PageQuery},
+    problem::{MinerProblems, Problem},
+};
+use crate::display;
+
+/// A block that paid a miner.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Credit {
+    #[serde(flatten)]
+    of: OfPool,
+    /// The block's id.
+    block: String,
+    /// Its height.
+    height: u32,
+    /// When it was found.
+    found: String,
+    /// `submitted`, `immature`, `mature` or `orphaned`. Only a mature one counts.
+    state: &'static str,
+    /// What the block paid in all.
+    reward: String,
+    /// What the fees took of that.
+    fees: String,
+    /// The work that the block pays for, in expected hashes; 0 where it was solved solo.
+    window_work: String,
+    /// The miner's own part of that work.
+    work: String,
+    /// The miner's part of the reward.
+    amount: String,
+}
+
+/// How a credit came about.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CreditExplained {
+    /// The miner's address, in the form that it is kept in.
+    address: String,
+    #[serde(flatten)]
+    credit: Credit,
+    /// Blocks that confirm it, itself included, as last seen.
+    confirmations: u32,
+    /// The confirmations after which it is mature.
+    matures_after: u32,
+    /// `pplns`, `prop`, `solo`, ...: how the block is paid.
+    scheme: &'static str,
+    /// What the window would hold if it were full, in expected hashes.
+    window_length: String,
+    /// Whether it was full. A young pool's is not: then the reward is split by the work there is.
+    window_full: bool,
+    /// Each fee that was taken before the miners.
+    fee_list: Vec<FeeTaken>,
+    /// What was left for the miners: `reward` less `fees`.
+    miners_part: String,
+    /// How many miners share it.
+    miners: u64,
+    /// The whole units of the miner's exact part, `miners_part * work / window_work`.
+    whole_units: String,
+    /// What is over of them.
+    fraction: Fraction,
+    /// The units that came to this miner, 0 or 1, because its fraction was among the largest.
+    /// `whole_units` and this add up to `amount`.
+    left_units: String,
+    /// The rule, for people.
+    rule: &'static str,
+    /// The entry in the books, as `adit ledger statement` has it; null if it is not entered yet.
+    entry: Option<String>,
+}
+
+/// A fee that was taken from a block.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FeeTaken {
+    /// Whose.
+    pub(super) name: String,
+    /// The part of the reward, in percent.
+    pub(super) percent: String,
+    /// How much it was.
+    pub(super) amount: String,
+}
+
+/// A fraction below one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Fraction {
+    /// Above the line.
+    numerator: String,
+    /// Below it: `window_work`.
+    denominator: String,
+}
+
+const SPLIT: &str = "The reward is split among the fees and the miners by the percentages, then the \
+                     miners' part by their work. Each gets the whole units of its part; the units \
+                     that are left go to the largest fractions, one each, and of equal fractions to \
+                     the one that stands first. All parts add up to the reward.";
+const SOLO: &str = "Whoever solves a block solo is paid all of it by its coinbase.";
+
+impl Credit {
+    fn of(place: &Place, credit: &MinerCredit) -> Self {
+        Self {
+            of: OfPool::new(&place.pool),
+            block: credit.block.to_string(),
+            height: credit.height,
+            found: display::time(credit.found_ms),
+            state: credit.state.name(),
+            reward: credit.reward.to_string(),
+            fees: credit.fees.to_string(),
+            window_work: credit.window.hashes().to_string(),
+            work: credit.work.hashes().to_string(),
+            amount: credit.amount.to_string(),
+        }
+    }
+}
+
+/// The blocks that paid a miner
+///
+/// The newest first. Those of other states than `mature` are not money yet, or never.
+#[utoipa::path(
+    get, path = "/api/v1/miners/{address}/credits", operation_id = "miner_credits", tag = "miners",
+    params(("address" = String, Path, description = "An address of a pool's coin"), PageQuery),
+    responses((status = 200, description = "The answer.", body = Page<Credit>), MinerProblems)
+)]
+pub(super) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Credit>>, Problem> {
+    let mut walk = query.walk(&miner)?;
+    let mut items = Vec::new();
+    while let Some(step) = walk.step() {
+        let Place { pool, account, .. } = step.place;
+        let found = pool
+            .store
+            .credits_of(pool.id, account, step.after, step.limit);
+        let found = walk.take(&step, found.await?, |credit| credit.seq);
+        items.extend(found.iter().map(|credit| Credit::of(step.place, credit)));
+    }
+    Ok(Json(walk.end(&miner, items)))
+}
+
+/// How a credit came about
+///
+/// Each number that went into it, so that it can be calculated again.
+#[utoipa::path(
+    get, path = "/api/v1/miners/{address}/credits/{block}", operation_id = "miner_credit", tag = "miners",
+    params(
+        ("address" = String, Path, description = "An address of a pool's coin"),
+        ("block" = String, Path, description = "The block's id: 64 hexadecimal digits")
+    ),
+    responses((status = 200, description = "The answer.", body = CreditExplained), MinerProblems)
+)]
+pub(super) async fn explain(
+    miner: Miner,
+    Path((_, block)): Path<(String, String)>,
+) -> Result<Json<CreditExplained>, Problem> {
+    let block = Hash::from_str(&block)
+        .map_err(|_| Problem::bad("bad_block", "a block's id has 64 hexadecimal digits"))?;
+    for place in &miner.places {
+        let Place { pool, account, .. } = place;
+        let found = pool.store.credit_detail(pool.id, account, block).await?;
+        if let Some(detail) = found {
+            return Ok(Json(explained(&miner, place, &detail)));
+        }
+    }
+    let message = "there is no block of this id that paid this miner";
+    Err(Problem::unknown("unknown_credit", message))
+}
+
+fn explained(miner: &Miner, place: &Place, detail: &CreditDetail) -> CreditExplained {
+    let credit = &detail.credit;
+    let miners_part = credit.reward.checked_sub(credit.fees);
+    let miners_part = miners_part.unwrap_or(Amount::ZERO);
+    // Solo nothing is split: the part is the whole.
+    let exact = exact_part(miners_part, credit.work, credit.window);
+    let (whole, rest) = exact.unwrap_or((credit.amount, 0));
+    let left = credit.amount.checked_sub(whole).unwrap_or(Amount::ZERO);
+    let entries = BlockEntries {
+        coin: place.pool.coin.name,
+        block: credit.block,
+    };
+    let fee = |fee: &store::BlockFee| FeeTaken {
+        name: fee.name.clone(),
+        percent: fee.percent.to_string(),
+        amount: fee.amount.to_string(),
+    };
+    CreditExplained {
+        address: miner.address.clone(),
+        credit: Credit::of(place, credit),
+        confirmations: detail.confirmations,
+        matures_after: place.pool.terms.maturity,
+        scheme: detail.scheme.name(),
+        window_length: detail.length.hashes().to_string(),
+        window_full: credit.window == detail.length,
+        fee_list: detail.fees.iter().map(fee).collect(),
+        miners_part: miners_part.to_string(),
+        miners: detail.miners,
+        whole_units: whole.to_string(),
+        fraction: Fraction {
+            numerator: rest.to_string(),
+            denominator: credit.window.hashes().to_string(),
+        },
+        left_units: left.to_string(),
+        rule: match detail.scheme {
+            Scheme::Solo => SOLO,
+            _ => SPLIT,
+        },
+        entry: (detail.entered > 0).then(|| entries.credit_id(detail.entered).to_string()),
+    }
+}

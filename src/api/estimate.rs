@@ -1,0 +1,208 @@
+//! `/api/v1/miners/{address}/estimate`: what a miner's work brings on average, if all stays as it is.
+
+use axum::Json;
+use mining::{
+    Amount, Scheme, Work,
+    accounting::{Credits, expected},
+};
+use serde::Serialize;
+use store::Sums;
+use utoipa::ToSchema;
+
+use super::{
+    credits::FeeTaken,
+    miner::{Miner, OfPool, Place},
+    problem::{MinerProblems, Problem},
+    rate::Stretch,
+};
+use crate::{clock, pool::Pool, template_feed::Newest};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// What a miner's work brings in each pool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Estimates {
+    /// Its address, in the form that it is kept in.
+    address: String,
+    /// One for each pool that knows it.
+    pools: Vec<Estimate>,
+}
+
+/// What a miner's work brings in one pool. An average and no promise.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Estimate {
+    #[serde(flatten)]
+    of: OfPool,
+    /// What it is calculated from; null while there is no template.
+    block: Option<NextBlock>,
+    /// One for each way in which this pool pays.
+    schemes: Vec<SchemeEstimate>,
+    /// What is taken for granted.
+    assumptions: Vec<&'static str>,
+    /// Why there is no estimate.
+    stopped: Option<String>,
+}
+
+/// The block that is being mined.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NextBlock {
+    /// Its height.
+    height: u32,
+    /// What it would pay: subsidy and fees of its transactions.
+    reward: String,
+    /// The hashes that it takes on average.
+    network_work: String,
+}
+
+/// What a way of paying brings.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SchemeEstimate {
+    /// `pplns`, `prop` or `solo`.
+    scheme: &'static str,
+    /// The fees that are taken before.
+    fees: Vec<FeeTaken>,
+    /// What is left of the reward for miners.
+    miners_part: String,
+    /// From the work of the last hour, and of the last day.
+    expected: Vec<Expected>,
+}
+
+/// What some time's work brings, were it done every day.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Expected {
+    /// `1h` or `24h`.
+    over: &'static str,
+    /// The seconds that are counted: less, if the pool was started since.
+    seconds: u64,
+    /// The miner's work in them, in expected hashes.
+    work: String,
+    /// That work per second, in H/s.
+    hashrate: f64,
+    /// `miners_part * work / network_work * 86400 / seconds`, rounded down.
+    per_day: Option<String>,
+    /// The seconds that the miner alone would take for a block on average; null without work.
+    seconds_to_block: Option<String>,
+}
+
+const ASSUMPTIONS: [&str; 6] = [
+    "The miner works on as fast as it did in the time that is counted.",
+    "The network's difficulty stays what it is for the next block.",
+    "Each block pays what the next one would: subsidy and the fees of the transactions now known.",
+    "Fees stay what they are.",
+    "Luck is average. With few blocks it is not, in either direction.",
+    "No block becomes an orphan. What is expected is credited when blocks are found and counts when \
+     they are mature.",
+];
+
+/// What a miner can expect
+///
+/// The average of a day from the work of the last hour and of the last day, with what is assumed.
+#[utoipa::path(
+    get, path = "/api/v1/miners/{address}/estimate", operation_id = "miner_estimate", tag = "miners",
+    params(("address" = String, Path, description = "An address of a pool's coin")),
+    responses((status = 200, description = "The answer.", body = Estimates), MinerProblems)
+)]
+pub(super) async fn show(miner: Miner) -> Result<Json<Estimates>, Problem> {
+    let mut pools = Vec::new();
+    for place in &miner.places {
+        pools.push(Estimate::of(place).await?);
+    }
+    Ok(Json(Estimates {
+        address: miner.address,
+        pools,
+    }))
+}
+
+impl Estimate {
+    async fn of(place: &Place) -> Result<Self, Problem> {
+        let pool = &place.pool;
+        let now = clock::now_ms();
+        let [_, hour, day] = Stretch::of_miners(pool, now);
+        let address = place.address.as_str();
+        let windows = [hour.since, day.since];
+        let found = pool.store.miner(pool.id, address, &windows).await?;
+        let newest = pool.newest.borrow().clone();
+        let mut estimate = Self {
+            of: OfPool::new(pool),
+            block: None,
+            schemes: Vec::new(),
+            assumptions: ASSUMPTIONS.to_vec(),
+            stopped: None,
+        };
+        match newest {
+            Newest::Nothing(reason) => estimate.stopped = Some(reason.to_string()),
+            Newest::Offer(offer) => {
+                let template = &offer.template;
+                let network = template.target.work();
+                estimate.block = Some(NextBlock {
+                    height: template.height,
+                    reward: template.value.to_string(),
+                    network_work: network.hashes().to_string(),
+                });
+                let done = [("1h", hour), ("24h", day)];
+                let done: Vec<_> = done.into_iter().zip(found.windows).collect();
+                let schemes = pool.terms.accounting.schemes.iter();
+                estimate.schemes = schemes
+                    .map(|scheme| SchemeEstimate::of(pool, *scheme, template.value, network, &done))
+                    .collect();
+            }
+        }
+        Ok(estimate)
+    }
+}
+
+impl SchemeEstimate {
+    fn of(
+        pool: &Pool,
+        scheme: Scheme,
+        reward: Amount,
+        network: Work,
+        done: &[((&'static str, Stretch), Sums)],
+    ) -> Self {
+        let (fees, miners_part) = match scheme {
+            Scheme::Solo => (Vec::new(), reward),
+            _ => after_fees(pool, reward),
+        };
+        let expected = done.iter().map(|((over, stretch), sums)| {
+            let (work, millis) = (sums.work, stretch.millis);
+            let per_day = expected(miners_part, work, millis, network, DAY_MS);
+            let seconds_to_block = network
+                .hashes()
+                .checked_mul(u128::from(millis))
+                .and_then(|hashes| hashes.checked_div(work.hashes()))
+                .map(|millis| millis / 1000);
+            Expected {
+                over,
+                seconds: millis / 1000,
+                work: work.hashes().to_string(),
+                hashrate: stretch.rate(work),
+                per_day: per_day.map(|amount| amount.to_string()),
+                seconds_to_block: seconds_to_block.map(|seconds| seconds.to_string()),
+            }
+        });
+        Self {
+            scheme: scheme.name(),
+            fees,
+            miners_part: miners_part.to_string(),
+            expected: expected.collect(),
+        }
+    }
+}
+
+/// What fees take of a reward, and what is left: split as a block would be.
+fn after_fees(pool: &Pool, reward: Amount) -> (Vec<FeeTaken>, Amount) {
+    let fees = &pool.terms.accounting.fees;
+    let one = [((), Work::from_hashes(1))];
+    let Some(credits) = Credits::new(reward, fees, one) else {
+        return (Vec::new(), reward);
+    };
+    let taken = fees.list().iter().zip(credits.fees());
+    let taken = taken.map(|(fee, amount)| FeeTaken {
+        name: fee.name.clone(),
+        percent: fee.percent.to_string(),
+        amount: amount.to_string(),
+    });
+    let left = credits.miners().first();
+    let left = left.map_or(Amount::ZERO, |credit| credit.amount);
+    (taken.collect(), left)
+}

@@ -1,0 +1,225 @@
+//! `/api/v1/miners/{address}`: who is asked about, and what it does and has at a glance.
+
+use std::sync::atomic::Ordering;
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, RawPathParams},
+    http::request::Parts,
+};
+use mining::{Address, ledger::Account};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    balances::Balance,
+    problem::{MinerProblems, Problem},
+    rate::{Rates, Stretch},
+};
+use crate::{clock, display, pool::Pool};
+
+/// The longest address; bech32 has no longer text.
+const ADDRESS_MAX: usize = 90;
+
+/// The miner of the path, and the pools that know it: at least one.
+pub(super) struct Miner {
+    /// In the form that it is kept in.
+    pub(super) address: String,
+    pub(super) places: Vec<Place>,
+}
+
+/// A pool that knows a miner.
+pub(super) struct Place {
+    pub(super) pool: Pool,
+    pub(super) address: Address,
+    pub(super) account: Account,
+}
+
+/// Which pool, and what its money is counted in.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct OfPool {
+    /// The pool's name.
+    pool: String,
+    /// The coin's name.
+    coin: &'static str,
+    /// The coin's ticker.
+    ticker: &'static str,
+    /// The network.
+    network: String,
+    /// The smallest unit, in which money is counted.
+    unit: &'static str,
+}
+
+/// A miner at a glance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MinerSummary {
+    /// Its address, in the form that it is kept in.
+    address: String,
+    /// What it does and has in each pool that knows it.
+    pools: Vec<PoolSummary>,
+}
+
+/// A miner in one pool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PoolSummary {
+    #[serde(flatten)]
+    stats: MinerStats,
+    /// Its money.
+    balance: Balance,
+}
+
+/// The work of a miner in each pool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AllStats {
+    /// Its address, in the form that it is kept in.
+    address: String,
+    /// One for each pool that knows it.
+    pools: Vec<MinerStats>,
+}
+
+/// The work of a miner in one pool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MinerStats {
+    #[serde(flatten)]
+    of: OfPool,
+    /// Workers that ever had a share.
+    workers: u64,
+    /// Workers that are connected now.
+    connected: usize,
+    /// Shares accepted and stored.
+    shares: u64,
+    /// Their work, in expected hashes.
+    work: String,
+    /// Shares refused since the workers that are connected now have come. They are not stored.
+    rejected: u64,
+    /// Work per second.
+    hashrate: Rates,
+    /// When the first share came.
+    first_share: Option<String>,
+    /// When the last share came.
+    last_share: Option<String>,
+}
+
+impl OfPool {
+    pub(super) fn new(pool: &Pool) -> Self {
+        Self {
+            pool: pool.name.clone(),
+            coin: pool.coin.name,
+            ticker: pool.coin.ticker,
+            network: pool.network.to_string(),
+            unit: pool.coin.unit,
+        }
+    }
+}
+
+impl FromRequestParts<Vec<Pool>> for Miner {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, pools: &Vec<Pool>) -> Result<Self, Problem> {
+        let bad = |message: &str| Problem::bad("bad_address", message);
+        let params = RawPathParams::from_request_parts(parts, pools).await;
+        let params = params.map_err(|_| Problem::bad("bad_path", "the path is no UTF-8"))?;
+        let text = params.iter().find(|(name, _)| *name == "address");
+        let text = text.map_or("", |(_, text)| text);
+        if text.len() > ADDRESS_MAX {
+            return Err(bad("an address has at most 90 characters"));
+        }
+        let mut parsed = Vec::new();
+        let mut why_not = "there is no pool".to_owned();
+        for pool in pools {
+            match Address::parse(pool.coin, pool.network, text) {
+                Ok(address) => parsed.push((pool, address)),
+                Err(error) => why_not = error.to_string(),
+            }
+        }
+        if parsed.is_empty() {
+            return Err(bad(&why_not));
+        }
+        let mut places = Vec::new();
+        for (pool, address) in parsed {
+            if pool.store.knows(pool.id, address.as_str()).await? {
+                places.push(Place {
+                    pool: pool.clone(),
+                    account: Account::Miner(address.as_str().to_owned()),
+                    address,
+                });
+            }
+        }
+        let Some(first) = places.first() else {
+            let message = "nobody has mined here for this address";
+            return Err(Problem::unknown("unknown_miner", message));
+        };
+        Ok(Self {
+            address: first.address.as_str().to_owned(),
+            places,
+        })
+    }
+}
+
+/// A miner at a glance
+///
+/// What it does and has, in each pool of this program that knows it.
+#[utoipa::path(
+    get, path = "/api/v1/miners/{address}", operation_id = "miner", tag = "miners",
+    params(("address" = String, Path, description = "An address of a pool's coin")),
+    responses((status = 200, description = "The answer.", body = MinerSummary), MinerProblems)
+)]
+pub(super) async fn summary(miner: Miner) -> Result<Json<MinerSummary>, Problem> {
+    let mut pools = Vec::new();
+    for place in &miner.places {
+        pools.push(PoolSummary {
+            stats: MinerStats::of(place).await?,
+            balance: Balance::of(place).await?,
+        });
+    }
+    Ok(Json(MinerSummary {
+        address: miner.address,
+        pools,
+    }))
+}
+
+/// The work of a miner
+#[utoipa::path(
+    get, path = "/api/v1/miners/{address}/stats", operation_id = "miner_stats", tag = "miners",
+    params(("address" = String, Path, description = "An address of a pool's coin")),
+    responses((status = 200, description = "The answer.", body = AllStats), MinerProblems)
+)]
+pub(super) async fn stats(miner: Miner) -> Result<Json<AllStats>, Problem> {
+    let mut pools = Vec::new();
+    for place in &miner.places {
+        pools.push(MinerStats::of(place).await?);
+    }
+    Ok(Json(AllStats {
+        address: miner.address,
+        pools,
+    }))
+}
+
+impl MinerStats {
+    async fn of(place: &Place) -> Result<Self, Problem> {
+        let pool = &place.pool;
+        let stretches = Stretch::of_miners(pool, clock::now_ms());
+        let windows = stretches.map(|stretch| stretch.since);
+        let address = place.address.as_str();
+        let found = pool.store.miner(pool.id, address, &windows).await?;
+        let sessions = pool.sessions.list();
+        let own = sessions
+            .iter()
+            .filter(|session| session.worker.address == place.address);
+        let rejected = own
+            .clone()
+            .map(|session| session.rejected.load(Ordering::Relaxed))
+            .sum();
+        Ok(Self {
+            of: OfPool::new(pool),
+            workers: found.workers,
+            connected: own.count(),
+            shares: found.total.shares,
+            work: found.total.work.hashes().to_string(),
+            rejected,
+            hashrate: Rates::of(stretches, &found.windows),
+            first_share: found.first_share_ms.map(display::time),
+            last_share: found.last_share_ms.map(display::time),
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! `/api/openapi.json`: the description of all this, OpenAPI 3.1. It is made of the routes
+//! themselves, and `docs/openapi.json` is the same.
+
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+use utoipa::OpenApi;
+
+/// What stands above the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "adit",
+        description = "A mining pool: what it does, and what its miners have.\n\nMoney is a text in \
+                       the coin's smallest unit, hashrate a number in H/s, time RFC 3339 in UTC.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    servers((url = "/")),
+    tags(
+        (name = "pool", description = "The pools at a glance"),
+        (name = "miners", description = "What a miner does and has. Everyone may ask."),
+        (name = "payouts", description = "How a miner is paid. A change is signed by its address."),
+        (name = "operator", description = "For this machine alone")
+    )
+)]
+pub(super) struct Description;
+
+/// The description as it is served and kept.
+pub(super) fn text(description: &utoipa::openapi::OpenApi) -> String {
+    let text = description.to_pretty_json();
+    text.expect("a description is plain data") + "\n"
+}
+
+/// Answers with a text of JSON.
+pub(super) fn answer(text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Set to anything, the file is written in place of being compared.
+    const RENEW: &str = "ADIT_RENEW_OPENAPI";
+
+    #[test]
+    fn the_description_that_is_kept_is_the_one_that_is_served() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        let (_, description) = crate::api::documented().split_for_parts();
+        let made = text(&description);
+        if std::env::var_os(RENEW).is_some() {
+            std::fs::write(path, &made).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            kept == made,
+            "docs/openapi.json is not what the program says. Renew it with\n    \
+             {RENEW}=1 cargo test --lib the_description_that_is_kept"
+        );
+    }
+
+    /// What generators of clients stumble over.
+    #[test]
+    fn every_operation_has_a_name_of_its_own_and_says_what_it_answers() {
+        let (_, description) = crate::api::documented().split_for_parts();
+        let description: serde_json::Value = serde_json::from_str(&text(&description)).unwrap();
+        assert_eq!(description["openapi"], "3.1.0");
+        let mut names = std::collections::BTreeSet::new();
+        for (path, methods) in description["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let name = operation["operationId"].as_str().unwrap();
+                assert!(names.insert(name.to_owned()), "{name} comes twice");
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    let told = response["description"].as_str().unwrap_or_default();
+                    assert!(!told.is_empty(), "{method} {path} {status}");
+                }
+            }
+        }
+        assert!(names.len() > 15, "{names:?}");
+    }
+}

@@ -1,0 +1,164 @@
+//! Lists of a miner, page by page, through all pools that know it: one pool after the other, in the
+//! order of the configuration.
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::request::Parts,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    miner::{Miner, Place},
+    problem::Problem,
+};
+
+/// Entries on a page, unless more are asked for.
+const LIMIT: u32 = 50;
+/// The most entries on a page: below what the store gives at once, as one more is asked for.
+const LIMIT_MAX: u32 = 500;
+
+/// Which page of a list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// How many entries, from 1 to 500; 50 if nothing is said.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// Only this pool.
+    pool: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Page<T: ToSchema> {
+    /// The miner's address, in the form that it is kept in.
+    pub(super) address: String,
+    /// The entries.
+    pub(super) items: Vec<T>,
+    /// The `cursor` of the next page; null on the last one.
+    pub(super) next: Option<String>,
+}
+
+/// The way through the pools.
+pub(super) struct Walk<'m> {
+    places: &'m [Place],
+    /// The entry after which it goes on, in the first of the pools.
+    after: Option<u64>,
+    left: usize,
+    next: Option<String>,
+}
+
+/// One step of it: what to ask a pool for.
+pub(super) struct Step<'m> {
+    pub(super) place: &'m Place,
+    /// After which entry.
+    pub(super) after: Option<u64>,
+    /// How many: one more than are shown, to know whether there are more.
+    pub(super) limit: u32,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::from_request_parts(parts, state).await;
+        let Query(query): Query<Self> =
+            query.map_err(|rejection| Problem::bad("bad_query", rejection.body_text()))?;
+        match query.limit {
+            None | Some(1..=LIMIT_MAX) => Ok(query),
+            Some(_) => Err(Problem::bad("bad_limit", "limit: 1 to 500")),
+        }
+    }
+}
+
+impl PageQuery {
+    /// The way of this page.
+    pub(super) fn walk<'m>(&self, miner: &'m Miner) -> Result<Walk<'m>, Problem> {
+        let mut places = &miner.places[..];
+        let find = |name: &str| {
+            let mut places = miner.places.iter();
+            places.position(|place| place.pool.name == name)
+        };
+        if let Some(name) = &self.pool {
+            let place = find(name).ok_or_else(|| {
+                Problem::unknown(
+                    "unknown_pool",
+                    "this pool is not here or knows no such miner",
+                )
+            })?;
+            places = &miner.places[place..=place];
+        }
+        let mut after = None;
+        if let Some(cursor) = &self.cursor {
+            let bad = || Problem::bad("bad_cursor", "a cursor is the `next` of the page before");
+            let (name, number) = cursor.rsplit_once(':').ok_or_else(bad)?;
+            let place = find(name).ok_or_else(bad)?;
+            match &self.pool {
+                Some(pool) if pool != name => return Err(bad()),
+                Some(_) => {}
+                None => places = &miner.places[place..],
+            }
+            if !number.is_empty() {
+                let is_plain = number.bytes().all(|byte| byte.is_ascii_digit());
+                let number: Option<u64> = number.parse().ok().filter(|_| is_plain);
+                after = Some(number.ok_or_else(bad)?);
+            }
+        }
+        Ok(Walk {
+            places,
+            after,
+            left: usize::try_from(self.limit.unwrap_or(LIMIT)).unwrap_or(usize::MAX),
+            next: None,
+        })
+    }
+}
+
+impl<'m> Walk<'m> {
+    /// What to ask next; nothing when the page is full or all was asked for.
+    pub(super) fn step(&mut self) -> Option<Step<'m>> {
+        let (place, rest) = self.places.split_first()?;
+        if self.next.is_some() {
+            return None;
+        }
+        if self.left == 0 {
+            self.next = Some(format!("{}:", place.pool.name));
+            return None;
+        }
+        self.places = rest;
+        Some(Step {
+            place,
+            after: self.after.take(),
+            limit: u32::try_from(self.left + 1).unwrap_or(LIMIT_MAX + 1),
+        })
+    }
+
+    /// Takes what a step brought, by the number that is its cursor.
+    pub(super) fn take<T>(
+        &mut self,
+        step: &Step<'_>,
+        mut found: Vec<T>,
+        number: impl Fn(&T) -> u64,
+    ) -> Vec<T> {
+        if found.len() > self.left {
+            found.truncate(self.left);
+            let last = found.last().map(number);
+            let last = last.map_or(String::new(), |number| number.to_string());
+            self.next = Some(format!("{}:{last}", step.place.pool.name));
+        }
+        self.left -= found.len();
+        found
+    }
+
+    /// The page, once there is no step any more.
+    pub(super) fn end<T: ToSchema>(self, miner: &Miner, items: Vec<T>) -> Page<T> {
+        Page {
+            address: miner.address.clone(),
+            items,
+            next: self.next,
+        }
+    }
+}

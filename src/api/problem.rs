@@ -1,0 +1,202 @@
+//! What went wrong with a request, as every route answers it, and the reading of bodies.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{FromRequest, Request, rejection::JsonRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use store::{ReadError, SettingsError, WriteError};
+use utoipa::{IntoResponses, ToSchema};
+
+/// Whoever sends 8 KiB slower than that has something else in mind.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// An error as every route answers it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Error {
+    error: ErrorBody,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorBody {
+    /// For programs; the list is in docs/api.md.
+    code: &'static str,
+    /// For people.
+    message: String,
+}
+
+/// A request that is not done, and why.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// The request makes no sense.
+    pub(super) fn bad(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// It makes sense, but what it names is not there.
+    pub(super) fn unknown(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// It does not go with what is.
+    pub(super) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
+    /// One of its fields has a value that it cannot have.
+    pub(super) fn field(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// The store could not be read or written.
+    pub(crate) fn unavailable(cause: &anyhow::Error) -> Self {
+        tracing::warn!(
+            error = format!("{cause:#}"),
+            "a request could not be answered"
+        );
+        let message = "the store cannot be used; try again later";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::unavailable(&error.into())
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        Self::unavailable(&error.into())
+    }
+}
+
+impl From<SettingsError> for Problem {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Used(_) => Self::conflict("number_used", error.to_string()),
+            SettingsError::TooSoon(_) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_soon", error.to_string())
+            }
+            SettingsError::Entry(store::EntryError::Amount(_)) => {
+                Self::field("bad_threshold", error.to_string())
+            }
+            SettingsError::Entry(error) => Self::unavailable(&error.into()),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let error = ErrorBody {
+            code: self.code,
+            message: self.message,
+        };
+        (self.status, Json(Error { error })).into_response()
+    }
+}
+
+/// A body of JSON, within the limits of size and time.
+#[derive(Debug)]
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = tokio::time::timeout(BODY_WITHIN, Json::from_request(request, state));
+        let Ok(read) = read.await else {
+            let message = "the body did not come within 10 seconds";
+            return Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                message,
+            ));
+        };
+        match read {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(refusal(&rejection)),
+        }
+    }
+}
+
+fn refusal(rejection: &JsonRejection) -> Problem {
+    let status = rejection.status();
+    let code = match status {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "not_json",
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::UNPROCESSABLE_ENTITY => "bad_field",
+        _ => "bad_json",
+    };
+    Problem::new(status, code, rejection.body_text())
+}
+
+/// What a question about a miner is answered with when it is not answered.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "for the description of the API alone")]
+pub(super) enum MinerProblems {
+    /// The address, a block, a limit or a cursor makes no sense.
+    #[response(status = 400)]
+    Bad(#[to_schema] Error),
+    /// Nobody mined here for this address, or what is asked for is not there.
+    #[response(status = 404)]
+    Unknown(#[to_schema] Error),
+    /// The store cannot be read now.
+    #[response(status = 503)]
+    Unavailable(#[to_schema] Error),
+}
+
+/// What a wish of a miner is answered with when nothing is done.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "for the description of the API alone")]
+pub(super) enum WishProblems {
+    /// The address or the JSON makes no sense, or the pool must be named.
+    #[response(status = 400)]
+    Bad(#[to_schema] Error),
+    /// The signature does not show that the owner of the address signed this.
+    #[response(status = 403)]
+    NotSigned(#[to_schema] Error),
+    /// Nobody mined here for this address, or there is no such pool.
+    #[response(status = 404)]
+    Unknown(#[to_schema] Error),
+    /// The body did not come in time.
+    #[response(status = 408)]
+    Slow(#[to_schema] Error),
+    /// The number was used, or there is nothing that could be paid.
+    #[response(status = 409)]
+    Conflict(#[to_schema] Error),
+    /// The body is above 8 KiB.
+    #[response(status = 413)]
+    TooLarge(#[to_schema] Error),
+    /// The body is not declared as JSON.
+    #[response(status = 415)]
+    NotJson(#[to_schema] Error),
+    /// A field is missing, unknown, or has a value that it cannot have.
+    #[response(status = 422)]
+    Field(#[to_schema] Error),
+    /// The last change was less than a second ago.
+    #[response(status = 429)]
+    TooSoon(#[to_schema] Error),
+    /// The store cannot be used now.
+    #[response(status = 503)]
+    Unavailable(#[to_schema] Error),
+}
