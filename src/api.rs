@@ -14,6 +14,7 @@ mod payments;
 mod problem;
 mod rate;
 mod settings;
+mod statement;
 mod status;
 mod workers;
 
@@ -103,6 +104,7 @@ fn documented() -> OpenApiRouter<Vec<Pool>> {
         .routes(routes!(credits::explain))
         .routes(routes!(estimate::show))
         .routes(routes!(payments::list))
+        .routes(routes!(statement::list))
         .routes(routes!(settings::show, settings::change))
         .routes(routes!(settings::request))
         .routes(routes!(bans::list))

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use mining::{
-    Amount, Scheme, Work,
-    accounting::{Credits, expected},
+    Amount, Scheme, Template, Work,
+    accounting::{AVERAGED_BLOCKS, Credits, ExpectedBlock, average, expected},
 };
 use serde::Serialize;
-use store::Sums;
+use store::{ReadError, Sums};
 use utoipa::ToSchema;
 
 use super::{
@@ -57,11 +57,14 @@ pub(super) struct NextBlock {
 /// What a way of paying brings.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SchemeEstimate {
-    /// `pplns`, `prop` or `solo`.
+    /// `pplns`, `prop`, `pps`, `fpps` or `solo`.
     scheme: &'static str,
+    /// What is paid for the work that a block takes: the reward; where shares are paid for as they
+    /// come, the subsidy, with `fpps` and the average of the last blocks' fees.
+    reward: String,
     /// The fees that are taken before.
     fees: Vec<FeeTaken>,
-    /// What is left of the reward for miners.
+    /// What is left of that for miners.
     miners_part: String,
     /// From the work of the last hour, and of the last day.
     expected: Vec<Expected>,
@@ -84,12 +87,13 @@ pub(super) struct Expected {
     seconds_to_block: Option<String>,
 }
 
-const ASSUMPTIONS: [&str; 6] = [
+const ASSUMPTIONS: [&str; 7] = [
     "The miner works on as fast as it did in the time that is counted.",
     "The network's difficulty stays what it is for the next block.",
     "Each block pays what the next one would: subsidy and the fees of the transactions now known.",
     "Fees stay what they are.",
-    "Luck is average. With few blocks it is not, in either direction.",
+    "With pps and fpps no luck and no orphan plays a part; the reserve can pay.",
+    "With the others luck is average. With few blocks it is not, in either direction.",
     "No block becomes an orphan. What is expected is credited when blocks are found and counts when \
      they are mature.",
 ];
@@ -122,6 +126,8 @@ impl Estimate {
         let windows = [hour.since, day.since];
         let found = pool.store.miner(pool.id, address, &windows).await?;
         let newest = pool.newest.borrow().clone();
+        let done = [("1h", hour), ("24h", day)];
+        let done: Vec<_> = done.into_iter().zip(found.windows).collect();
         let mut estimate = Self {
             of: OfPool::new(pool),
             block: None,
@@ -139,12 +145,11 @@ impl Estimate {
                     reward: template.value.to_string(),
                     network_work: network.hashes().to_string(),
                 });
-                let done = [("1h", hour), ("24h", day)];
-                let done: Vec<_> = done.into_iter().zip(found.windows).collect();
-                let schemes = pool.terms.accounting.schemes.iter();
-                estimate.schemes = schemes
-                    .map(|scheme| SchemeEstimate::of(pool, *scheme, template.value, network, &done))
-                    .collect();
+                for scheme in &pool.terms.accounting.schemes {
+                    let reward = reward(pool, *scheme, template).await?;
+                    let of_scheme = SchemeEstimate::of(pool, *scheme, reward, network, &done);
+                    estimate.schemes.push(of_scheme);
+                }
             }
         }
         Ok(estimate)
@@ -182,11 +187,29 @@ impl SchemeEstimate {
         });
         Self {
             scheme: scheme.name(),
+            reward: reward.to_string(),
             fees,
             miners_part: miners_part.to_string(),
             expected: expected.collect(),
         }
     }
+}
+
+/// What a scheme pays for the work of the block that is mined.
+async fn reward(pool: &Pool, scheme: Scheme, template: &Template) -> Result<Amount, ReadError> {
+    let subsidy = ExpectedBlock::of(template).map_or(Amount::ZERO, |block| block.subsidy);
+    let fees = match scheme {
+        Scheme::Pps => Amount::ZERO,
+        Scheme::Fpps => {
+            let fees = pool
+                .store
+                .fees_below(pool.id, template.height, AVERAGED_BLOCKS);
+            average(&fees.await?)
+        }
+        Scheme::Pplns | Scheme::Prop | Scheme::Solo => return Ok(template.value),
+    };
+    let sum = subsidy.checked_add(fees);
+    sum.ok_or_else(|| ReadError::Broken("more than any coin has".into()))
 }
 
 /// What fees take of a reward, and what is left: split as a block would be.

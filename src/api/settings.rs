@@ -63,6 +63,9 @@ pub(super) struct MinerSettings {
     changed: Option<String>,
     /// The number of the last signed text, in milliseconds since 1970; the next must be above it.
     last_number: Option<u64>,
+    /// Whether blocks of this pool pay miners by themselves. They pay the miner's own address, and
+    /// heed no settings.
+    coinbase_pays: bool,
     /// `on`, `paused` (by the operator) or `off` (this pool pays nobody).
     payouts: &'static str,
     /// What is available would be paid the next time the pool pays.
@@ -371,6 +374,7 @@ impl MinerSettings {
             requested: settings.requested,
             changed: settings.changed_ms.map(display::time),
             last_number: Some(settings.number).filter(|number| *number > 0),
+            coinbase_pays: pool.terms.accounting.split.is_some(),
             payouts: match (pool.terms.pays, paused_by_operator) {
                 (false, _) => "off",
                 (true, true) => "paused",

@@ -59,6 +59,73 @@ fn what_is_said_of_a_miner_is_what_the_books_say() {
     }
 }
 
+/// The books' own lines add up to the balance, page by page too.
+#[test]
+fn a_statement_adds_up_to_the_balance() {
+    let mint = Mint::new(PAYING);
+    let pool = &mint.pool;
+    mint.find_block(ADDRESS);
+    mint.bury(4);
+    wait_for("a payment", || {
+        (mint.balance(&miner(ADDRESS)).0 == 0).then_some(())?;
+        told(pool, ADDRESS, "/payouts")["items"].get(0).map(|_| ())
+    });
+    mint.find_block(ADDRESS);
+    wait_for("more to come", || {
+        (mint.balance(&miner(ADDRESS)).1 > 0).then_some(())
+    });
+    let mut lines: Vec<Value> = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = told(pool, ADDRESS, &format!("/statement?limit=1{cursor}"));
+        lines.extend(page["items"].as_array().unwrap().iter().cloned());
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let sum = |state: &str| -> i64 {
+        let lines = lines.iter().filter(|line| line["state"] == state);
+        let amounts = lines.map(|line| line["amount"].as_str().unwrap());
+        amounts.map(|amount| amount.parse::<i64>().unwrap()).sum()
+    };
+    let books = mint.balance(&miner(ADDRESS));
+    assert_eq!((sum("posted"), sum("pending")), books);
+    let entries: Vec<_> = lines.iter().map(|line| &line["entry"]).collect();
+    let statement = mint.ask(&["ledger", "statement", &miner(ADDRESS)]);
+    let told_to_operator = statement.as_array().unwrap().iter();
+    let told_to_operator: Vec<_> = told_to_operator.map(|line| &line["entry"]).collect();
+    assert_eq!(entries, told_to_operator);
+    assert!(lines.len() >= 3, "{lines:?}");
+}
+
+/// Where shares are paid for as they come, they are earned without a block.
+#[test]
+fn shares_that_are_paid_for_are_earned_without_a_block() {
+    let settings = "maturity = 3\nscheme = \"fpps\"\n[pool.reserve]\ncredit_every_s = 1\n";
+    let mint = Mint::new(settings);
+    let pool = &mint.pool;
+    mint.say(&["ledger", "deposit", "200", "--reason", "a test"]);
+    mint.find_block(ADDRESS);
+    let earned = wait_for("shares to be paid for", || {
+        (mint.balance(&miner(ADDRESS)).0 > 0).then(|| mint.balance(&miner(ADDRESS)).0)
+    });
+    assert_balance(&mint, [0, earned, 0, 0, 0]);
+    let statement = told(pool, ADDRESS, "/statement");
+    let entry = statement["items"][0]["entry"].as_str().unwrap();
+    assert!(entry.starts_with("bitcoin:shares:fpps:"), "{statement}");
+    assert_eq!(
+        told(pool, ADDRESS, "/credits")["items"],
+        serde_json::json!([])
+    );
+    let estimate = told(pool, ADDRESS, "/estimate");
+    let scheme = &only(&estimate)["schemes"][0];
+    assert_eq!(scheme["scheme"], "fpps");
+    // There are no transactions: the subsidy alone.
+    assert_eq!(number(&scheme["reward"]), 5_000_000_000);
+    assert_eq!(number(&scheme["miners_part"]), 4_875_000_000);
+}
+
 /// Immature, available, pending, in flight and paid, as the API and the operator's command say it.
 #[track_caller]
 fn assert_balance(mint: &Mint, expected: [i64; 5]) {
@@ -289,6 +356,7 @@ fn a_question_without_sense_is_refused_with_its_reason() {
     let every = [
         "",
         "/stats",
+        "/statement",
         "/workers",
         "/balances",
         "/balance/bitcoin",
@@ -332,7 +400,7 @@ fn a_question_without_sense_is_refused_with_its_reason() {
     for block in ["x", "0x12", &block[1..], &"g".repeat(64)] {
         case(&mint, 400, &format!("/credits/{block}"), "bad_block");
     }
-    for list in ["/workers", "/credits", "/payouts"] {
+    for list in ["/workers", "/credits", "/payouts", "/statement"] {
         for (query, expected) in [
             ("limit=0", "bad_limit"),
             ("limit=501", "bad_limit"),
