@@ -133,6 +133,9 @@ pub struct Payout {
     /// The wallet of the first daemon that pays; its only one if none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wallet: Option<String>,
+    /// The file of the descriptor that pays, with its private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub descriptor_file: Option<PathBuf>,
     /// Balances are looked at so often, in seconds.
     pub every_s: u64,
     /// What a balance must reach to be paid, in coins.
@@ -163,6 +166,8 @@ pub enum PaidFrom {
     Wallet,
     /// It chooses coins, and an operator has the transaction signed elsewhere.
     Psbt,
+    /// A descriptor of the operator's own signs, and the first daemon needs no wallet.
+    Key,
 }
 
 /// `[pool.shares]`
@@ -328,6 +333,7 @@ impl Default for Payout {
             enabled: false,
             from: PaidFrom::Wallet,
             wallet: None,
+            descriptor_file: None,
             every_s: 3_600,
             threshold: "0.001".into(),
             least: "0.0001".into(),
