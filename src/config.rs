@@ -148,7 +148,7 @@ pub struct Payout {
     pub payments_max: usize,
     /// What the chain's fee for a batch may be of it, in percent.
     pub fee_max_percent: Percent,
-    /// What the chain gets for a thousand bytes, in coins; the wallet's estimate if nothing is said.
+    /// What the chain gets for a thousand bytes, in coins; the daemon's estimate if nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fee_rate: Option<String>,
     /// Confirmations after which a payment is done.

@@ -63,7 +63,7 @@ pub struct Config {
     pub confirmations: u32,
     /// Between two times at which balances are looked at.
     pub every: Duration,
-    /// What the chain gets for a thousand bytes; the wallet's estimate if nothing is said.
+    /// What the chain gets for a thousand bytes; the daemon's estimate if nothing is said.
     pub fee_rate: Option<Amount>,
     /// Where fees are paid, by name.
     pub fee_addresses: Vec<(String, Address)>,

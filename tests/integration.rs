@@ -10,6 +10,7 @@ mod crash;
 mod demo;
 mod door;
 mod firmware;
+mod key;
 mod layout;
 mod limits;
 mod litecoind;
