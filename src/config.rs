@@ -149,6 +149,11 @@ pub struct Payout {
     /// The wallet of the first daemon that pays; its only one if none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wallet: Option<String>,
+    /// Whether the wallet also sends what is no payout.
+    pub shared_wallet: bool,
+    /// The file of the descriptor that pays, with its private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub descriptor_file: Option<PathBuf>,
     /// Balances are looked at so often, in seconds.
     pub every_s: u64,
     /// What a balance must reach to be paid, in coins.
@@ -161,7 +166,7 @@ pub struct Payout {
     pub payments_max: usize,
     /// What the chain's fee for a batch may be of it, in percent.
     pub fee_max_percent: Percent,
-    /// What the chain gets for a thousand bytes, in coins; the wallet's estimate if nothing is said.
+    /// What the chain gets for a thousand bytes, in coins; the daemon's estimate if nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fee_rate: Option<String>,
     /// Confirmations after which a payment is done.
@@ -179,6 +184,8 @@ pub enum PaidFrom {
     Wallet,
     /// It chooses coins, and an operator has the transaction signed elsewhere.
     Psbt,
+    /// A descriptor of the operator's own signs, and the first daemon needs no wallet.
+    Key,
 }
 
 /// `[pool.shares]`
@@ -357,6 +364,8 @@ impl Default for Payout {
             coinbase: false,
             from: PaidFrom::Wallet,
             wallet: None,
+            shared_wallet: false,
+            descriptor_file: None,
             every_s: 3_600,
             threshold: "0.001".into(),
             least: "0.0001".into(),

@@ -18,6 +18,7 @@ use crate::tasks::{Stage, Tasks};
 mod bitcoind;
 pub mod breaker;
 mod check;
+pub mod coins;
 pub mod config;
 #[cfg(test)]
 mod fake;

@@ -6,7 +6,9 @@
 //! on. What is next is said by `mining::payout::next`; what nobody can tell stops new payouts and calls
 //! for a person.
 
+mod descriptor;
 mod follow;
+mod key;
 mod purse;
 
 use std::{
@@ -26,11 +28,15 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-pub use self::purse::{Purse, inputs};
-use self::{follow::Held, purse::Made};
+pub use self::{
+    descriptor::{BadDescriptor, Descriptor},
+    key::{Depth, Key},
+    purse::{Purse, inputs},
+};
+use self::{follow::Held, key::Taken, purse::Made};
 use crate::{
     clock,
-    daemon::wallet::SignError,
+    daemon::wallet::{Outgoing, SignError},
     metrics::Metrics,
     tasks::{Stage, Tasks},
 };
@@ -60,12 +66,14 @@ pub struct Config {
     pub confirmations: u32,
     /// Between two times at which balances are looked at.
     pub every: Duration,
-    /// What the chain gets for a thousand bytes; the wallet's estimate if nothing is said.
+    /// What the chain gets for a thousand bytes; the daemon's estimate if nothing is said.
     pub fee_rate: Option<Amount>,
     /// Where fees are paid, by name.
     pub fee_addresses: Vec<(String, Address)>,
     /// Inputs may be gone without a trace for so long before a person has to look.
     pub unclear_after: Duration,
+    /// The wallet also sends what is no payout, so its history says nothing.
+    pub shared_wallet: bool,
 }
 
 /// What stands in the way of payouts, as the last look found it.
@@ -115,6 +123,7 @@ pub fn start(
         unclear_since: HashMap::new(),
         telling,
         metrics,
+        ending: ending.clone(),
     };
     tasks.spawn(Stage::Books, "payouts", payer.run(ending));
     Payouts { trouble }
@@ -135,6 +144,7 @@ struct Payer {
     unclear_since: HashMap<u64, Instant>,
     telling: watch::Sender<Trouble>,
     metrics: Arc<Metrics>,
+    ending: CancellationToken,
 }
 
 impl Payer {
@@ -223,9 +233,12 @@ impl Payer {
         {
             return Ok(());
         }
-        self.compare(&lease).await?;
-        self.next_batch = Instant::now() + self.config.every;
         let (due, addresses) = self.due().await?;
+        // Without a wallet it takes the daemon minutes: only where there is something to pay.
+        if self.purse.wallet().is_some() || !due.is_empty() {
+            self.compare(&lease).await?;
+        }
+        self.next_batch = Instant::now() + self.config.every;
         for payments in due {
             self.pay(&lease, payments, &addresses).await?;
         }
@@ -235,8 +248,16 @@ impl Payer {
     /// Compares what the wallet has sent with the payouts. What is not among them may be a payout that
     /// this database has forgotten: nothing is paid before a person has looked.
     async fn compare(&self, lease: &Lease) -> anyhow::Result<()> {
+        if self.config.shared_wallet {
+            return Ok(());
+        }
         let since = self.store.wallet_compared(self.pool).await?;
-        let outgoing = self.purse.sent_since(since.as_deref()).await?;
+        let outgoing = match &self.purse {
+            Purse::Wallet(wallet) | Purse::Psbt(wallet) => {
+                wallet.sent_since(since.as_deref()).await?
+            }
+            Purse::Key(key) => self.leased(self.sent_by(key)).await?,
+        };
         if since.is_none() {
             // What was sent before the pool first paid is none of it.
             let now = clock::now_ms();
@@ -261,6 +282,45 @@ impl Payer {
                 .await?;
         }
         Ok(())
+    }
+
+    /// What a key has sent that the books do not know: its change is at the script of a payout that was
+    /// never signed here. At the script of one that was, somebody else has paid in.
+    async fn sent_by(&self, key: &Key) -> anyhow::Result<Outgoing> {
+        let open = self.store.open_payouts(self.pool).await?;
+        let newest = self.store.payouts(self.pool, None, 1).await?;
+        let newest = newest.first().map_or(0, |payout| payout.number);
+        let (paid, newest_block) = key.search(newest, &Taken::by(&open)).await?;
+        let mut sent = Vec::new();
+        for (txid, number) in paid {
+            let payout = self.store.payouts(self.pool, Some(number + 1), 1).await?;
+            let payout = payout.first().filter(|payout| payout.number == number);
+            if payout.is_none_or(|payout| payout.signed.is_none()) {
+                sent.push(txid);
+            }
+        }
+        Ok(Outgoing {
+            unconfirmed: sent.clone(),
+            sent,
+            newest_block,
+        })
+    }
+
+    /// Waits for what takes long, and keeps the right to pay meanwhile.
+    async fn leased<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = self.ending.cancelled() => anyhow::bail!("the pool ends"),
+                () = tokio::time::sleep(LOOK_EVERY) => {
+                    let now = clock::now_ms();
+                    self.store
+                        .lease_payer(self.pool, &self.holder, now, now + LEASE_MS)
+                        .await?;
+                }
+            }
+        }
     }
 
     /// The batches of all who are due and have an address that can be paid, and those addresses.
@@ -313,8 +373,9 @@ impl Payer {
         let number = self.store.reserve_payout(lease, coin, &rows, now).await?;
         let whole = total(&payments).context("more than any coin has")?;
         info!(number, payments = rows.len(), total = %whole, "payout claimed");
+        let taken = Taken::by(&self.store.open_payouts(self.pool).await?);
         let now = clock::now_ms();
-        match self.make(&rows, whole).await {
+        match self.make(number, &rows, whole, &taken).await {
             Ok(Made::Signed(signed)) => {
                 self.store.sign_payout(lease, number, &signed, now).await?;
                 info!(number, txid = %signed.txid, fee = %signed.network_fee, "payout signed");
@@ -364,7 +425,13 @@ impl Payer {
     }
 
     /// Has a transaction made. What goes to the same address, goes there together.
-    async fn make(&self, rows: &[PaymentRow], whole: Amount) -> Result<Made, SignError> {
+    async fn make(
+        &self,
+        number: u64,
+        rows: &[PaymentRow],
+        whole: Amount,
+        taken: &Taken,
+    ) -> Result<Made, SignError> {
         let mut payments: Vec<(Address, Amount)> = Vec::with_capacity(rows.len());
         for row in rows {
             let address = Address::parse(self.config.coin, self.config.network, &row.address);
@@ -378,8 +445,9 @@ impl Payer {
             }
         }
         let fee_max = self.config.policy.fee_of(whole);
+        let fee_rate = self.config.fee_rate;
         self.purse
-            .make(&payments, self.config.fee_rate, fee_max)
+            .make(number, taken, &payments, fee_rate, fee_max)
             .await
     }
 }

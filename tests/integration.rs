@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod door;
 mod firmware;
+mod key;
 mod layout;
 mod limits;
 mod litecoind;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    key::Keeper,
     money,
     support::{DEVICES, Miner, Pool, PoolSettings, Process, adit, free_port, node::Rpc, wait_for},
 };
@@ -52,6 +53,13 @@ fn start_node(folder: &Path, name: &str, rpc_port: u16, flags: &[String]) -> Pro
 
 impl Litecoin {
     fn start(folder: &TempDir) -> Self {
+        Self::with(folder, &[])
+    }
+
+    /// With these flags more for the first one.
+    fn with(folder: &TempDir, flags: &[&str]) -> Self {
+        let flags = [&["-listen=0"], flags].concat();
+        let flags: Vec<String> = flags.into_iter().map(str::to_owned).collect();
         assert!(
             Path::new(LITECOIND).exists(),
             "litecoind is missing: run `make packages`"
@@ -60,12 +68,7 @@ impl Litecoin {
         let listen = ["-listen=1".to_owned(), format!("-bind=127.0.0.1:{peer}")];
         let nodes = [
             start_node(folder.path(), "litecoind-2", second, &listen),
-            start_node(
-                folder.path(),
-                "litecoind-1",
-                first,
-                &["-listen=0".to_owned()],
-            ),
+            start_node(folder.path(), "litecoind-1", first, &flags),
         ];
         let rpc = Rpc {
             port: first,
@@ -353,4 +356,82 @@ fn litecoind_pays_many_miners_in_one_transaction() {
             "{address}"
         );
     }
+}
+
+/// A node without a wallet: the coins are found, signed for and followed by the pool alone.
+#[test]
+fn litecoind_without_a_wallet_pays_many_miners_by_a_key() {
+    const MINERS: usize = 8;
+    let folder = TempDir::new().unwrap();
+    let litecoin = Litecoin::with(&folder, &["-disablewallet=1"]);
+    let rpc = &litecoin.rpc;
+    let keeper = Keeper::new("wpkh(KEY/84h/2h/0h/0/*)", b"a litecoin pool's own key");
+    let file = keeper.write(folder.path());
+    let address = in_bech32(&keeper.script(0));
+    rpc.call("generatetoaddress", json!([110, address]));
+    let pool = Pool::start(
+        &folder,
+        &PoolSettings {
+            coin: "litecoin",
+            address: &address,
+            pool: &format!(
+                "[pool.payout]\nenabled = true\nevery_s = 1\nconfirmations = 2\n\
+                 fee_rate = \"0.0002\"\nfrom = \"key\"\ndescriptor_file = \"{}\"\n",
+                file.display()
+            ),
+            daemons: rpc.daemon(),
+            ..PoolSettings::default()
+        },
+    );
+    money::say(
+        folder.path(),
+        &["payout", "pause", "--reason", "until all is mature"],
+    );
+    let owners = Keeper::new("wpkh(KEY/*)", b"miners");
+    let miners: Vec<String> = (0..8)
+        .map(|index| in_bech32(&owners.script(index)))
+        .collect();
+    for address in &miners {
+        let before = rpc.height();
+        wait_for("work on the next block", || {
+            (pool.status()["template"]["height"] == before + 1).then_some(())
+        });
+        let mut miner = Miner::connect(pool.miners);
+        miner.algorithm = pow::Algorithm::Scrypt;
+        miner.log_in(&format!("{address}.rig"));
+        let block = miner.block(1, None);
+        let params = Miner::params(&format!("{address}.rig"), &block);
+        assert_eq!(miner.ask("mining.submit", params)["result"], true);
+        wait_for("the block", || (rpc.height() > before).then_some(()));
+    }
+    rpc.call("generatetoaddress", json!([99, address]));
+    let balances = || money::balances(folder.path());
+    let rewards = -5_000_000_000 * i64::try_from(MINERS).unwrap();
+    wait_for("all to be mature", || {
+        (balances().get("reward") == Some(&(rewards, 0))).then_some(())
+    });
+    let due = balances();
+    money::say(folder.path(), &["payout", "resume"]);
+    wait_for("all to be paid", || {
+        rpc.call("generatetoaddress", json!([1, address]));
+        let open = balances().keys().any(|name| money::is_open(name));
+        (!open).then_some(())
+    });
+    let books = money::ask(folder.path(), &["ledger", "check"]);
+    assert_eq!(books["balance"], true, "{books}");
+    let payouts = money::ask(folder.path(), &["payout", "list"]);
+    let payouts = payouts.as_array().unwrap();
+    assert_eq!(payouts.len(), 1, "{payouts:?}");
+    assert_eq!(payouts[0]["state"], "confirmed", "{payouts:?}");
+    for address in &miners {
+        let owed = due[&money::miner(address)].0;
+        assert!(owed > 0);
+        let paid = money::on_chain(rpc, address);
+        assert_eq!(i64::try_from(paid), Ok(owed), "{address}");
+    }
+}
+
+fn in_bech32(script: &bitcoin::Script) -> String {
+    let hrp = bitcoin::bech32::Hrp::parse("rltc").unwrap();
+    bitcoin::bech32::segwit::encode_v0(hrp, &script.as_bytes()[2..]).unwrap()
 }

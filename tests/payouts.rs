@@ -15,7 +15,7 @@ const OWED: i64 = 4_875_000_000;
 
 impl Mint {
     /// A mature block of this miner's.
-    fn owe(&self, address: &str) {
+    pub(crate) fn owe(&self, address: &str) {
         self.find_block(address);
         self.bury(5);
         wait_for("a balance", || {
@@ -24,13 +24,13 @@ impl Mint {
     }
 
     /// All payouts, newest first, once there is one.
-    fn payouts(&self) -> Option<Vec<Value>> {
+    pub(crate) fn payouts(&self) -> Option<Vec<Value>> {
         let payouts = self.ask(&["payout", "list"]);
         let payouts = payouts.as_array().unwrap().clone();
         (!payouts.is_empty()).then_some(payouts)
     }
 
-    fn wait_for_state(&self, state: &str) -> Value {
+    pub(crate) fn wait_for_state(&self, state: &str) -> Value {
         wait_for(&format!("a payout that is {state}"), || {
             let newest = self.payouts()?.remove(0);
             (newest["state"] == state).then_some(newest)
@@ -38,7 +38,7 @@ impl Mint {
     }
 
     /// Blocks come until all is paid.
-    fn settle(&self) {
+    pub(crate) fn settle(&self) {
         wait_for("all to be paid", || {
             self.bury(1);
             let open = self.balances().keys().any(|name| is_open(name));
@@ -47,14 +47,14 @@ impl Mint {
         self.assert_balanced();
     }
 
-    fn try_say(&self, words: &[&str]) -> Output {
+    pub(crate) fn try_say(&self, words: &[&str]) -> Output {
         let config = self.folder.path().join("adit.toml");
         let arguments = [words, &["-c", config.to_str().unwrap()]].concat();
         adit(&arguments).output().unwrap()
     }
 
     #[track_caller]
-    fn assert_refused(&self, words: &[&str], because: &str) {
+    pub(crate) fn assert_refused(&self, words: &[&str], because: &str) {
         let output = self.try_say(words);
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{words:?}: {text}");
@@ -62,7 +62,7 @@ impl Mint {
     }
 
     /// What `/health` says of payouts, once it says this.
-    fn wait_for_trouble(&self, text: &str) -> String {
+    pub(crate) fn wait_for_trouble(&self, text: &str) -> String {
         wait_for(&format!("trouble with payouts: {text}"), || {
             let (_, body) = self.pool.get("/health")?;
             let health: Value = serde_json::from_str(&body).unwrap();
@@ -74,11 +74,11 @@ impl Mint {
         })
     }
 
-    fn fault(&self, fault: &str, options: Value) {
+    pub(crate) fn fault(&self, fault: &str, options: Value) {
         self.node.rpc.call("simnet_fault", json!([fault, options]));
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.pool.process.kill();
         self.pool.start_again();
         self.pool.wait_until_ready();

@@ -54,6 +54,8 @@ pub(super) enum Lane {
     LongPoll,
     /// A new tip, once there is one.
     Wait,
+    /// All unspent outputs, searched for some.
+    Scan,
 }
 
 /// How long a whole call may take.
@@ -64,6 +66,7 @@ pub(super) struct Patience {
     pub(super) template: Duration,
     pub(super) long_poll: Duration,
     pub(super) wait: Duration,
+    pub(super) scan: Duration,
 }
 
 /// Why a call has no result.
@@ -164,6 +167,8 @@ impl Default for Patience {
             long_poll: Duration::from_secs(600),
             // More than what `waitfornewblock` is told.
             wait: Duration::from_secs(40),
+            // Bitcoin's take a minute or two, and on a slow disk many.
+            scan: Duration::from_secs(3600),
         }
     }
 }
@@ -176,6 +181,7 @@ impl Patience {
             Lane::Template => self.template,
             Lane::LongPoll => self.long_poll,
             Lane::Wait => self.wait,
+            Lane::Scan => self.scan,
         }
     }
 }
@@ -185,6 +191,8 @@ impl Lane {
     fn size_limit(self) -> usize {
         match self {
             Self::Template | Self::LongPoll => 32 << 20,
+            // A coin has 400 bytes.
+            Self::Scan => 32 << 20,
             // The chain tips of a test network are 200 kB.
             Self::Quick | Self::Block | Self::Wait => 1 << 20,
         }
@@ -411,7 +419,7 @@ impl Clients {
     fn of(&self, lane: Lane) -> Client {
         match lane {
             Lane::Quick | Lane::Block => self.quick.clone(),
-            Lane::Template | Lane::LongPoll | Lane::Wait => self.bulk.clone(),
+            Lane::Template | Lane::LongPoll | Lane::Wait | Lane::Scan => self.bulk.clone(),
         }
     }
 }

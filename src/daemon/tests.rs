@@ -44,6 +44,7 @@ fn config(fake: &Fake) -> Config {
         template: Duration::from_millis(900),
         long_poll: Duration::from_secs(5),
         wait: Duration::from_secs(5),
+        scan: Duration::from_secs(5),
     };
     config
 }

@@ -13,13 +13,14 @@ use pow::Hash;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use self::check::{coins_of_json, read};
+use self::check::read;
 use super::{
     config::Config,
     rpc::{CallError, Lane, Rpc},
 };
 
-pub(super) use self::check::check;
+pub(crate) use self::check::check;
+pub(super) use self::check::coins_of_json;
 
 /// "Method not found".
 const METHOD_NOT_FOUND: i64 = -32601;
@@ -280,26 +281,7 @@ impl Wallet {
 
     /// Sends the bytes of a transaction. The same bytes can be sent as often as needed.
     pub async fn send(&self, raw: &[u8]) -> Result<Sent, CallError> {
-        let sent: Result<Hash, CallError> = self
-            .rpc
-            .call(Lane::Quick, "sendrawtransaction", json!([hex::encode(raw)]))
-            .await;
-        match sent {
-            Ok(_) => Ok(Sent::Taken),
-            Err(CallError::Rpc { code: IN_CHAIN, .. }) => Ok(Sent::Taken),
-            Err(CallError::Rpc { code, message }) if REJECTED.contains(&code) => {
-                let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-                // Older versions say so of what they have.
-                if says(&["txn-already-known", "txn-already-in-mempool"]) {
-                    return Ok(Sent::Taken);
-                }
-                Ok(match says(&INPUTS_GONE) {
-                    true => Sent::InputsGone(message),
-                    false => Sent::Refused(message),
-                })
-            }
-            Err(failure) => Err(failure),
-        }
+        send(&self.rpc, raw).await
     }
 
     /// The signed transaction of a PSBT, as bytes; nothing if signatures are missing. A finished one
@@ -436,5 +418,27 @@ impl Wallet {
             }) => Err(SignError::Address(message)),
             other => Ok(other?),
         }
+    }
+}
+
+pub(super) async fn send(rpc: &Rpc, raw: &[u8]) -> Result<Sent, CallError> {
+    let sent: Result<Hash, CallError> = rpc
+        .call(Lane::Quick, "sendrawtransaction", json!([hex::encode(raw)]))
+        .await;
+    match sent {
+        Ok(_) => Ok(Sent::Taken),
+        Err(CallError::Rpc { code: IN_CHAIN, .. }) => Ok(Sent::Taken),
+        Err(CallError::Rpc { code, message }) if REJECTED.contains(&code) => {
+            let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+            // Older versions say so of what they have.
+            if says(&["txn-already-known", "txn-already-in-mempool"]) {
+                return Ok(Sent::Taken);
+            }
+            Ok(match says(&INPUTS_GONE) {
+                true => Sent::InputsGone(message),
+                false => Sent::Refused(message),
+            })
+        }
+        Err(failure) => Err(failure),
     }
 }

@@ -1,4 +1,5 @@
-//! What a pool pays from: a wallet that signs, or one whose key is elsewhere. Called by `payout`.
+//! What a pool pays from: a wallet that signs, one whose key is elsewhere, or a key of its own. Called
+//! by `payout`.
 //!
 //! Whatever makes a transaction, its outputs were compared with what is to be paid, and its fee is
 //! within the limit. It is kept before anyone sends it or is shown it.
@@ -8,9 +9,10 @@ use mining::{Address, Amount, payout::Standing};
 use pow::Hash;
 use store::Signed;
 
+use super::key::{Key, Taken};
 use crate::daemon::{
     CallError,
-    wallet::{Outgoing, Sent, SignError, Unsigned, Wallet},
+    wallet::{Sent, SignError, Unsigned, Wallet},
 };
 
 /// What a pool pays from.
@@ -20,6 +22,8 @@ pub enum Purse {
     Wallet(Wallet),
     /// The daemon's wallet chooses coins, and somebody else signs.
     Psbt(Wallet),
+    /// No wallet: a descriptor of the operator's signs.
+    Key(Box<Key>),
 }
 
 /// A transaction that pays a batch.
@@ -29,9 +33,12 @@ pub(super) enum Made {
 }
 
 impl Purse {
-    /// Makes a transaction that pays all of these, each in full, for a fee of at most `fee_max`.
+    /// Makes a transaction that pays all of these, each in full, for a fee of at most `fee_max`. It is
+    /// for the payout of this number, and uses no coin that others have taken.
     pub(super) async fn make(
         &self,
+        number: u64,
+        taken: &Taken,
         payments: &[(Address, Amount)],
         fee_rate: Option<Amount>,
         fee_max: Amount,
@@ -46,30 +53,40 @@ impl Purse {
                 })
             }
             Self::Psbt(wallet) => Made::Unsigned(wallet.draft(payments, fee_rate, fee_max).await?),
+            Self::Key(key) => {
+                let signed = key.sign(number, payments, fee_rate, fee_max, taken);
+                Made::Signed(signed.await?)
+            }
         })
     }
 
     /// Sends the bytes of a transaction.
     pub(super) async fn send(&self, raw: &[u8]) -> Result<Sent, CallError> {
-        self.wallet().send(raw).await
+        match self {
+            Self::Wallet(wallet) | Self::Psbt(wallet) => wallet.send(raw).await,
+            Self::Key(key) => key.send(raw).await,
+        }
     }
 
     /// Where a transaction stands.
     pub async fn standing(&self, signed: &Signed) -> Result<Standing, CallError> {
-        self.wallet().standing(signed.txid).await
+        match self {
+            Self::Wallet(wallet) | Self::Psbt(wallet) => wallet.standing(signed.txid).await,
+            Self::Key(key) => key.standing(signed).await,
+        }
     }
 
     /// The bytes of a transaction that somebody else has signed and sent; nothing if nobody has, or it
     /// cannot be told.
     pub(super) async fn signed_elsewhere(&self, psbt: &[u8]) -> Result<Option<Signed>, CallError> {
-        let Some(unsigned) = Psbt::deserialize(psbt).ok() else {
+        let (Some(unsigned), Some(wallet)) = (Psbt::deserialize(psbt).ok(), self.wallet()) else {
             return Ok(None);
         };
         let txid = Hash(unsigned.unsigned_tx.compute_txid().to_byte_array());
-        let Standing::Confirmed(_) = self.wallet().standing(txid).await? else {
+        let Standing::Confirmed(_) = wallet.standing(txid).await? else {
             return Ok(None);
         };
-        let raw = self.wallet().raw(txid).await?;
+        let raw = wallet.raw(txid).await?;
         let fee = unsigned.fee().map_or(0, bitcoin::Amount::to_sat);
         Ok(raw.map(|raw| Signed {
             txid,
@@ -80,40 +97,48 @@ impl Purse {
 
     /// Keeps the inputs of what is kept from being used for anything else.
     pub(super) async fn lock(&self, inputs: &[OutPoint]) {
-        self.wallet().lock_inputs(inputs).await;
+        if let Some(wallet) = self.wallet() {
+            wallet.lock_inputs(inputs).await;
+        }
     }
 
     /// Lets inputs be used again.
     pub async fn unlock(&self, inputs: &[OutPoint]) {
-        self.wallet().unlock_inputs(inputs).await;
-    }
-
-    /// What was sent since a block, by whomever.
-    pub(super) async fn sent_since(&self, block: Option<&str>) -> Result<Outgoing, CallError> {
-        self.wallet().sent_since(block).await
+        if let Some(wallet) = self.wallet() {
+            wallet.unlock_inputs(inputs).await;
+        }
     }
 
     /// Whether an address can be paid from here.
     pub(super) async fn knows(&self, address: &Address) -> Result<bool, CallError> {
-        self.wallet().knows(address).await
+        match self.wallet() {
+            Some(wallet) => wallet.knows(address).await,
+            // It was read as an address before.
+            None => Ok(true),
+        }
     }
 
     /// Whether it can be paid from, and what it has; for `adit config --check`.
-    pub async fn look(&self) -> Result<Amount, CallError> {
-        self.wallet().look().await
+    pub async fn look(&self) -> anyhow::Result<Amount> {
+        match self {
+            Self::Wallet(wallet) | Self::Psbt(wallet) => Ok(wallet.look().await?),
+            Self::Key(key) => key.look().await,
+        }
     }
 
     /// The wallet that draws up transactions for others to sign; nothing if they are signed here.
     pub fn drafts(&self) -> Option<&Wallet> {
         match self {
             Self::Psbt(wallet) => Some(wallet),
-            Self::Wallet(_) => None,
+            Self::Wallet(_) | Self::Key(_) => None,
         }
     }
 
-    fn wallet(&self) -> &Wallet {
+    /// The wallet, which has a history and locks coins; nothing if there is none.
+    pub(super) fn wallet(&self) -> Option<&Wallet> {
         match self {
-            Self::Wallet(wallet) | Self::Psbt(wallet) => wallet,
+            Self::Wallet(wallet) | Self::Psbt(wallet) => Some(wallet),
+            Self::Key(_) => None,
         }
     }
 }

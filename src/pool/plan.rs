@@ -18,10 +18,10 @@ use crate::{
     accounting, bans,
     config::{self, BadConfig, TlsMode},
     connection::Rules,
-    daemon::wallet::Wallet,
+    daemon::{self, coins::Coins, wallet::Wallet},
     listener::{Certificate, Limits, Port, Tls},
     networks::Networks,
-    payout::{self, Purse},
+    payout::{self, Depth, Descriptor, Key, Purse},
     template_feed::Recipe,
 };
 
@@ -294,8 +294,22 @@ fn payout(
         fee_rate,
         fee_addresses,
         unclear_after: Duration::from_secs(*unclear_s),
+        shared_wallet: settings.payout.shared_wallet,
     };
-    Ok(Some((purse(settings, coin)?, config)))
+    let purse = purse(settings, coin)?;
+    if let (Purse::Key(key), Ok(address)) = (
+        &purse,
+        Address::parse(coin, settings.network, &settings.payout_address),
+    ) && !key.is_paid_by(&address)
+    {
+        let pool = &settings.name;
+        tracing::warn!(
+            pool,
+            "payout_address is not script 0 of the descriptor: blocks pay to somewhere else than \
+             payouts are paid from"
+        );
+    }
+    Ok(Some((purse, config)))
 }
 
 /// What a pool pays from, from its settings.
@@ -306,11 +320,42 @@ pub(super) fn purse(settings: &config::Pool, coin: &'static Coin) -> Result<Purs
         .first()
         .ok_or("a pool needs a [[pool.daemon]]")?;
     let wallet = settings.payout.wallet.as_deref();
-    let wallet = Wallet::new(daemon, wallet, coin).map_err(|error| format!("{error:#}"))?;
-    Ok(match settings.payout.from {
-        config::PaidFrom::Wallet => Purse::Wallet(wallet),
-        config::PaidFrom::Psbt => Purse::Psbt(wallet),
+    let wallet = || Wallet::new(daemon, wallet, coin).map_err(|error| format!("{error:#}"));
+    let from = settings.payout.from;
+    if from != config::PaidFrom::Key && settings.payout.descriptor_file.is_some() {
+        return Err("payout.descriptor_file goes with payout.from = \"key\"".into());
+    }
+    Ok(match from {
+        config::PaidFrom::Wallet => Purse::Wallet(wallet()?),
+        config::PaidFrom::Psbt => Purse::Psbt(wallet()?),
+        config::PaidFrom::Key => Purse::Key(Box::new(key(settings, daemon, coin)?)),
     })
+}
+
+/// The descriptor that pays, from the settings.
+fn key(
+    settings: &config::Pool,
+    daemon: &daemon::Config,
+    coin: &'static Coin,
+) -> Result<Key, String> {
+    if coin.name == "dogecoin" {
+        return Err(
+            "payout.from = \"key\": Dogecoin Core cannot search for coins (scantxoutset)".into(),
+        );
+    }
+    if settings.payout.wallet.is_some() {
+        return Err("payout.wallet: there is none with payout.from = \"key\"".into());
+    }
+    let file = settings.payout.descriptor_file.as_deref();
+    let file = file.ok_or("payout.from = \"key\" needs payout.descriptor_file")?;
+    let descriptor = Descriptor::read(file, settings.network)
+        .map_err(|error| format!("payout.descriptor_file: {} {error}", file.display()))?;
+    let depth = Depth {
+        coinbase: maturity(settings, coin)?,
+        other: settings.payout.confirmations,
+    };
+    let coins = Coins::new(daemon, coin).map_err(|error| format!("{error:#}"))?;
+    Ok(Key::new(coins, descriptor, depth))
 }
 
 /// Who is due, from the settings.

@@ -192,6 +192,8 @@ impl Demo {
             maturity: Some(MATURITY),
             payout: config::Payout {
                 enabled: true,
+                // The node's own traffic comes from it too.
+                shared_wallet: true,
                 every_s: 2,
                 confirmations: 1,
                 fee_rate: Some("0.00005".into()),

@@ -12,6 +12,7 @@
 //! A batch is signed before it is sent, and what was signed is what is sent, as often as it takes:
 //! so it confirms once or never, wherever a process ends in between.
 
+mod choice;
 mod step;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod crash_model;
 
 use std::fmt;
 
+pub use choice::{CHANGE_MIN, Choice, NotChosen, WEIGHT_MAX, Weight, choose};
 pub use step::{Kept, Standing, Step, next};
 
 use crate::{Amount, accounting::Percent};

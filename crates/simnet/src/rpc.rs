@@ -13,6 +13,7 @@ mod mining;
 mod network;
 mod payments;
 mod psbt;
+mod scan;
 mod simnet;
 mod transactions;
 mod wallet;

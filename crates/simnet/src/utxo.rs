@@ -49,6 +49,11 @@ impl Utxo {
         self.coins.get(outpoint)
     }
 
+    /// All coins, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OutPoint, &Coin)> {
+        self.coins.iter()
+    }
+
     /// How many coins there are, and what they are worth together.
     pub(crate) fn total(&self) -> (usize, u64) {
         (

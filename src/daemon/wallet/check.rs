@@ -16,7 +16,7 @@ pub(super) fn read(text: &str) -> Option<(Vec<u8>, Transaction)> {
 
 /// Whether a transaction pays these, each once and in full, and at most one output beside them: the
 /// change.
-pub(in crate::daemon) fn check(
+pub(crate) fn check(
     transaction: &Transaction,
     payments: &[(Address, Amount)],
 ) -> Result<(), SignError> {
@@ -40,7 +40,7 @@ pub(in crate::daemon) fn check(
 
 /// An amount as JSON has it, which may write a small one with an exponent: `1.555e-5`. Exact; nothing
 /// if it is no whole number of units.
-pub(super) fn coins_of_json(number: &str, decimals: u8) -> Option<Amount> {
+pub(in crate::daemon) fn coins_of_json(number: &str, decimals: u8) -> Option<Amount> {
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = whole.to_owned() + fraction;

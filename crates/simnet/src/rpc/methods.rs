@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    arguments::Arguments, blockchain, error::RpcError, mining, network, payments, psbt, simnet,
-    transactions, wallet,
+    arguments::Arguments, blockchain, error::RpcError, mining, network, payments, psbt, scan,
+    simnet, transactions, wallet,
 };
 use crate::node::Node;
 
@@ -80,6 +80,8 @@ pub(crate) static METHODS: &[Method] = methods! {
     psbt::finalizepsbt(psbt; extract)
     psbt::walletcreatefundedpsbt(inputs, outputs; locktime, options, bip32derivs)
     psbt::walletprocesspsbt(psbt; sign, sighashtype, bip32derivs, finalize)
+    scan::estimatesmartfee(conf_target; estimate_mode)
+    scan::scantxoutset(action; scanobjects)
     simnet::simnet_fault(kind; options)
     simnet::simnet_reorganise(depth;)
     transactions::decoderawtransaction(hexstring; iswitness)

@@ -9,5 +9,6 @@ mod garbage;
 mod maker;
 mod restart;
 mod rpc;
+mod scan;
 mod scripts;
 mod wallet;
