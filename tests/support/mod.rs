@@ -81,12 +81,17 @@ pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T
 pub(crate) fn adit(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_adit"));
     command.args(arguments).stdin(Stdio::null());
+    without_settings(&mut command);
+    command
+}
+
+/// What is set for the tests is no setting of the program.
+fn without_settings(command: &mut Command) {
     for (name, _) in std::env::vars() {
         if name.starts_with("ADIT_") {
             command.env_remove(name);
         }
     }
-    command
 }
 
 /// Runs a command to its end.
@@ -286,6 +291,7 @@ impl Pool {
                 .arg(program.get_program())
                 .args(program.get_args())
                 .stdin(Stdio::null());
+            without_settings(&mut command);
         }
         Process::start(command, folder.join("pool.log"))
     }
