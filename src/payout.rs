@@ -153,6 +153,10 @@ impl Payer {
             // Not cut off by the end: every step is bounded, and one that was begun is best ended.
             let mut trouble = Trouble::default();
             if let Err(failure) = self.look(&mut trouble).await {
+                if ending.is_cancelled() {
+                    // What waited for long was cut off.
+                    return Ok(());
+                }
                 trouble.lines.push(format!("{failure:#}"));
             }
             self.tell(trouble);

@@ -259,7 +259,7 @@ fn several_rounds_are_paid_to_the_unit_from_every_kind_of_descriptor() {
 }
 
 #[test]
-fn a_key_that_is_killed_again_and_again_pays_once_and_batches_share_no_coin() {
+fn a76_a_key_that_is_killed_again_and_again_pays_once_and_batches_share_no_coin() {
     const MINERS: usize = 10;
     const KILLS_MAX: u32 = 60;
     let keeper = wpkh();
@@ -423,7 +423,7 @@ fn copy_files(from: &Path, to: &Path) {
 
 /// Yesterday's database is put back: first while the forgotten payout waits for a block, then after.
 #[test]
-fn an_old_database_pays_nothing_again_with_a_key_either() {
+fn a79_an_old_database_pays_nothing_again_with_a_key_either() {
     let mut mint = without_wallet(&wpkh(), PAYING);
     mint.owe(OTHER);
     mint.settle();

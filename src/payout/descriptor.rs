@@ -194,8 +194,15 @@ mod tests {
 
     use super::*;
 
+    impl Descriptor {
+        /// One of a regtest; `form` has the word KEY where the private key goes.
+        pub(in crate::payout) fn of_tests(form: &str) -> Self {
+            parse(&form.replace("KEY", &tprv())).unwrap()
+        }
+    }
+
     /// A private key for tests that stands nowhere else.
-    pub(crate) fn secret(kind: NetworkKind) -> String {
+    fn secret(kind: NetworkKind) -> String {
         Xpriv::new_master(kind, b"a seed that only tests have")
             .unwrap()
             .to_string()

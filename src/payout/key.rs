@@ -377,3 +377,198 @@ fn hash(txid: Txid) -> Hash {
     use bitcoin::hashes::Hash as _;
     Hash(txid.to_byte_array())
 }
+
+#[cfg(test)]
+mod tests {
+    use mining::{Coin as Kind, Network, payout::BatchState};
+    use serde_json::{Value, json};
+    use simnet::{Auth, Params, Simnet};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::daemon;
+
+    /// Another pays to it: BIP 173's example.
+    const SOMEBODY: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+    const RATE: Option<Amount> = Some(Amount::from_units(5_000));
+    const FEE_MAX: Amount = Amount::from_units(1_000_000);
+
+    /// A node, and a key with some coins of blocks, of which the newest are not mature.
+    struct Rig {
+        node: Simnet,
+        key: Key,
+        _cancel: tokio_util::sync::DropGuard,
+    }
+
+    impl Rig {
+        async fn new(blocks: u32) -> Self {
+            let bitcoin: &Kind = "bitcoin".parse().unwrap();
+            let cancel = CancellationToken::new();
+            let mut config = simnet::Config::new(Params::regtest());
+            config.auth = Auth::Password {
+                user: "u".into(),
+                password: "p".into(),
+            };
+            let node = simnet::start(config, cancel.clone()).await.unwrap();
+            let mut daemon = daemon::Config::at(node.url());
+            daemon.user = Some("u".into());
+            daemon.password = Some("p".into());
+            let descriptor = Descriptor::of_tests("wpkh(KEY/*)");
+            let depth = Depth {
+                coinbase: 100,
+                other: 2,
+            };
+            let coins = Coins::new(&daemon, bitcoin).unwrap();
+            let key = Key::new(coins, descriptor, depth);
+            node.mine(blocks, key.descriptor.script(0).unwrap())
+                .await
+                .unwrap();
+            let _cancel = cancel.drop_guard();
+            Self { node, key, _cancel }
+        }
+
+        async fn sign(&self, coins: u64, taken: &Taken) -> Result<Signed, SignError> {
+            self.key.search(0, taken).await.unwrap();
+            let pays = [(somebody(), Amount::from_units(coins * 100_000_000))];
+            self.key.sign(1, &pays, RATE, FEE_MAX, taken).await
+        }
+
+        fn fault(&self, fault: Value) {
+            self.node.fault(serde_json::from_value(fault).unwrap());
+        }
+    }
+
+    fn somebody() -> Address {
+        let bitcoin: &Kind = "bitcoin".parse().unwrap();
+        Address::parse(bitcoin, Network::Regtest, SOMEBODY).unwrap()
+    }
+
+    fn payout(signed: &Signed) -> Payout {
+        Payout {
+            number: 1,
+            state: BatchState::Broadcast,
+            made_ms: 0,
+            changed_ms: 0,
+            total: Amount::ZERO,
+            signed: Some(signed.clone()),
+            draft: None,
+            confirmations: 0,
+            reason: String::new(),
+        }
+    }
+
+    fn read(signed: &Signed) -> Transaction {
+        consensus::deserialize(&signed.raw).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_open_payouts_have_is_used_by_nobody_else() {
+        // Three coins of 50 are mature.
+        let rig = Rig::new(102).await;
+        let first = rig.sign(60, &Taken::default()).await.unwrap();
+        assert_eq!(read(&first).input.len(), 2);
+        let taken = Taken::by(&[payout(&first)]);
+        let second = rig.sign(40, &taken).await.unwrap();
+        for input in &read(&second).input {
+            assert!(!taken.has(&input.previous_output));
+        }
+        let both = Taken::by(&[payout(&first), payout(&second)]);
+        let none = rig.sign(1, &both).await.unwrap_err();
+        assert!(
+            matches!(&none, SignError::Refused(why) if why.contains("coins of 0 units")),
+            "{none}"
+        );
+        // In the chain, and deep: what came back is free once the payout is done, and not before.
+        assert_eq!(rig.key.send(&first.raw).await, Ok(Sent::Taken));
+        let nowhere = ScriptBuf::from_bytes(vec![0x51]);
+        rig.node.mine(1, nowhere.clone()).await.unwrap();
+        rig.node.mine(1, nowhere).await.unwrap();
+        // Two coins more are mature by then; 39 came back.
+        rig.key.state.lock().await.search = None;
+        assert!(rig.sign(110, &both).await.is_err());
+        rig.key.state.lock().await.search = None;
+        let second_only = Taken::by(&[payout(&second)]);
+        assert!(rig.sign(110, &second_only).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn too_little_too_dear_and_nothing_searched_sign_nothing() {
+        let rig = Rig::new(101).await;
+        let pays = [(somebody(), Amount::from_units(1))];
+        let none = Taken::default();
+        let early = rig.key.sign(1, &pays, RATE, FEE_MAX, &none).await;
+        assert!(matches!(early, Err(SignError::Refused(_))), "{early:?}");
+        let much = rig.sign(100, &none).await;
+        assert!(matches!(much, Err(SignError::Refused(_))), "{much:?}");
+        let dear = Amount::from_units(5);
+        let dear = rig.key.sign(1, &pays, RATE, dear, &none).await;
+        assert!(matches!(dear, Err(SignError::Fee(_))), "{dear:?}");
+        let blind = rig.key.sign(1, &pays, None, FEE_MAX, &none).await;
+        assert!(
+            matches!(&blind, Err(SignError::Refused(why)) if why.contains("set fee_rate")),
+            "{blind:?}"
+        );
+        let late = rig.key.sign(u64::MAX, &pays, RATE, FEE_MAX, &none).await;
+        assert!(matches!(late, Err(SignError::Wrong(_))), "{late:?}");
+        assert!(rig.key.sign(1, &pays, RATE, FEE_MAX, &none).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_transaction_stands_where_its_change_is() {
+        let rig = Rig::new(102).await;
+        let signed = rig.sign(60, &Taken::default()).await.unwrap();
+        let standing = async || rig.key.standing(&signed).await;
+        assert_eq!(standing().await, Ok(Standing::Unknown));
+        assert_eq!(rig.key.send(&signed.raw).await, Ok(Sent::Taken));
+        assert_eq!(standing().await, Ok(Standing::Confirmed(0)));
+        // As if it came between the two looks: the first one finds nothing of it.
+        let absent = json!({"result": {"value": null, "methods": ["gettxout"], "times": 1}});
+        rig.fault(absent);
+        assert_eq!(standing().await, Ok(Standing::Confirmed(0)));
+        let nowhere = ScriptBuf::from_bytes(vec![0x51]);
+        rig.node.mine(3, nowhere).await.unwrap();
+        assert_eq!(standing().await, Ok(Standing::Confirmed(3)));
+        // A daemon that cannot be asked says nothing.
+        let broken = json!({"error": {"code": -1, "message": "x", "methods": ["gettxout"]}});
+        rig.fault(broken);
+        assert!(standing().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_transaction_whose_coins_another_one_has_cannot_be_told() {
+        let rig = Rig::new(102).await;
+        let first = rig.sign(60, &Taken::default()).await.unwrap();
+        let rival = rig.sign(61, &Taken::default()).await.unwrap();
+        assert_eq!(rig.key.send(&rival.raw).await, Ok(Sent::Taken));
+        assert_eq!(rig.key.standing(&first).await, Ok(Standing::Unclear));
+        // The books do not know the rival: nothing is paid.
+        rig.key.state.lock().await.search = None;
+        let lost = rig.key.search(0, &Taken::default()).await.unwrap_err();
+        assert!(lost.to_string().contains("no payout of these"), "{lost}");
+        // Once it is in a block, its change tells.
+        let nowhere = ScriptBuf::from_bytes(vec![0x51]);
+        rig.node.mine(1, nowhere).await.unwrap();
+        rig.key.state.lock().await.search = None;
+        let (paid, _) = rig.key.search(0, &Taken::default()).await.unwrap();
+        assert_eq!(paid, [(rival.txid, 1)]);
+        assert_eq!(rig.key.standing(&first).await, Ok(Standing::Unclear));
+    }
+
+    #[tokio::test]
+    async fn a_daemon_is_searched_a_tenth_of_its_time() {
+        let rig = Rig::new(101).await;
+        let none = Taken::default();
+        rig.fault(json!({"slow": {"ms": 300, "methods": ["scantxoutset"]}}));
+        rig.key.search(0, &none).await.unwrap();
+        let began = Instant::now();
+        rig.key.search(0, &none).await.unwrap();
+        assert!(
+            began.elapsed() < Duration::from_millis(200),
+            "searched again"
+        );
+        rig.key.state.lock().await.search.as_mut().unwrap().took = Duration::ZERO;
+        let began = Instant::now();
+        rig.key.search(0, &none).await.unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(300), "not again");
+    }
+}
