@@ -106,6 +106,7 @@ fn log(c: &mut Criterion) {
                         scheme: mining::Scheme::Pplns,
                         share,
                         worker,
+                        block: None,
                         mailbox: mailbox.share(),
                     });
                 }
