@@ -437,4 +437,30 @@ mod tests {
         assert!(!BatchState::Reserved.becomes(BatchState::Broadcast));
         assert!(!BatchState::Reserved.becomes(BatchState::Confirmed));
     }
+
+    #[test]
+    fn names_are_those_of_the_store_and_the_api() {
+        let names = BatchState::ALL.map(BatchState::name);
+        let expected = [
+            "reserved",
+            "signed",
+            "broadcast",
+            "confirmed",
+            "released",
+            "manual",
+        ];
+        assert_eq!(names, expected);
+        for schedule in Schedule::ALL {
+            assert_eq!(Schedule::of_name(schedule.name()), Some(schedule));
+        }
+        assert_eq!(Schedule::of_name("yearly"), None);
+    }
+
+    #[test]
+    fn schedules_last_their_days() {
+        const DAY: i64 = 86_400_000;
+        let days = Schedule::ALL.map(|schedule| schedule.pause_ms() / DAY);
+        assert_eq!(days, [0, 1, 7, 30]);
+        assert_eq!(Schedule::Weekly.pause_ms() % DAY, 0);
+    }
 }

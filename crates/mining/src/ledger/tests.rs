@@ -439,3 +439,12 @@ fn a_coinbase_that_paid_too_much_is_the_reserve_s() {
     assert_eq!(books.of(&Account::Reserve), -(700 - 683) - 5);
     assert_eq!(books.of(&Account::Reward), -1000);
 }
+
+#[test]
+fn outcomes_have_their_names() {
+    for (outcome, name) in [(Outcome::Posted, "posted"), (Outcome::Voided, "voided")] {
+        assert_eq!(outcome.name(), name);
+        assert_eq!(Outcome::of_name(name), Some(outcome));
+    }
+    assert_eq!(Outcome::of_name("pending"), None);
+}
