@@ -81,8 +81,6 @@ pub struct Config {
 pub struct Trouble {
     /// For people, one line each; none if all is well.
     pub lines: Vec<String>,
-    /// Payouts that an operator has to decide about.
-    pub manual: usize,
 }
 
 /// The payouts of a pool, as the API sees them.
@@ -212,7 +210,6 @@ impl Payer {
                 }
                 Ok(Held::Manual) => {
                     clear = false;
-                    trouble.manual += 1;
                     let line = format!(
                         "payout {number} waits for you: {}; see `adit payout list`, then `adit \
                          payout retry` or `void`",

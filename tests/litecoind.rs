@@ -106,6 +106,36 @@ impl Litecoin {
     }
 }
 
+/// Each of these miners finds a block, one after the other.
+fn find_blocks(pool: &Pool, rpc: &Rpc, miners: &[String]) {
+    for address in miners {
+        let before = rpc.height();
+        wait_for("work on the next block", || {
+            (pool.status()["template"]["height"] == before + 1).then_some(())
+        });
+        let mut miner = Miner::connect(pool.miners);
+        miner.algorithm = pow::Algorithm::Scrypt;
+        miner.log_in(&format!("{address}.rig"));
+        let block = miner.block(1, None);
+        let params = Miner::params(&format!("{address}.rig"), &block);
+        assert_eq!(miner.ask("mining.submit", params)["result"], true);
+        wait_for("the block", || (rpc.height() > before).then_some(()));
+    }
+}
+
+/// Lets the pool pay, with blocks coming, until nobody is owed anything.
+fn pay_all(folder: &TempDir, rpc: &Rpc, address: &str) {
+    money::say(folder.path(), &["payout", "resume"]);
+    wait_for("all to be paid", || {
+        rpc.call("generatetoaddress", json!([1, address]));
+        let balances = money::balances(folder.path());
+        let open = balances.keys().any(|name| money::is_open(name));
+        (!open).then_some(())
+    });
+    let books = money::ask(folder.path(), &["ledger", "check"]);
+    assert_eq!(books["balance"], true, "{books}");
+}
+
 #[test]
 fn litecoind_accepts_blocks_of_every_class_with_rolled_versions_and_mweb() {
     let folder = TempDir::new().unwrap();
@@ -312,19 +342,7 @@ fn litecoind_pays_many_miners_in_one_transaction() {
         &["payout", "pause", "--reason", "until all is mature"],
     );
     let miners: Vec<String> = (0..MINERS).map(|_| new_address()).collect();
-    for address in &miners {
-        let before = rpc.height();
-        wait_for("work on the next block", || {
-            (pool.status()["template"]["height"] == before + 1).then_some(())
-        });
-        let mut miner = Miner::connect(pool.miners);
-        miner.algorithm = pow::Algorithm::Scrypt;
-        miner.log_in(&format!("{address}.rig"));
-        let block = miner.block(1, None);
-        let params = Miner::params(&format!("{address}.rig"), &block);
-        assert_eq!(miner.ask("mining.submit", params)["result"], true);
-        wait_for("the block", || (rpc.height() > before).then_some(()));
-    }
+    find_blocks(&pool, rpc, &miners);
     // As the chain wants it: a hundred confirmations.
     rpc.call("generatetoaddress", json!([99, address]));
     let balances = || money::balances(folder.path());
@@ -333,14 +351,7 @@ fn litecoind_pays_many_miners_in_one_transaction() {
         (balances().get("reward") == Some(&(rewards, 0))).then_some(())
     });
     let due = balances();
-    money::say(folder.path(), &["payout", "resume"]);
-    wait_for("all to be paid", || {
-        rpc.call("generatetoaddress", json!([1, address]));
-        let open = balances().keys().any(|name| money::is_open(name));
-        (!open).then_some(())
-    });
-    let books = money::ask(folder.path(), &["ledger", "check"]);
-    assert_eq!(books["balance"], true, "{books}");
+    pay_all(&folder, rpc, &address);
     let payouts = money::ask(folder.path(), &["payout", "list"]);
     let payouts = payouts.as_array().unwrap();
     let confirmed = payouts
@@ -391,19 +402,7 @@ fn litecoind_without_a_wallet_pays_many_miners_by_a_key() {
     let miners: Vec<String> = (0..8)
         .map(|index| in_bech32(&owners.script(index)))
         .collect();
-    for address in &miners {
-        let before = rpc.height();
-        wait_for("work on the next block", || {
-            (pool.status()["template"]["height"] == before + 1).then_some(())
-        });
-        let mut miner = Miner::connect(pool.miners);
-        miner.algorithm = pow::Algorithm::Scrypt;
-        miner.log_in(&format!("{address}.rig"));
-        let block = miner.block(1, None);
-        let params = Miner::params(&format!("{address}.rig"), &block);
-        assert_eq!(miner.ask("mining.submit", params)["result"], true);
-        wait_for("the block", || (rpc.height() > before).then_some(()));
-    }
+    find_blocks(&pool, rpc, &miners);
     rpc.call("generatetoaddress", json!([99, address]));
     let balances = || money::balances(folder.path());
     let rewards = -5_000_000_000 * i64::try_from(MINERS).unwrap();
@@ -411,14 +410,7 @@ fn litecoind_without_a_wallet_pays_many_miners_by_a_key() {
         (balances().get("reward") == Some(&(rewards, 0))).then_some(())
     });
     let due = balances();
-    money::say(folder.path(), &["payout", "resume"]);
-    wait_for("all to be paid", || {
-        rpc.call("generatetoaddress", json!([1, address]));
-        let open = balances().keys().any(|name| money::is_open(name));
-        (!open).then_some(())
-    });
-    let books = money::ask(folder.path(), &["ledger", "check"]);
-    assert_eq!(books["balance"], true, "{books}");
+    pay_all(&folder, rpc, &address);
     let payouts = money::ask(folder.path(), &["payout", "list"]);
     let payouts = payouts.as_array().unwrap();
     assert_eq!(payouts.len(), 1, "{payouts:?}");
