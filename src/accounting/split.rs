@@ -78,9 +78,8 @@ impl Accounting {
         let Some(end) = self.store.newest_bucket(self.pool, scheme).await? else {
             return Ok(None);
         };
-        let length = self.window_at(bits)?;
-        let work = self.store.work_before(self.pool, scheme, end, None, length);
-        let window = Window::new(length, work.await?)?;
+        let window = Window::empty(self.window_at(bits)?);
+        let window = self.filled(window, scheme, end, None).await?;
         let by_miner = by_miner(&self.store, window.work()).await?;
         let work = by_miner.into_iter().filter_map(|(account, work)| {
             let Account::Miner(text) = account else {
