@@ -27,7 +27,7 @@ const MIGRATIONS: &[Migration] = &[
     for_all(include_str!("../migrations/0010_coinbase_payments.sql")),
     Migration {
         postgres: include_str!("../migrations/0011_transfers_at_once.postgres.sql"),
-        ..for_all("")
+        ..for_all(include_str!("../migrations/0011_asked_payments.sql"))
     },
 ];
 
