@@ -194,8 +194,11 @@ pub enum PaidFrom {
 pub struct Shares {
     /// Single shares are kept so many days; after that, their sums by minute.
     pub keep_shares_days: u32,
-    /// The sums by minute are kept so many days; after that, their sums by worker.
+    /// The sums by minute are kept so many days; after that, those by hour.
     pub keep_minutes_days: u32,
+    /// The sums by hour are kept so many days; after that, all that a worker ever did, and the hours of
+    /// the whole pool.
+    pub keep_hours_days: u32,
     /// A commit waits so many milliseconds at most for more shares, where the last one had many. A
     /// share that comes after a pause is committed at once.
     pub commit_wait_ms: u64,
@@ -383,7 +386,8 @@ impl Default for Shares {
     fn default() -> Self {
         Self {
             keep_shares_days: 7,
-            keep_minutes_days: 90,
+            keep_minutes_days: 2,
+            keep_hours_days: 90,
             commit_wait_ms: 2,
         }
     }

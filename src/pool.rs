@@ -156,6 +156,7 @@ pub async fn start(
         commit_wait: Duration::from_millis(settings.shares.commit_wait_ms),
         keep_shares: days(settings.shares.keep_shares_days),
         keep_minutes: days(settings.shares.keep_minutes_days),
+        keep_hours: days(settings.shares.keep_hours_days),
     };
     let share_log = share_log::start(store.clone(), id, log, tasks);
     let blocks = Blocks::start(

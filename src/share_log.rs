@@ -46,6 +46,8 @@ pub struct Config {
     pub keep_shares: Duration,
     /// How long the minutes that they were rolled up to are kept.
     pub keep_minutes: Duration,
+    /// How long the hours of workers are kept; those of the pool are kept for ever.
+    pub keep_hours: Duration,
 }
 
 impl Default for Config {
@@ -54,7 +56,8 @@ impl Default for Config {
         Self {
             commit_wait: Duration::from_millis(2),
             keep_shares: Duration::from_secs(7 * DAY),
-            keep_minutes: Duration::from_secs(90 * DAY),
+            keep_minutes: Duration::from_secs(2 * DAY),
+            keep_hours: Duration::from_secs(90 * DAY),
         }
     }
 }

@@ -119,10 +119,15 @@ impl Plan {
             return Err(bad("a pool needs a [[pool.listener]]".into()));
         }
         let shares = &settings.shares;
-        if shares.keep_shares_days == 0 || shares.keep_minutes_days == 0 {
-            return Err(bad(
-                "keep_shares_days and keep_minutes_days: at least 1".into()
-            ));
+        // Figures of a day are made of minutes, those of a week of hours.
+        for (key, days, least) in [
+            ("keep_shares_days", shares.keep_shares_days, 1),
+            ("keep_minutes_days", shares.keep_minutes_days, 2),
+            ("keep_hours_days", shares.keep_hours_days, 8),
+        ] {
+            if days < least {
+                return Err(bad(format!("{key}: at least {least}")));
+            }
         }
         if shares.commit_wait_ms > COMMIT_WAIT_MAX_MS {
             return Err(bad(format!("commit_wait_ms: at most {COMMIT_WAIT_MAX_MS}")));

@@ -55,5 +55,7 @@ pub(super) async fn keep_books_at(
     while !ending.is_cancelled() && store.prune_shares(pool, before).await? > 0 {}
     let before = ago(config.keep_minutes);
     while !ending.is_cancelled() && store.prune_minutes(pool, before).await? > 0 {}
+    let before = ago(config.keep_hours);
+    while !ending.is_cancelled() && store.prune_hours(pool, before).await? > 0 {}
     Ok(())
 }

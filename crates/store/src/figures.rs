@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use mining::Work;
 
 use crate::{
-    Minute, PoolId, ReadError, ShareRecord, Store, WorkerId, database::Connection, packed::Packed,
-    rows, shares::tail, sql,
+    Minute, PoolId, ReadError, ShareRecord, Store, WorkerId, miners::own_workers,
+    minutes::MINUTES_AN_HOUR, packed::Packed, rows, shares::tail, sql,
 };
 
 /// The most points of a chart; there are no more columns on a screen.
@@ -77,16 +77,86 @@ macro_rules! sums_of_sums {
 
 pub(crate) use sums_of_sums;
 
+/// What each worker did since minute `$2`, which the hour `$3` is in or begins: whole hours, and the minutes
+/// before them.
+macro_rules! since_of_workers {
+    () => {
+        " FROM (SELECT worker, shares, work_high, work_low FROM minutes
+                WHERE pool = $1 AND minute >= $2 AND minute < $3 * 60
+                UNION ALL SELECT worker, shares, work_high, work_low FROM hours
+                WHERE pool = $1 AND hour >= $3) AS done"
+    };
+}
+
+pub(crate) use since_of_workers;
+
+/// Sums by step: pool, first row, the row after the last one, rows of a step, worker, address.
+macro_rules! history {
+    ($table:literal, $row:literal, $whose:expr) => {
+        concat!(
+            "SELECT ",
+            $row,
+            " / $4 AS step, ",
+            sums_of_sums!(),
+            " FROM ",
+            $table,
+            " WHERE pool = $1 AND ",
+            $row,
+            " >= $2 AND ",
+            $row,
+            " < $3 AND ",
+            $whose,
+            " GROUP BY ",
+            $row,
+            " / $4"
+        )
+    };
+}
+
+macro_rules! of_pool {
+    () => {
+        "$5 = 0 AND $6 = ''"
+    };
+}
+
+macro_rules! of_workers {
+    () => {
+        "(worker = $5 OR $5 = 0 AND worker IN
+             (SELECT id FROM workers WHERE pool = $1 AND address = $6))"
+    };
+}
+
+/// Whose history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of<'a> {
+    /// All of a pool.
+    Pool,
+    /// All workers of an address.
+    Miner(&'a str),
+    /// One worker.
+    Worker(WorkerId),
+}
+
 impl Store {
-    /// What the pool did since a minute began, as long as minutes are kept.
+    /// What the pool did since a minute began: of the time for which minutes are kept from any minute on,
+    /// of older times from an hour's first.
     pub async fn pool_sums(&self, pool: PoolId, since: Minute) -> Result<Sums, ReadError> {
         let closed = concat!(
             "SELECT ",
             sums_of_sums!(),
-            " FROM minutes WHERE pool = $1 AND minute >= $2"
+            " FROM (SELECT shares, work_high, work_low FROM pool_minutes
+                    WHERE pool = $1 AND minute >= $2 AND minute < $3 * 60
+                    UNION ALL SELECT shares, work_high, work_low FROM pool_hours
+                    WHERE pool = $1 AND hour >= $3) AS done"
         );
         let mut reading = self.database.read().await?;
-        let mut sums = sum(&mut reading, closed, pool, since).await?;
+        let row = sql::query(closed)
+            .bind(pool.0)
+            .bind(since.number())
+            .bind(since.next_hour())
+            .fetch_one(&mut reading)
+            .await?;
+        let mut sums = Sums::of(row)?;
         for packed in tail(&mut reading, pool).await? {
             if packed.share.minute() >= since {
                 sums.add_share(&packed.share)?;
@@ -110,43 +180,60 @@ impl Store {
         Ok(sums)
     }
 
-    /// What the pool, or one worker of it, did in each step of `step` minutes from `from` up to
-    /// but without `to`. Steps without shares are left out; steps begin at multiples of `step`.
+    /// What a pool, a miner or a worker did in each step of `step` minutes from `from` up to but without
+    /// `to`. Steps without shares are left out; steps begin at multiples of `step`. Steps of whole hours
+    /// go back as far as hours are kept, those of a pool for ever; others as far as minutes are.
     pub async fn history(
         &self,
         pool: PoolId,
-        worker: Option<WorkerId>,
+        of: Of<'_>,
         from: Minute,
         to: Minute,
         step: u32,
     ) -> Result<Vec<(Minute, Sums)>, ReadError> {
         let step = i64::from(step.max(1));
-        let to = to.number().min(
-            from.number()
-                .saturating_add(step.saturating_mul(MOST_POINTS)),
-        );
-        const CLOSED: &str = concat!(
-            "SELECT minute / $4 AS step, ",
-            sums_of_sums!(),
-            " FROM minutes WHERE pool = $1 AND minute >= $2 AND minute < $3
-              AND ($5 = 0 OR worker = $5) GROUP BY minute / $4"
-        );
+        let most = from
+            .number()
+            .saturating_add(step.saturating_mul(MOST_POINTS));
+        let to = to.number().min(most);
+        let (worker, address) = match of {
+            Of::Pool => (0, ""),
+            Of::Worker(worker) => (worker.0, ""),
+            Of::Miner(address) => (0, address),
+        };
+        let by_hour = step % MINUTES_AN_HOUR == 0;
+        let text = match (of, by_hour) {
+            (Of::Pool, false) => history!("pool_minutes", "minute", of_pool!()),
+            (Of::Pool, true) => history!("pool_hours", "hour", of_pool!()),
+            (Of::Worker(_) | Of::Miner(_), false) => history!("minutes", "minute", of_workers!()),
+            (Of::Worker(_) | Of::Miner(_), true) => history!("hours", "hour", of_workers!()),
+        };
+        // A row is of so many minutes.
+        let grain = if by_hour { MINUTES_AN_HOUR } else { 1 };
         let mut reading = self.database.read().await?;
-        let mut steps: BTreeMap<i64, Sums> = Default::default();
-        let rows: Vec<(i64, i64, i64, i64, i64)> = sql::query(CLOSED)
+        let rows: Vec<(i64, i64, i64, i64, i64)> = sql::query(text)
             .bind(pool.0)
-            .bind(from.number())
-            .bind(to)
-            .bind(step)
-            .bind(worker.map_or(0, |worker| worker.0))
+            .bind(rows_up_to(from.number(), grain))
+            .bind(rows_up_to(to, grain))
+            .bind(step / grain)
+            .bind(worker)
+            .bind(address)
             .fetch_all(&mut reading)
             .await?;
+        let mut steps: BTreeMap<i64, Sums> = Default::default();
         for (number, shares, top, middle, low) in rows {
             steps.insert(number, Sums::of((shares, top, middle, low))?);
         }
-        for Packed { share, worker: id } in tail(&mut reading, pool).await? {
+        let late = tail(&mut reading, pool).await?;
+        let own = match of {
+            Of::Miner(address) => own_workers(&mut reading, pool, address, &late).await?,
+            Of::Worker(worker) => HashSet::from([worker.0]),
+            Of::Pool => HashSet::new(),
+        };
+        for Packed { share, worker } in late {
             let minute = share.minute().number();
-            if (from.number()..to).contains(&minute) && worker.is_none_or(|worker| worker.0 == id) {
+            let is_asked = of == Of::Pool || own.contains(&worker);
+            if is_asked && (from.number()..to).contains(&minute) {
                 steps.entry(minute / step).or_default().add_share(&share)?;
             }
         }
@@ -202,16 +289,7 @@ impl Store {
     }
 }
 
-async fn sum(
-    connection: &mut Connection,
-    text: &'static str,
-    pool: PoolId,
-    since: Minute,
-) -> sqlx::Result<Sums> {
-    let row: SumRow = sql::query(text)
-        .bind(pool.0)
-        .bind(since.number())
-        .fetch_one(connection)
-        .await?;
-    Sums::of(row)
+/// How many rows of `grain` minutes begin before a minute.
+fn rows_up_to(minute: i64, grain: i64) -> i64 {
+    minute.saturating_add(grain - 1) / grain
 }

@@ -42,7 +42,7 @@ mod workers;
 pub use bans::Ban;
 pub use blocks::{Block, BlockChange, BlockCounts, BlockError, ByCoinbase, FoundBlock, NewBlock};
 pub use error::{OpenError, ReadError, WriteError};
-pub use figures::{Active, Sums};
+pub use figures::{Active, Of, Sums};
 pub use health::Integrity;
 pub use ledger::{Balance, Books, EntryError, Line};
 pub use locate::Located;

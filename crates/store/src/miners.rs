@@ -7,8 +7,13 @@ use mining::{Amount, Scheme, ledger::Account};
 use pow::Hash;
 
 use crate::{
-    BlockFee, MinerCredit, Minute, PoolId, ReadError, Store, Sums, database::Connection,
-    figures::sums_of_sums, packed::Packed, rows, shares::tail, sql,
+    BlockFee, MinerCredit, Minute, PoolId, ReadError, Store, Sums,
+    database::Connection,
+    figures::{since_of_workers, sums_of_sums},
+    packed::Packed,
+    rows,
+    shares::tail,
+    sql,
 };
 
 /// A miner with what it has done.
@@ -98,11 +103,12 @@ impl Store {
             let row = sql::query(concat!(
                 "SELECT ",
                 sums_of_sums!(),
-                " FROM minutes WHERE pool = $1 AND minute >= $2
-                  AND worker IN (SELECT id FROM workers WHERE pool = $1 AND address = $3)"
+                since_of_workers!(),
+                " WHERE worker IN (SELECT id FROM workers WHERE pool = $1 AND address = $4)"
             ))
             .bind(pool.0)
             .bind(since.number())
+            .bind(since.next_hour())
             .bind(address)
             .fetch_one(&mut reading)
             .await?;
@@ -269,7 +275,7 @@ async fn totals(connection: &mut Connection, pool: PoolId, address: &str) -> sql
 }
 
 /// Which of the workers of these shares are the address's own.
-async fn own_workers(
+pub(crate) async fn own_workers(
     connection: &mut Connection,
     pool: PoolId,
     address: &str,

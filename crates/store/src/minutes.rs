@@ -25,6 +25,9 @@ const ENOUGH_SHARES: i64 = 4_096;
 /// The most rows that one call prunes, for the same reason as with shares.
 const MOST_PRUNED: u32 = 4_000;
 
+/// Of this length are the steps of older figures.
+pub(crate) const MINUTES_AN_HOUR: i64 = 60;
+
 /// A minute since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Minute(i64);
@@ -60,6 +63,16 @@ impl Minute {
         self.0.saturating_mul(60_000)
     }
 
+    /// The minute with which its hour began.
+    pub fn hour(self) -> Self {
+        Self(self.0 - self.0 % MINUTES_AN_HOUR)
+    }
+
+    /// The number of the first hour that begins with it or later.
+    pub(crate) fn next_hour(self) -> i64 {
+        self.0.saturating_add(MINUTES_AN_HOUR - 1) / MINUTES_AN_HOUR
+    }
+
     /// The minute so many minutes before.
     pub fn back(self, minutes: u32) -> Self {
         Self::from_number(self.0 - i64::from(minutes))
@@ -82,6 +95,8 @@ impl Store {
         .fetch_all(&mut writing)
         .await?;
         let mut minutes: BTreeMap<(i64, i64), Rolled> = BTreeMap::new();
+        let mut hours: BTreeMap<(i64, i64), Rolled> = BTreeMap::new();
+        let mut of_pool: BTreeMap<i64, Rolled> = BTreeMap::new();
         let mut workers: BTreeMap<i64, Rolled> = BTreeMap::new();
         let mut gathered: BTreeMap<(&str, Option<u32>), Gathered> = BTreeMap::new();
         let (mut taken, mut last) = (0, None);
@@ -99,6 +114,9 @@ impl Store {
                 let Packed { share, worker } = packed;
                 let minute = Minute::of_ms(share.time_ms).0;
                 minutes.entry((worker, minute)).or_default().add(&share)?;
+                let hour = minute / MINUTES_AN_HOUR;
+                hours.entry((worker, hour)).or_default().add(&share)?;
+                of_pool.entry(minute).or_default().add(&share)?;
                 workers.entry(worker).or_default().add(&share)?;
             }
             taken += count;
@@ -106,6 +124,8 @@ impl Store {
         }
         if let Some(seq) = last {
             add_to_minutes(&mut writing, pool, &minutes).await?;
+            add_to_hours(&mut writing, pool, &hours).await?;
+            add_to_pool(&mut writing, pool, &of_pool).await?;
             add_to_workers(&mut writing, &workers).await?;
             for ((scheme, _), gathered) in &gathered {
                 buckets::insert(&mut writing, pool, scheme, gathered).await?;
@@ -124,7 +144,7 @@ impl Store {
     }
 
     /// Removes minutes before `before`, some a call, and says how many; to be called until it says
-    /// 0. The totals of each worker stay.
+    /// 0. Hours, and the totals of each worker, stay.
     pub async fn prune_minutes(&self, pool: PoolId, before: Minute) -> Result<u64, WriteError> {
         let mut writing = self.database.write().await?;
         let pruned = sql::query(
@@ -137,9 +157,51 @@ impl Store {
         .bind(MOST_PRUNED)
         .execute(&mut writing)
         .await?;
+        sql::query("DELETE FROM pool_minutes WHERE pool = $1 AND minute < $2")
+            .bind(pool.0)
+            .bind(before.0)
+            .execute(&mut writing)
+            .await?;
         writing.commit().await?;
         Ok(pruned)
     }
+
+    /// Removes the hours of workers that ended before `before`, in the same way. Those of the pool stay.
+    pub async fn prune_hours(&self, pool: PoolId, before: Minute) -> Result<u64, WriteError> {
+        let mut writing = self.database.write().await?;
+        let pruned = sql::query(
+            "DELETE FROM hours WHERE (worker, hour) IN (
+                 SELECT worker, hour FROM hours WHERE pool = $1 AND hour < $2
+                 ORDER BY hour LIMIT $3)",
+        )
+        .bind(pool.0)
+        .bind(before.0 / MINUTES_AN_HOUR)
+        .bind(MOST_PRUNED)
+        .execute(&mut writing)
+        .await?;
+        writing.commit().await?;
+        Ok(pruned)
+    }
+}
+
+/// Adds a row of sums to the one that is there.
+macro_rules! added_to {
+    ($table:literal) => {
+        concat!(
+            "shares = ",
+            $table,
+            ".shares + excluded.shares,
+             work_high = ",
+            $table,
+            ".work_high + excluded.work_high
+                 + ((",
+            $table,
+            ".work_low + excluded.work_low) >> 32),
+             work_low = (",
+            $table,
+            ".work_low + excluded.work_low) & 4294967295"
+        )
+    };
 }
 
 /// What some shares are together.
@@ -176,14 +238,11 @@ async fn add_to_minutes(
         let text = format!(
             "INSERT INTO minutes (pool, worker, minute, shares, work_high, work_low, last_ms)
              VALUES {}
-             ON CONFLICT (worker, minute) DO UPDATE SET
-                 shares = minutes.shares + excluded.shares,
-                 work_high = minutes.work_high + excluded.work_high
-                     + ((minutes.work_low + excluded.work_low) >> 32),
-                 work_low = (minutes.work_low + excluded.work_low) & 4294967295,
+             ON CONFLICT (worker, minute) DO UPDATE SET {},
                  last_ms = CASE WHEN excluded.last_ms > minutes.last_ms
                      THEN excluded.last_ms ELSE minutes.last_ms END",
-            sql::placeholders(connection.kind(), 1, chunk.len(), 7)
+            sql::placeholders(connection.kind(), 1, chunk.len(), 7),
+            added_to!("minutes")
         );
         let mut query = sql::built(text);
         for ((worker, minute), rolled) in chunk {
@@ -193,6 +252,62 @@ async fn add_to_minutes(
             query = query.bind(rolled.last_ms);
         }
         query.execute(connection).await?;
+    }
+    Ok(())
+}
+
+async fn add_to_hours(
+    connection: &mut Connection,
+    pool: PoolId,
+    hours: &BTreeMap<(i64, i64), Rolled>,
+) -> sqlx::Result<()> {
+    let hours: Vec<_> = hours.iter().collect();
+    for chunk in rows::chunks(&hours) {
+        let text = format!(
+            "INSERT INTO hours (pool, worker, hour, shares, work_high, work_low) VALUES {}
+             ON CONFLICT (worker, hour) DO UPDATE SET {}",
+            sql::placeholders(connection.kind(), 1, chunk.len(), 6),
+            added_to!("hours")
+        );
+        let mut query = sql::built(text);
+        for ((worker, hour), rolled) in chunk {
+            let (high, low) = rows::halves(rolled.work)?;
+            query = query.bind(pool.0).bind(worker).bind(hour);
+            query = query.bind(rolled.shares).bind(high).bind(low);
+        }
+        query.execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// A batch is of a few minutes.
+async fn add_to_pool(
+    connection: &mut Connection,
+    pool: PoolId,
+    minutes: &BTreeMap<i64, Rolled>,
+) -> sqlx::Result<()> {
+    let by_minute = concat!(
+        "INSERT INTO pool_minutes (pool, minute, shares, work_high, work_low)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (pool, minute) DO UPDATE SET ",
+        added_to!("pool_minutes")
+    );
+    let by_hour = concat!(
+        "INSERT INTO pool_hours (pool, hour, shares, work_high, work_low)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (pool, hour) DO UPDATE SET ",
+        added_to!("pool_hours")
+    );
+    for (minute, rolled) in minutes {
+        let (high, low) = rows::halves(rolled.work)?;
+        for (text, number) in [(by_minute, *minute), (by_hour, minute / MINUTES_AN_HOUR)] {
+            sql::query(text)
+                .bind(pool.0)
+                .bind(number)
+                .bind(rolled.shares)
+                .bind(high)
+                .bind(low)
+                .execute(connection)
+                .await?;
+        }
     }
     Ok(())
 }

@@ -6,8 +6,13 @@ use std::collections::HashMap;
 use pow::Hash;
 
 use crate::{
-    Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName, database::Connection,
-    figures::sums_of_sums, packed::Packed, rows, shares::tail, sql,
+    Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName,
+    database::Connection,
+    figures::{since_of_workers, sums_of_sums},
+    packed::Packed,
+    rows,
+    shares::tail,
+    sql,
 };
 
 /// The most workers on one page.
@@ -98,11 +103,11 @@ struct Page<'a> {
     limit: u32,
 }
 
-/// The ids of a page: pool, something else, address, cursor, limit.
+/// The ids of a page: pool, two others, address, cursor, limit.
 macro_rules! of_page {
     () => {
-        " AND worker IN (SELECT id FROM workers
-              WHERE pool = $1 AND ($3 = '' OR address = $3) AND id > $4 ORDER BY id LIMIT $5)"
+        " WHERE worker IN (SELECT id FROM workers
+              WHERE pool = $1 AND ($4 = '' OR address = $4) AND id > $5 ORDER BY id LIMIT $6)"
     };
 }
 
@@ -156,13 +161,14 @@ impl Page<'_> {
         let text = concat!(
             "SELECT worker, ",
             sums_of_sums!(),
-            " FROM minutes WHERE pool = $1 AND minute >= $2",
+            since_of_workers!(),
             of_page!(),
             " GROUP BY worker"
         );
         let rows: Vec<(i64, i64, i64, i64, i64)> = sql::query(text)
             .bind(self.pool.0)
             .bind(since.number())
+            .bind(since.next_hour())
             .bind(self.address)
             .bind(self.after)
             .bind(self.limit)

@@ -4,16 +4,19 @@ use std::collections::HashMap;
 
 use mining::Work;
 use proptest::prelude::*;
-use store::{Active, Minute, Store, Sums};
+use store::{Active, Minute, Of, Store, Sums};
 
 use super::{Place, contract, share_at, worker};
 
 contract!(
     late_shares_count_in_their_minute,
     sums_outgrow_64_bits,
-    pages_show_windows
+    pages_show_windows,
+    hours_stay_when_minutes_go,
 );
 
+/// Of all workers of these tests.
+const ADDRESS: &str = "bcrt1qminer";
 const START: i64 = 1_800_000_000_000;
 
 /// The minute so many after the start.
@@ -30,7 +33,7 @@ async fn late_shares_count_in_their_minute(place: Place) {
     let rig = worker("rig");
     let history = async || {
         store
-            .history(pool, None, minute(0), minute(9), 1)
+            .history(pool, Of::Pool, minute(0), minute(9), 1)
             .await
             .unwrap()
     };
@@ -129,6 +132,11 @@ async fn pages_show_windows(place: Place) {
     }
 }
 
+/// The minutes of the model lie so far apart that they are of several hours.
+fn apart(at: u8) -> i64 {
+    i64::from(at) * 25
+}
+
 /// What can happen to a store.
 #[derive(Clone, Debug)]
 enum Step {
@@ -164,14 +172,14 @@ proptest! {
                         let rows: Vec<_> = shares.iter().map(|(rig, work, at)| {
                             number += 1;
                             let rig = worker(&rig.to_string());
-                            share_at(number, &rig, *work, START + i64::from(*at) * 60_000)
+                            share_at(number, &rig, *work, minute(apart(*at)).start_ms())
                         }).collect();
                         store.append_shares(pool, &rows).await.unwrap();
-                        model.extend(shares.iter().map(|(rig, work, at)| (*rig, i64::from(*at), *work)));
+                        model.extend(shares.iter().map(|(rig, work, at)| (*rig, apart(*at), *work)));
                     }
                     Step::RollUp => roll_up(&store, pool).await,
                     Step::Prune(before) => {
-                        store.prune_shares(pool, minute(before.into())).await.unwrap();
+                        store.prune_shares(pool, minute(apart(before))).await.unwrap();
                     }
                     Step::Reopen => {
                         store.close().await;
@@ -199,30 +207,83 @@ async fn compare(store: &Store, pool: store::PoolId, model: &[(u8, i64, u64)]) {
         }
         sums
     };
-    assert_eq!(store.pool_total(pool).await.unwrap(), expected(None, 0, 99));
-    let since = [0, 3, 7];
+    let end = apart(40);
+    assert_eq!(
+        store.pool_total(pool).await.unwrap(),
+        expected(None, 0, end)
+    );
+    // In the middle of an hour, at its beginning, and behind all.
+    let since = [0, apart(3), 120, apart(7), end];
     let windows = since.map(minute);
     let page = store.workers(pool, None, &windows, None, 10).await.unwrap();
+    let history = async |of, step| {
+        let history = store.history(pool, of, minute(0), minute(end), step);
+        let history: HashMap<_, _> = history.await.unwrap().into_iter().collect();
+        history
+    };
+    let steps = |step: u32| (0..end).step_by(usize::try_from(step).unwrap());
     for worker in &page {
         let rig = Some(worker.who.name().parse().unwrap());
-        assert_eq!(worker.total, expected(rig, 0, 99));
+        assert_eq!(worker.total, expected(rig, 0, end));
         for (since, sums) in since.iter().zip(&worker.windows) {
-            assert_eq!(*sums, expected(rig, *since, 99));
+            assert_eq!(*sums, expected(rig, *since, end));
         }
-        let history = store
-            .history(pool, Some(worker.id), minute(0), minute(99), 1)
-            .await
-            .unwrap();
-        let history: HashMap<_, _> = history.into_iter().collect();
-        for at in 0..12 {
-            let sums = history.get(&minute(at)).copied().unwrap_or_default();
-            assert_eq!(sums, expected(rig, at, at + 1));
+        for step in [1, 60] {
+            let history = history(Of::Worker(worker.id), step).await;
+            for at in steps(step) {
+                let sums = history.get(&minute(at)).copied().unwrap_or_default();
+                assert_eq!(sums, expected(rig, at, at + i64::from(step)), "{at} {step}");
+            }
         }
     }
-    for since in since {
-        assert_eq!(
-            store.pool_sums(pool, minute(since)).await.unwrap(),
-            expected(None, since, 99)
-        );
+    // All rigs are of one address.
+    let miner = store.miner(pool, ADDRESS, &windows).await.unwrap();
+    for (since, sums) in since.iter().zip(&miner.windows) {
+        assert_eq!(*sums, expected(None, *since, end));
+        let of_pool = store.pool_sums(pool, minute(*since)).await.unwrap();
+        assert_eq!(of_pool, expected(None, *since, end));
     }
+    for step in [5, 60, 120] {
+        for of in [Of::Pool, Of::Miner(ADDRESS)] {
+            let history = history(of, step).await;
+            for at in steps(step) {
+                let sums = history.get(&minute(at)).copied().unwrap_or_default();
+                assert_eq!(
+                    sums,
+                    expected(None, at, at + i64::from(step)),
+                    "{at} {step}"
+                );
+            }
+        }
+        assert!(history(Of::Miner("nobody"), step).await.is_empty());
+    }
+}
+
+/// Hours are kept when minutes go, and those of the pool when both do.
+async fn hours_stay_when_minutes_go(place: Place) {
+    let (store, pool) = place.pool().await;
+    for (number, at) in [(1, 0), (2, 61), (3, 130)] {
+        let batch = [share_at(number, &worker("rig"), 10, minute(at).start_ms())];
+        store.append_shares(pool, &batch).await.unwrap();
+    }
+    roll_up(&store, pool).await;
+    let shares = async |of, step| {
+        let history = store.history(pool, of, minute(0), minute(180), step);
+        let history = history.await.unwrap();
+        history.iter().map(|(_, sums)| sums.shares).sum::<u64>()
+    };
+    let of_rig = Of::Miner(ADDRESS);
+    while store.prune_minutes(pool, minute(120)).await.unwrap() > 0 {}
+    assert_eq!((shares(Of::Pool, 1).await, shares(of_rig, 1).await), (1, 1));
+    assert_eq!(
+        (shares(Of::Pool, 60).await, shares(of_rig, 60).await),
+        (3, 3)
+    );
+    assert_eq!(store.pool_sums(pool, minute(60)).await.unwrap().shares, 2);
+    while store.prune_hours(pool, minute(120)).await.unwrap() > 0 {}
+    assert_eq!(
+        (shares(Of::Pool, 60).await, shares(of_rig, 60).await),
+        (3, 1)
+    );
+    assert_eq!(store.pool_total(pool).await.unwrap().shares, 3);
 }
