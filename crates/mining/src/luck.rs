@@ -261,7 +261,7 @@ mod tests {
         for step in 0..blocks * 256 {
             luck.expected = luck.expected.plus(Expected::of(work(1), work(256)));
             if dice.roll() < u64::MAX / 256 {
-                luck.found += u64::from(kept == 0 || dice.roll() % kept != 0);
+                luck.found += u64::from(kept == 0 || !dice.roll().is_multiple_of(kept));
             }
             // With four fifths of what was expected it is not, here.
             let may_be = luck.found * 5 <= luck.expected.floor() * 4;

@@ -247,7 +247,7 @@ async fn a88_accounts_with_enough_work_are_listed_until_they_are_counted_anew(pl
     assert_eq!(lucks[1].last_share_ms, NOW + 19);
 
     store.count_anew(pool, "withholder", NOW + 1).await.unwrap();
-    assert_eq!(listed().await, [honest.clone()]);
+    assert_eq!(listed().await, std::slice::from_ref(&honest));
     let more: Vec<_> = nine_blocks(60, "withholder").collect();
     append(&store, pool, &more).await;
     roll_up(&store, pool).await;
