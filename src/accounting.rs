@@ -257,6 +257,21 @@ impl Accounting {
         written.context("what was written is not there")
     }
 
+    /// The window with the work of a scheme up to `end` in it.
+    async fn filled(
+        &self,
+        mut window: Window<WorkerId>,
+        scheme: &str,
+        end: Position,
+        after: Option<Position>,
+    ) -> anyhow::Result<Window<WorkerId>> {
+        let filling = self
+            .store
+            .fill_window(self.pool, scheme, end, after, &mut window);
+        filling.await?;
+        Ok(window)
+    }
+
     /// Splits a block by the work before it.
     async fn split(&self, block: &Block, end: Position) -> anyhow::Result<BlockCredits> {
         let found = &block.found;
@@ -264,14 +279,12 @@ impl Accounting {
         let window = match found.scheme {
             Scheme::Prop => {
                 let start = self.store.round_start(self.pool, found.hash).await?;
-                let all = Work::from_hashes(u128::MAX);
-                let work = self.store.work_before(self.pool, scheme, end, start, all);
-                Window::round(work.await?)?
+                let all = Window::empty(Work::from_hashes(u128::MAX));
+                self.filled(all, scheme, end, start).await?.into_round()
             }
             _ => {
-                let length = self.window_at(found.bits)?;
-                let work = self.store.work_before(self.pool, scheme, end, None, length);
-                Window::new(length, work.await?)?
+                let window = Window::empty(self.window_at(found.bits)?);
+                self.filled(window, scheme, end, None).await?
             }
         };
         let by_miner = by_miner(&self.store, window.work()).await?;

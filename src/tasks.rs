@@ -3,7 +3,8 @@
 //!
 //! Shutdown has an order, because each stage feeds the next. First nothing new comes in
 //! ([`Stage::Doors`]: listeners, connections, HTTP), then what was accepted is written down
-//! ([`Stage::Books`]: share log, blocks), then the rest ends ([`Stage::Daemons`]).
+//! ([`Stage::Books`]: share log, blocks), then the rest ends ([`Stage::Daemons`]), and at last the
+//! database is closed ([`Stage::Database`]), so that one file holds all of it.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -23,12 +24,14 @@ pub enum Stage {
     Books,
     /// What talks to daemons, and everything else.
     Daemons,
+    /// What all of them read and write.
+    Database,
 }
 
 /// The tasks of the process, by stage. Clones share them.
 #[derive(Clone)]
 pub struct Tasks {
-    stages: Arc<[(TaskTracker, CancellationToken); 3]>,
+    stages: Arc<[(TaskTracker, CancellationToken); 4]>,
     failures: mpsc::Sender<String>,
 }
 
@@ -93,7 +96,7 @@ impl Tasks {
     /// Ends all tasks, stage after stage. False if one did not end in time.
     pub async fn shut_down(&self) -> bool {
         let mut in_time = true;
-        for stage in [Stage::Doors, Stage::Books, Stage::Daemons] {
+        for stage in [Stage::Doors, Stage::Books, Stage::Daemons, Stage::Database] {
             let (tracker, ending) = self.stage(stage);
             debug!(?stage, tasks = tracker.len(), "ending");
             ending.cancel();
@@ -111,6 +114,7 @@ impl Tasks {
             Stage::Doors => 0,
             Stage::Books => 1,
             Stage::Daemons => 2,
+            Stage::Database => 3,
         }]
     }
 }

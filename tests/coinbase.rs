@@ -10,13 +10,13 @@ use crate::{
     support::{ADDRESS, Miner, wait_for},
 };
 
-const REWARD: i64 = 5_000_000_000;
+pub(crate) const REWARD: i64 = 5_000_000_000;
 /// Nobody is paid less by a coinbase; the pool offers new work each second.
-const SPLITTING: &str =
+pub(crate) const SPLITTING: &str =
     "maturity = 3\nrefresh_s = 1\n[pool.payout]\ncoinbase = true\nleast = \"0.01\"\n";
 
 /// What the coinbase of the block at a height pays, by address.
-fn coinbase(mint: &Mint, height: u64) -> BTreeMap<String, i64> {
+pub(crate) fn paid_by(mint: &Mint, height: u64) -> BTreeMap<String, i64> {
     let rpc = &mint.node.rpc;
     let hash = rpc.call("getblockhash", json!([height]));
     let block = rpc.call("getblock", json!([hash, 2]));
@@ -30,7 +30,7 @@ fn coinbase(mint: &Mint, height: u64) -> BTreeMap<String, i64> {
 }
 
 /// Waits for a job whose coinbase pays so many.
-fn wait_for_split(miner: &mut Miner, outputs: usize) {
+pub(crate) fn wait_for_split(miner: &mut Miner, outputs: usize) {
     let is_split = |line: &Value| {
         let coinbase = line["params"][3].as_str().unwrap_or_default();
         // Sequence, then the number of outputs; one is the commitment.
@@ -54,7 +54,7 @@ fn a_coinbase_pays_miners_and_the_books_say_so() {
     wait_for_split(&mut watcher, 3);
     let before = mint.balances();
     let height = mint.find_block(ADDRESS);
-    let paid = coinbase(&mint, height);
+    let paid = paid_by(&mint, height);
     // 97.5 percent of the block in halves, as both did the same work before it, and the pool the rest.
     let half = REWARD / 1000 * 975 / 2;
     assert_eq!(paid[ADDRESS], half, "{paid:?}");
@@ -99,7 +99,7 @@ fn a_split_block_survives_a_kill() {
     wait_for_split(&mut watcher, 2);
     let height = mint.find_block(ADDRESS);
     mint.pool.process.kill();
-    let paid = coinbase(&mint, height);
+    let paid = paid_by(&mint, height);
     // All of the work before it was the other one's.
     assert_eq!(paid[OTHER], REWARD / 1000 * 975, "{paid:?}");
     mint.pool.start_again();

@@ -90,6 +90,9 @@ fn a_pool_ends_cleanly_and_its_shares_are_there_when_it_returns() {
     }
     assert!(pool.process.stop().success());
     assert!(std::net::TcpStream::connect(loopback(pool.miners)).is_err());
+    // Whoever copies the one file has all of it.
+    let log = pool.database().with_extension("db-wal");
+    assert!(pool.database().exists() && !log.exists(), "{log:?}");
     pool.start_again();
     pool.wait_until_ready();
     assert_eq!(pool.status()["shares"]["stored"], 40);

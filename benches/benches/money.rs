@@ -348,12 +348,10 @@ async fn close_one(place: &Place, number: u64) -> Closing {
     };
     let length = work(place.plan.window);
     let scheme = Scheme::Pplns.name();
-    let buckets = store.work_before(pool, scheme, end, None, length);
-    let buckets = closing.step("read its buckets", buckets).await;
-    let buckets = buckets.expect("buckets are read");
-    closing.buckets = buckets.len();
-    let window = async { Window::new(length, buckets).expect("the work fits") };
-    let window = closing.step("add them up", window).await;
+    let mut window = Window::empty(length);
+    let filling = store.fill_window(pool, scheme, end, None, &mut window);
+    let buckets = closing.step("read and add up its buckets", filling).await;
+    closing.buckets = buckets.expect("buckets are read");
     assert_eq!(window.total(), length, "the window is full");
     let by_miner = by_miner(store, window.work());
     let by_miner = closing.step("addresses of its workers", by_miner).await;

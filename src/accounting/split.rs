@@ -5,15 +5,17 @@ use std::{sync::Arc, time::Duration};
 
 use mining::{
     Address, Amount, Network,
-    accounting::{Split, Window},
+    accounting::{Payee, Split, Window},
     ledger::Account,
+    payout::PAY_TO_HOLD_MS,
 };
+use store::PayWish;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::{Accounting, by_miner};
-use crate::template_feed::Newest;
+use crate::{clock, template_feed::Newest};
 
 /// How often it is looked up: as often as shares are rolled up.
 const SPLIT_EVERY: Duration = Duration::from_secs(10);
@@ -78,19 +80,36 @@ impl Accounting {
         let Some(end) = self.store.newest_bucket(self.pool, scheme).await? else {
             return Ok(None);
         };
-        let length = self.window_at(bits)?;
-        let work = self.store.work_before(self.pool, scheme, end, None, length);
-        let window = Window::new(length, work.await?)?;
+        let window = Window::empty(self.window_at(bits)?);
+        let window = self.filled(window, scheme, end, None).await?;
         let by_miner = by_miner(&self.store, window.work()).await?;
+        let wishes = self.store.pay_wishes(self.pool).await?;
+        let now_ms = clock::now_ms();
         let work = by_miner.into_iter().filter_map(|(account, work)| {
-            let Account::Miner(text) = account else {
+            let Account::Miner(text) = &account else {
                 return None;
             };
-            let address = Address::parse(self.config.coin, config.network, &text).ok()?;
-            Some((address, work))
+            let address = |text: &str| Address::parse(self.config.coin, config.network, text).ok();
+            let miner = address(text)?;
+            let pay_to = match wishes.get(&account) {
+                Some(wish) if stays_in_the_books(wish, now_ms) => None,
+                // What cannot be read is not paid by the other address instead.
+                Some(PayWish {
+                    pay_to: Some(other),
+                    ..
+                }) => address(other),
+                _ => Some(miner.clone()),
+            };
+            Some((Payee { miner, pay_to }, work))
         });
         let fees = self.config.fees.clone();
         let split = Split::new(end, fees, config.least, &config.keeper, work);
         Ok(Some(Arc::new(split)))
     }
+}
+
+/// As with other payouts: not while they are paused, and not for a while after a change of address.
+fn stays_in_the_books(wish: &PayWish, now_ms: i64) -> bool {
+    let held_until = |since: i64| since.saturating_add(PAY_TO_HOLD_MS);
+    wish.paused || wish.pay_to_since_ms.map(held_until) > Some(now_ms)
 }

@@ -57,14 +57,14 @@ pub(super) struct MinerSettings {
     pay_to_default: bool,
     /// Until when nothing is paid because `pay_to` was changed less than a day ago.
     effective_from: Option<String>,
-    /// Whether a payout was asked for that is not confirmed yet.
+    /// Whether a payout was asked for that is not made yet.
     requested: bool,
     /// When something was last changed or asked for.
     changed: Option<String>,
     /// The number of the last signed text, in milliseconds since 1970; the next must be above it.
     last_number: Option<u64>,
-    /// Whether blocks of this pool pay miners by themselves. They pay the miner's own address, and
-    /// heed no settings.
+    /// Whether blocks of this pool pay miners by themselves, as far as a coinbase has room: where
+    /// `pay_to` says, and nothing while it is paused or held; no threshold and no schedule counts.
     coinbase_pays: bool,
     /// `on`, `paused` (by the operator) or `off` (this pool pays nobody).
     payouts: &'static str,

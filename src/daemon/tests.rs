@@ -298,17 +298,18 @@ async fn wait_for_new_block_is_enough() {
             .always
             .insert("getblocktemplate", Play::Slow(Duration::from_millis(200)))
     });
-    for _ in 0..3 {
+    // On a busy machine a look may be there first; among so many blocks one is told by the wait.
+    let mut told_by = Vec::new();
+    let told = [Source::WaitForNewBlock, Source::LongPoll].map(Some);
+    while told_by.len() < 3 || (told_by.len() < 20 && !told_by.iter().any(|by| told.contains(by))) {
         let calls = fake.calls("waitfornewblock");
         let tip = fake.mine();
         pool.template(|t, _| t.previous == tip && t.kind == TemplateKind::Full)
             .await;
+        told_by.push(pool.daemons.health()[0].notified_by);
         eventually("the next wait", || fake.calls("waitfornewblock") > calls).await;
     }
-    assert!(matches!(
-        pool.daemons.health()[0].notified_by,
-        Some(Source::WaitForNewBlock | Source::LongPoll)
-    ));
+    assert!(told_by.iter().any(|by| told.contains(by)), "{told_by:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
     devices::Devices,
     listener::{House, StatusPage},
     open_files, pool,
-    tasks::{Failures, Tasks},
+    tasks::{Failures, Stage, Tasks},
     telemetry,
 };
 
@@ -59,6 +59,12 @@ async fn serve(
     };
     let mut pools = Vec::new();
     let store = data::open_store(&config.data, config.database.as_deref()).await?;
+    let (ended, opened) = (tasks.ending(Stage::Database), store.clone());
+    tasks.spawn(Stage::Database, "database", async move {
+        ended.cancelled().await;
+        opened.close().await;
+        Ok(())
+    });
     for settings in &config.pool {
         pools.push(pool::start(settings, &config.data, &store, &house, tasks).await?);
     }

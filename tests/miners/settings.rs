@@ -7,8 +7,9 @@ use sqlx::Connection as _;
 
 use super::{ask_for_payout, code, number, only, path, plain, put, send, told, wait_for_balance};
 use crate::{
+    coinbase,
     money::{Mint, OTHER, miner, on_chain},
-    support::{Pool, key::Key, runtime, wait_for},
+    support::{Miner, Pool, key::Key, runtime, wait_for},
 };
 
 /// A block's worth after fees.
@@ -344,6 +345,7 @@ fn a70_a_payout_is_asked_for_with_a_proof_and_once() {
     wait_for("the payout", || {
         (mint.balance(&miner(&key.address)).0 == 0).then_some(())
     });
+    assert_eq!(settings_of(pool, &key.address)["requested"], false);
     // The same again asks for nothing, and there is nothing.
     let answer = ask_for_payout(pool, &key.address, &wish);
     assert_eq!(code(409, "replayed", answer), "too_little");
@@ -351,7 +353,8 @@ fn a70_a_payout_is_asked_for_with_a_proof_and_once() {
     assert_eq!(code(409, "the same number", answer), "number_used");
     wait_for("the confirmation", || {
         mint.bury(1);
-        (settings_of(pool, &key.address)["requested"] == false).then_some(())
+        let payments = told(pool, &key.address, "/payouts");
+        (payments["items"].get(0)?["state"] == "confirmed").then_some(())
     });
     let paid = on_chain(&mint.node.rpc, &key.address);
     assert_eq!(i64::try_from(paid), Ok(EARNED));
@@ -401,13 +404,7 @@ fn a70_a_changed_address_is_paid_after_a_day_and_not_before() {
     let because = mine.next().unwrap()["because"].as_str().unwrap().to_owned();
     let from = settings_of(pool, &key.address)["effective_from"].clone();
     assert_eq!(because, format!("not before {}", from.as_str().unwrap()));
-    // A day goes by.
-    runtime().block_on(async {
-        let url = format!("sqlite:{}", pool.database().display());
-        let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        let day = "UPDATE payout_settings SET pay_to_since_ms = pay_to_since_ms - 86400000";
-        sqlx::query(day).execute(&mut database).await.unwrap();
-    });
+    a_day_goes_by(pool);
     wait_for("the payment at the other address", || {
         mint.bury(1);
         let payments = told(pool, &key.address, "/payouts");
@@ -422,6 +419,58 @@ fn a70_a_changed_address_is_paid_after_a_day_and_not_before() {
     let rpc = &mint.node.rpc;
     assert_eq!(i64::try_from(on_chain(rpc, OTHER)), Ok(EARNED));
     assert_eq!(on_chain(rpc, &key.address), 0);
+    mint.assert_balanced();
+}
+
+fn a_day_goes_by(pool: &Pool) {
+    runtime().block_on(async {
+        let url = format!("sqlite:{}", pool.database().display());
+        let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        let day = "UPDATE payout_settings SET pay_to_since_ms = pay_to_since_ms - 86400000";
+        sqlx::query(day).execute(&mut database).await.unwrap();
+    });
+}
+
+/// A70: a block that pays by itself pays as a payout would: not while payouts are paused or a changed
+/// address is young, and then there.
+#[test]
+fn a70_a_coinbase_pays_a_changed_address_after_a_day_and_not_before() {
+    const ELSEWHERE: &str = "bcrt1q5n2k3frgpxces3dsw4qfpqk4kksv0cz96pldxdwxrrw0d5ud5hcqzzx7zt";
+    let key = Key::new(11);
+    let mint = Mint::new(coinbase::SPLITTING);
+    let pool = &mint.pool;
+    mint.find_block(&key.address);
+    mint.find_block(OTHER);
+    let mut watcher = Miner::ready(pool.miners);
+    coinbase::wait_for_split(&mut watcher, 3);
+    let mut wish = plain();
+    let mut change = |field: &str, value: Value| {
+        wish[field] = value;
+        std::thread::sleep(APART);
+        let (status, answer) = put(pool, &key.address, &settings(pool, &key, &wish));
+        assert_eq!(
+            (status, &answer["coinbase_pays"]),
+            (200, &json!(true)),
+            "{answer}"
+        );
+    };
+    change("pay_to", json!(ELSEWHERE));
+    coinbase::wait_for_split(&mut watcher, 2);
+    a_day_goes_by(pool);
+    coinbase::wait_for_split(&mut watcher, 3);
+    change("paused", json!(true));
+    coinbase::wait_for_split(&mut watcher, 2);
+    change("paused", json!(false));
+    coinbase::wait_for_split(&mut watcher, 3);
+    let paid = coinbase::paid_by(&mint, mint.find_block(OTHER));
+    assert_eq!(paid.get(&key.address), None, "{paid:?}");
+    assert!(paid[ELSEWHERE] > 0, "{paid:?}");
+    mint.bury(4);
+    wait_for("all to be mature", || {
+        (mint.balance("reward") == (-3 * coinbase::REWARD, 0)).then_some(())
+    });
+    // It is the miner's, wherever it went.
+    assert_eq!(mint.balance("paid"), (paid[ELSEWHERE] + paid[OTHER], 0));
     mint.assert_balanced();
 }
 

@@ -17,7 +17,7 @@ pub use apportion::apportion;
 pub use expected::{exact_part, expected};
 pub use fees::{BadFees, BadPercent, Fee, Fees, Percent};
 pub use pps::{AVERAGED_BLOCKS, ExpectedBlock, Owed, Price, TooMuchOwed, average};
-pub use split::{Position, Split};
+pub use split::{Payee, Position, Split};
 pub use window::{Bucket, Multiple, TooMuchWork, Window};
 
 use crate::{Amount, Work};

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mining::{
     Work,
-    accounting::{Bucket, Position},
+    accounting::{Bucket, Position, Window},
 };
 
 use crate::{
@@ -81,25 +81,25 @@ impl Gathered {
 }
 
 impl Store {
-    /// The work of a scheme up to a position, newest first: at least `length` of it, if there is so
-    /// much, and nothing that is not behind `after`.
-    pub async fn work_before(
+    /// Adds the work of a scheme up to a position to a window, newest first, until that is full or
+    /// there is no more behind `after`. Gives the number of buckets that it took; a few of them are
+    /// held at a time.
+    pub async fn fill_window(
         &self,
         pool: PoolId,
         scheme: &str,
         end: Position,
         after: Option<Position>,
-        length: Work,
-    ) -> Result<Vec<Bucket<WorkerId>>, ReadError> {
+        window: &mut Window<WorkerId>,
+    ) -> Result<usize, ReadError> {
         let after = after.unwrap_or(Position::START);
         let mut reading = self.database.read().await?;
-        let mut buckets = Vec::new();
-        let mut sum = Work::ZERO;
+        let mut buckets = 0;
         let mut next = Position {
             seq: end.seq,
             place: end.place + 1,
         };
-        while sum < length {
+        while !window.is_full() {
             let page: Vec<(i64, i64, Vec<u8>)> = sql::query(
                 "SELECT last_seq, last_place, workers FROM buckets
                  WHERE pool = $1 AND scheme = $2 AND (last_seq, last_place) < ($3, $4)
@@ -122,7 +122,7 @@ impl Store {
                 place: *place,
             };
             for (_, _, bytes) in page {
-                if sum >= length {
+                if window.is_full() {
                     break;
                 }
                 let bucket = Bucket {
@@ -130,12 +130,9 @@ impl Store {
                         .map(|(worker, work)| (WorkerId(worker), work))
                         .collect(),
                 };
-                for (_, work) in &bucket.work {
-                    sum = sum
-                        .checked_add(*work)
-                        .ok_or_else(|| rows::corrupt("a sum of work"))?;
-                }
-                buckets.push(bucket);
+                let added = window.add(&bucket);
+                added.map_err(|_| rows::corrupt("a sum of work"))?;
+                buckets += 1;
             }
         }
         Ok(buckets)

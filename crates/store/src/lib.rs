@@ -54,7 +54,7 @@ pub use payers::Lease;
 pub use payouts::{OwnPayment, PaymentRow, Payout, PayoutError, Signed};
 pub use pools::{GenesisError, PoolError, PoolId};
 pub use rounds::{BlockCredit, BlockCredits, BlockFee, MinerCredit, OpenBooks, StepEntry};
-pub use settings::{NewSettings, PayoutSettings, Proof, SettingsError};
+pub use settings::{NewSettings, PayWish, PayoutSettings, Proof, SettingsError};
 pub use share_credits::{ShareCredit, UnpaidShares};
 pub use shares::{ShareRecord, ShareRow, TooMuchWork};
 pub use worker_list::Worker;

@@ -11,8 +11,8 @@ use crate::{
     packed, rows, sql,
 };
 
-/// How many batches are read in one go.
-const PAGE: u32 = 256;
+/// How many batches are read in one go: 4 MB of them where they are full.
+const PAGE: u32 = 16;
 
 /// A share is written within this time after it was found, or not at all: the share log gives up
 /// sooner.

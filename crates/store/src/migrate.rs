@@ -25,6 +25,10 @@ const MIGRATIONS: &[Migration] = &[
     for_all(include_str!("../migrations/0008_prices.sql")),
     for_all(include_str!("../migrations/0009_drafts.sql")),
     for_all(include_str!("../migrations/0010_coinbase_payments.sql")),
+    Migration {
+        postgres: include_str!("../migrations/0011_transfers_at_once.postgres.sql"),
+        ..for_all(include_str!("../migrations/0011_asked_payments.sql"))
+    },
     for_all(include_str!("../migrations/0012_luck.sql")),
 ];
 

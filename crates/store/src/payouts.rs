@@ -219,6 +219,7 @@ impl Store {
         let claim = BatchEntries { coin, batch }.claim(claimed);
         ledger::enter(&mut writing, lease.pool, &claim, now_ms).await?;
         write_payments(&mut writing, lease.pool, number, payments).await?;
+        use_requests(&mut writing, lease.pool, number).await?;
         writing.commit().await?;
         Ok(batch)
     }
@@ -321,15 +322,6 @@ impl Store {
                 .await?;
         let entry = batch.confirm(rows::amount(total)?, rows::amount(fee.unwrap_or_default())?);
         ledger::enter(&mut writing, lease.pool, &entry, now_ms).await?;
-        // What was asked for once is done.
-        sql::query(
-            "UPDATE payout_settings SET requested = 0 WHERE account IN (
-                 SELECT account FROM payments WHERE pool = $1 AND payout = $2)",
-        )
-        .bind(lease.pool.0)
-        .bind(number)
-        .execute(&mut writing)
-        .await?;
         Ok(writing.commit().await?)
     }
 
@@ -459,6 +451,35 @@ async fn release(
         .map(|payment| (&payment.account, payment.amount));
     let entry = batch.release(back, reason);
     ledger::enter(writing, pool, &entry, now_ms).await?;
+    sql::query(
+        "UPDATE payout_settings SET requested = 1 WHERE account IN (
+             SELECT account FROM payments WHERE pool = $1 AND payout = $2 AND requested = 1)",
+    )
+    .bind(pool.0)
+    .bind(number)
+    .execute(writing)
+    .await?;
+    Ok(())
+}
+
+/// What owners of a new payout have asked for is done with it, unless it is released.
+async fn use_requests(
+    writing: &mut Writing<'_>,
+    pool: PoolId,
+    number: i64,
+) -> Result<(), PayoutError> {
+    for text in [
+        "UPDATE payments SET requested = 1 WHERE pool = $1 AND payout = $2 AND account IN (
+             SELECT account FROM payout_settings WHERE requested = 1)",
+        "UPDATE payout_settings SET requested = 0 WHERE account IN (
+             SELECT account FROM payments WHERE pool = $1 AND payout = $2 AND requested = 1)",
+    ] {
+        sql::query(text)
+            .bind(pool.0)
+            .bind(number)
+            .execute(writing)
+            .await?;
+    }
     Ok(())
 }
 

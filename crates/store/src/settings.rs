@@ -4,6 +4,8 @@
 //! A change and the number of the text that asked for it are written together, and a number holds
 //! once: whatever was sent twice, by whomever, is done once.
 
+use std::collections::HashMap;
+
 use mining::{Amount, ledger::Account, payout::Schedule};
 
 use crate::{
@@ -25,7 +27,7 @@ pub struct PayoutSettings {
     pub schedule: Schedule,
     /// Nothing for the time being.
     pub paused: bool,
-    /// It asked for a payout that is not confirmed yet.
+    /// It asked for a payout that is not made yet.
     pub requested: bool,
     /// Where to; where it mines for if nothing is said.
     pub pay_to: Option<String>,
@@ -39,6 +41,17 @@ pub struct PayoutSettings {
     pub proof: Option<Proof>,
     /// When a payout to it was last made that was not released, in milliseconds since 1970.
     pub last_paid_ms: Option<i64>,
+}
+
+/// How somebody wants to be paid whose balance would be paid otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayWish {
+    /// As in [`PayoutSettings`].
+    pub paused: bool,
+    /// Likewise.
+    pub pay_to: Option<String>,
+    /// Likewise.
+    pub pay_to_since_ms: Option<i64>,
 }
 
 /// A text, and the signature of whoever wanted it.
@@ -195,6 +208,31 @@ impl Store {
         .execute(&mut writing)
         .await?;
         Ok(writing.commit().await?)
+    }
+
+    /// Of everyone in a pool who ever paused payouts or changed the address of payment, what it is now.
+    pub async fn pay_wishes(&self, pool: PoolId) -> Result<HashMap<Account, PayWish>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let rows: Vec<(String, i64, Option<String>, Option<i64>)> = sql::query(
+            "SELECT accounts.name, payout_settings.paused, payout_settings.pay_to,
+                    payout_settings.pay_to_since_ms
+             FROM payout_settings JOIN accounts ON accounts.id = payout_settings.account
+             WHERE accounts.pool = $1
+               AND (payout_settings.paused = 1 OR payout_settings.pay_to_since_ms IS NOT NULL)",
+        )
+        .bind(pool.0)
+        .fetch_all(&mut reading)
+        .await?;
+        let mut wishes = HashMap::with_capacity(rows.len());
+        for (name, paused, pay_to, pay_to_since_ms) in rows {
+            let wish = PayWish {
+                paused: paused == 1,
+                pay_to,
+                pay_to_since_ms,
+            };
+            wishes.insert(ledger::account(&name)?, wish);
+        }
+        Ok(wishes)
     }
 
     /// Notes that the owner of an account wants its balance now, if the number was not used before.

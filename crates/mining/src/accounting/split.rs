@@ -23,45 +23,70 @@ impl Position {
     pub const START: Self = Self { seq: 0, place: -1 };
 }
 
+/// Somebody whose work counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payee {
+    /// The address that is mined for, which is its account.
+    pub miner: Address,
+    /// What a coinbase pays; nothing where its share is to stay in the books.
+    pub pay_to: Option<Address>,
+}
+
 /// Whose work the next block is split by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     end: Position,
     fees: Fees,
     least: Amount,
-    /// Each miner's, with the script that pays it, by account.
-    work: BTreeMap<Account, (Vec<u8>, Work)>,
+    /// Each miner's.
+    work: BTreeMap<Account, Work>,
+    scripts: BTreeMap<Account, Vec<u8>>,
+    /// The same the other way round: a script is of one account, so that a payment has one owner.
     accounts: BTreeMap<Vec<u8>, Account>,
 }
 
 impl Split {
     /// A split by the work of a window that ends at `end`. Nobody is paid less than `least` by a
-    /// coinbase, and nobody by the script of `keeper`, which gets what is left.
+    /// coinbase, and nobody by the script of `keeper`, which gets what is left. Where several want to
+    /// be paid by one script, it is one's that mines for it, or the first account's, and the others'
+    /// part stays in the books.
     pub fn new(
         end: Position,
         fees: Fees,
         least: Amount,
         keeper: &[u8],
-        work: impl IntoIterator<Item = (Address, Work)>,
+        work: impl IntoIterator<Item = (Payee, Work)>,
     ) -> Self {
         let mut split = Self {
             end,
             fees,
             least,
             work: BTreeMap::new(),
+            scripts: BTreeMap::new(),
             accounts: BTreeMap::new(),
         };
-        for (address, work) in work {
-            let (account, script) = (
-                Account::Miner(address.as_str().to_owned()),
-                address.script().to_vec(),
-            );
-            if script != keeper {
-                split.accounts.insert(script.clone(), account.clone());
+        let mut elsewhere = BTreeMap::new();
+        for (payee, work) in work {
+            let account = Account::Miner(payee.miner.as_str().to_owned());
+            match payee.pay_to {
+                Some(own) if own == payee.miner => split.pay(own.script(), &account, keeper),
+                Some(other) => drop(elsewhere.insert(account.clone(), other)),
+                None => {}
             }
-            split.work.insert(account, (script, work));
+            split.work.insert(account, work);
+        }
+        for (account, other) in elsewhere {
+            split.pay(other.script(), &account, keeper);
         }
         split
+    }
+
+    fn pay(&mut self, script: &[u8], account: &Account, keeper: &[u8]) {
+        if script == keeper || self.accounts.contains_key(script) {
+            return;
+        }
+        self.accounts.insert(script.to_vec(), account.clone());
+        self.scripts.insert(account.clone(), script.to_vec());
     }
 
     /// Where the work ends that counts.
@@ -72,21 +97,18 @@ impl Split {
     /// The payments of a coinbase of this value, the largest first. Nothing if the sum of the work
     /// does not fit 128 bits.
     pub fn outputs(&self, value: Amount) -> Option<Vec<Output>> {
-        let work = self.work.iter();
-        let work = work.map(|(account, (script, work))| ((account, script), *work));
+        let work = self.work.iter().map(|(account, work)| (account, *work));
         let credits = Credits::new(value, &self.fees, work)?;
-        let miners = credits.miners().iter();
-        let mut paid: Vec<_> = miners
-            .filter(|credit| {
-                let (_, script) = credit.miner;
-                let enough = credit.amount >= self.least && credit.amount > Amount::ZERO;
-                enough && self.accounts.contains_key(script)
-            })
+        let mut paid: Vec<_> = credits
+            .miners()
+            .iter()
+            .filter(|credit| credit.amount >= self.least && credit.amount > Amount::ZERO)
+            .filter_map(|credit| Some((credit, self.scripts.get(credit.miner)?)))
             .collect();
-        paid.sort_by_key(|credit| (Reverse(credit.amount), credit.miner.0));
-        let output = |credit: &super::Credit<(&Account, &Vec<u8>)>| Output {
+        paid.sort_by_key(|(credit, _)| (Reverse(credit.amount), credit.miner));
+        let output = |(credit, script): (&super::Credit<&Account>, &Vec<u8>)| Output {
             amount: credit.amount,
-            script: credit.miner.1.clone(),
+            script: script.clone(),
         };
         Some(paid.into_iter().map(output).collect())
     }
@@ -126,9 +148,19 @@ mod tests {
     }
 
     fn split(least: u64, work: &[(u8, u128)]) -> Split {
-        let work = work
-            .iter()
-            .map(|(number, work)| (address(*number), Work::from_hashes(*work)));
+        let work = work.iter().map(|(number, work)| (*number, *number, *work));
+        split_to(least, work)
+    }
+
+    /// Where a miner is paid by an address of another number, or by none, which is 0.
+    fn split_to(least: u64, work: impl Iterator<Item = (u8, u8, u128)>) -> Split {
+        let work = work.map(|(miner, to, work)| {
+            let payee = Payee {
+                miner: address(miner),
+                pay_to: (to != 0).then(|| address(to)),
+            };
+            (payee, Work::from_hashes(work))
+        });
         let least = Amount::from_units(least);
         Split::new(END, fees(), least, address(99).script(), work)
     }
@@ -163,6 +195,39 @@ mod tests {
     }
 
     #[test]
+    fn a_miner_is_paid_where_it_wants_to_be_or_in_the_books() {
+        let script = |number| address(number).script().to_vec();
+        // 2 wants to be paid by 7, and 3 not at all.
+        let split = split_to(1, [(1, 1, 50), (2, 7, 30), (3, 0, 20)].into_iter());
+        assert_eq!(paid(&split, 1000), [(script(1), 490), (script(7), 294)]);
+        let output = |number, units| Output {
+            amount: Amount::from_units(units),
+            script: script(number),
+        };
+        let account = |number| Account::Miner(address(number).as_str().to_owned());
+        let booked = split.paid(&[output(1, 490), output(7, 294), output(3, 9)]);
+        let due = [
+            (account(1), Amount::from_units(490)),
+            (account(2), Amount::from_units(294)),
+        ];
+        assert_eq!(booked, BTreeMap::from(due));
+    }
+
+    #[test]
+    fn a_script_pays_one_account() {
+        let script = |number| address(number).script().to_vec();
+        // One mines for it, whatever the others want.
+        let split = split_to(1, [(1, 3, 50), (2, 3, 30), (3, 3, 20)].into_iter());
+        assert_eq!(paid(&split, 1000), [(script(3), 196)]);
+        // Nobody does: the first by the address as a text, which is that of 2.
+        let split = split_to(1, [(2, 9, 25), (1, 9, 75)].into_iter());
+        assert_eq!(paid(&split, 1000), [(script(9), 245)]);
+        // And not by the keeper's.
+        let split = split_to(1, [(1, 99, 50)].into_iter());
+        assert_eq!(paid(&split, 1000), []);
+    }
+
+    #[test]
     fn what_a_coinbase_paid_is_known_by_its_scripts() {
         let split = split(1, &[(1, 50), (2, 50), (99, 50)]);
         let output = |number, units| Output {
@@ -180,7 +245,7 @@ mod tests {
         fn a_coinbase_pays_what_the_books_credit(
             value in 0_u64..1 << 50,
             least in 0_u64..1 << 20,
-            work in prop::collection::btree_map(0_u8..40, 0_u128..1 << 80, 0..20),
+            work in prop::collection::btree_map(1_u8..40, 0_u128..1 << 80, 0..20),
         ) {
             let work: Vec<_> = work.into_iter().collect();
             let split = split(least, &work);

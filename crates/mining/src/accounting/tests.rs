@@ -173,7 +173,10 @@ fn hopping(blocks: u32, scheme: Scheme) -> u128 {
             let newest_first = shares.iter().rev().map(bucket);
             let window = match scheme {
                 Scheme::Pplns => Window::new(Multiple::DEFAULT.times(block), newest_first),
-                _ => Window::round(newest_first.take(usize::try_from(round).unwrap())),
+                _ => {
+                    let round = newest_first.take(usize::try_from(round).unwrap());
+                    Window::new(Work::from_hashes(u128::MAX), round).map(Window::into_round)
+                }
             };
             let work = window.unwrap().work().clone();
             let credits = Credits::new(Amount::from_units(REWARD), &fees, work).unwrap();

@@ -77,13 +77,9 @@ impl<M: Ord + Copy> Window<M> {
         length: Work,
         newest_first: impl IntoIterator<Item = Bucket<M>>,
     ) -> Result<Self, TooMuchWork> {
-        let mut window = Self {
-            work: BTreeMap::new(),
-            total: Work::ZERO,
-            length,
-        };
+        let mut window = Self::empty(length);
         let mut buckets = newest_first.into_iter();
-        while window.total < length
+        while !window.is_full()
             && let Some(bucket) = buckets.next()
         {
             window.add(&bucket)?;
@@ -91,14 +87,28 @@ impl<M: Ord + Copy> Window<M> {
         Ok(window)
     }
 
-    /// All of the work, however much: a round.
-    pub fn round(buckets: impl IntoIterator<Item = Bucket<M>>) -> Result<Self, TooMuchWork> {
-        let mut round = Self::new(Work::from_hashes(u128::MAX), buckets)?;
-        round.length = round.total;
-        Ok(round)
+    /// A window of `length` that nothing was added to yet.
+    pub fn empty(length: Work) -> Self {
+        Self {
+            work: BTreeMap::new(),
+            total: Work::ZERO,
+            length,
+        }
     }
 
-    fn add(&mut self, bucket: &Bucket<M>) -> Result<(), TooMuchWork> {
+    /// Of what was added a round, which is as long as its work, however much that is.
+    pub fn into_round(mut self) -> Self {
+        self.length = self.total;
+        self
+    }
+
+    /// Whether it holds all that it can.
+    pub fn is_full(&self) -> bool {
+        self.total >= self.length
+    }
+
+    /// Adds the work that lies before what was added last: as much of it as there is room for.
+    pub fn add(&mut self, bucket: &Bucket<M>) -> Result<(), TooMuchWork> {
         let work = bucket.work.iter().map(|(_, work)| *work);
         let total = work
             .clone()
@@ -162,6 +172,10 @@ mod tests {
         }
     }
 
+    fn round(buckets: impl IntoIterator<Item = Bucket<u32>>) -> Result<Window<u32>, TooMuchWork> {
+        Window::new(work(u128::MAX), buckets).map(Window::into_round)
+    }
+
     fn sums(window: &Window<u32>) -> Vec<(u32, u128)> {
         let work = window.work().iter();
         work.map(|(miner, work)| (*miner, work.hashes())).collect()
@@ -199,7 +213,7 @@ mod tests {
         };
         let window = Window::new(work(15), [share(9, 5), bucket.clone()]).unwrap();
         assert_eq!(sums(&window), [(1, 1), (2, 3), (3, 6), (9, 5)]);
-        let round = Window::round([share(9, 5), bucket]).unwrap();
+        let round = round([share(9, 5), bucket]).unwrap();
         assert_eq!(round.total(), work(105));
         assert_eq!(round.length(), round.total());
     }
@@ -257,13 +271,13 @@ mod tests {
     fn a84_work_past_all_bounds_is_an_error() {
         let most = share(1, u128::MAX);
         assert_eq!(
-            Window::round([most.clone(), share(1, 1)]).unwrap().total(),
+            round([most.clone(), share(1, 1)]).unwrap().total(),
             work(u128::MAX)
         );
         let both = Bucket {
             work: vec![(1, work(u128::MAX)), (2, work(1))],
         };
-        assert_eq!(Window::round([both]), Err(TooMuchWork));
+        assert_eq!(round([both]), Err(TooMuchWork));
     }
 
     proptest! {

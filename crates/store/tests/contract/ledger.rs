@@ -308,13 +308,15 @@ async fn pools_keep_separate_books(place: Place) {
 /// Whatever a program does, or a person at the database.
 async fn the_database_itself_refuses_what_is_wrong(place: Place) {
     let (store, pool) = place.pool().await;
-    store
+    let other = store
         .pool("other", bitcoin(), Network::Regtest)
         .await
         .unwrap();
     store.enter(pool, &credited(1, 1), NOW).await.unwrap();
     let gift = correction("1", Account::Reward, miner("a"), 10);
     store.enter(pool, &gift, NOW).await.unwrap();
+    let theirs = correction("1", Account::Reward, miner("b"), 3);
+    store.enter(other, &theirs, NOW).await.unwrap();
     for wrong in [
         "UPDATE accounts SET posted = -1 WHERE name = 'miner:a'",
         "UPDATE transfers SET amount = 11",
@@ -343,6 +345,12 @@ async fn the_database_itself_refuses_what_is_wrong(place: Place) {
          SELECT seq, 50, 1, 1, 5 FROM entries WHERE state = 'pending'",
         "INSERT INTO transfers (entry, place, debit, credit, amount)
          SELECT seq, 50, 1, 98, 5 FROM entries WHERE state = 'pending'",
+        "INSERT INTO transfers (entry, place, debit, credit, amount)
+         SELECT entries.seq, 50, 1, accounts.id, 5 FROM entries, accounts
+         WHERE entries.state = 'pending' AND accounts.pool <> entries.pool",
+        // A good one beside one of an entry that counts already.
+        "INSERT INTO transfers (entry, place, debit, credit, amount)
+         SELECT seq, 50, 1, 2, 5 FROM entries",
     ] {
         assert!(refused(&place, wrong).await, "{wrong}");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mining::{
     Amount, Scheme, Work,
-    accounting::Position,
+    accounting::{Position, Window},
     block::BlockState,
     ledger::{Account, BlockBooks, BlockEntries, BlockStep, Entry, EntryId, Outcome, Transfer},
 };
@@ -84,9 +84,9 @@ async fn work(
     end: Position,
     after: Option<Position>,
 ) -> BTreeMap<String, u128> {
-    let all = Work::from_hashes(u128::MAX);
-    let buckets = store
-        .work_before(pool, "pplns", end, after, all)
+    let mut window = Window::empty(Work::from_hashes(u128::MAX));
+    store
+        .fill_window(pool, "pplns", end, after, &mut window)
         .await
         .unwrap();
     let names: BTreeMap<_, _> = store
@@ -97,8 +97,8 @@ async fn work(
         .map(|worker| (worker.id, worker.who.name().to_owned()))
         .collect();
     let mut sums = BTreeMap::new();
-    for (worker, work) in buckets.into_iter().flat_map(|bucket| bucket.work) {
-        *sums.entry(names[&worker].clone()).or_default() += work.hashes();
+    for (worker, work) in window.work() {
+        *sums.entry(names[worker].clone()).or_default() += work.hashes();
     }
     sums
 }
@@ -135,12 +135,10 @@ async fn a_block_pays_for_the_work_up_to_its_share(place: Place) {
         sums(&[("a", 10), ("b", 20)])
     );
     // Not more is read than is wanted.
-    let some = Work::from_hashes(50);
-    let newest = store
-        .work_before(pool, "pplns", last, None, some)
-        .await
-        .unwrap();
-    assert_eq!(newest.len(), 1);
+    let mut some = Window::empty(Work::from_hashes(50));
+    let newest = store.fill_window(pool, "pplns", last, None, &mut some);
+    assert_eq!(newest.await.unwrap(), 1);
+    assert!(some.is_full());
     assert!(end < last);
 }
 
@@ -257,17 +255,10 @@ async fn schemes_do_not_mix(place: Place) {
         .await
         .unwrap();
     let end = located(&store, pool, 4).await;
-    let all = Work::from_hashes(u128::MAX);
-    let work = store
-        .work_before(pool, "solo", end, None, all)
-        .await
-        .unwrap();
-    let hashes: u128 = work
-        .iter()
-        .flat_map(|b| &b.work)
-        .map(|(_, w)| w.hashes())
-        .sum();
-    assert_eq!(hashes, 198);
+    let mut all = Window::empty(Work::from_hashes(u128::MAX));
+    let filling = store.fill_window(pool, "solo", end, None, &mut all);
+    filling.await.unwrap();
+    assert_eq!(all.total(), Work::from_hashes(198));
 }
 
 async fn rounds_lie_between_blocks(place: Place) {
@@ -311,21 +302,19 @@ async fn old_buckets_are_joined_and_far_ones_go(place: Place) {
     };
     while join(50, u128::MAX, NOW + 90).await {}
     let buckets = async |end| {
-        let all = Work::from_hashes(u128::MAX);
-        store
-            .work_before(pool, "pplns", end, None, all)
-            .await
-            .unwrap()
+        let mut all = Window::empty(Work::from_hashes(u128::MAX));
+        let filling = store.fill_window(pool, "pplns", end, None, &mut all);
+        filling.await.unwrap()
     };
     // 12 of five shares up to the block, whose place is kept.
-    assert_eq!(buckets(end).await.len(), 12);
+    assert_eq!(buckets(end).await, 12);
     assert_eq!(
         work(&store, pool, end, None).await,
         sums(&[("a", 300), ("b", 300)])
     );
     let last = found(&store, pool, 100).await;
     // 29 shares behind the block in six, 11 that are too young to be joined, and one cut off.
-    assert_eq!(buckets(last).await.len(), 12 + 6 + 11);
+    assert_eq!(buckets(last).await, 12 + 6 + 11);
     assert_eq!(
         work(&store, pool, last, None).await,
         sums(&[("a", 500), ("b", 500)])

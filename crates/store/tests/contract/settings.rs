@@ -1,19 +1,25 @@
 //! Settings of payouts: changed with a number that holds once, and heeded where balances are paid.
 
+use std::collections::HashMap;
+
 use mining::{
     Amount,
     ledger::{Account, Entry, Transfer},
-    payout::Schedule,
+    payout::{BatchState, Schedule},
 };
-use store::{EntryError, NewSettings, PayoutSettings, PoolId, Proof, SettingsError, Store};
+use store::{
+    EntryError, NewSettings, PayWish, PayoutSettings, PoolId, Proof, SettingsError, Store,
+};
 
-use super::{Place, contract, trouble::refused};
+use super::{Place, contract, payouts, trouble::refused};
 
 contract!(
     settings_are_replaced_whole,
     a70_a_number_is_used_once,
     a70_the_time_of_a_changed_address_is_kept,
     a_request_is_noted_and_nothing_else_changed,
+    a_request_is_used_up_by_its_payout,
+    wishes_are_those_of_who_has_some,
     many_that_send_the_same_change_it_once,
     settings_belong_to_one_pool,
 );
@@ -191,6 +197,77 @@ async fn a_request_is_noted_and_nothing_else_changed(place: Place) {
     let theirs = store.payout_settings(pool, &miner("new")).await.unwrap();
     assert!(theirs.requested);
     assert!(refused(&place, "UPDATE payout_settings SET threshold = -1").await);
+}
+
+/// One request is one payout, and none if that is given back.
+async fn a_request_is_used_up_by_its_payout(place: Place) {
+    let (store, pool) = rich(&place).await;
+    let a = miner("a");
+    let lease = payouts::lease(&store, pool, "one", NOW).await.unwrap();
+    let ask = async |number, now_ms| {
+        let asked = store.request_payout(pool, &a, number, now_ms).await;
+        asked.unwrap();
+    };
+    ask(1, NOW).await;
+    let payments = [payouts::payment("a", 5)];
+    let reserve = async || {
+        let reserving = store.reserve_payout(&lease, payouts::COIN, &payments, NOW);
+        reserving.await.unwrap()
+    };
+    let release = async |number| {
+        let releasing = store.release_payout(&lease, payouts::COIN, number, "conflict", NOW);
+        releasing.await.unwrap();
+    };
+    let first = reserve().await;
+    assert!(!settings(&store, pool).await.requested);
+    // One that nobody asked for changes nothing.
+    let second = reserve().await;
+    release(second).await;
+    assert!(!settings(&store, pool).await.requested);
+    release(first).await;
+    assert!(settings(&store, pool).await.requested);
+    // What is asked for while a payout is on its way is another one.
+    let third = reserve().await;
+    ask(2, NOW + 5000).await;
+    let signed = payouts::signed(1);
+    store
+        .sign_payout(&lease, third, &signed, NOW)
+        .await
+        .unwrap();
+    let sending = store.move_payout(&lease, third, BatchState::Broadcast, "", NOW);
+    sending.await.unwrap();
+    let confirming = store.confirm_payout(&lease, payouts::COIN, third, NOW);
+    confirming.await.unwrap();
+    assert!(settings(&store, pool).await.requested);
+}
+
+/// Who is paid otherwise than by the pool's defaults.
+async fn wishes_are_those_of_who_has_some(place: Place) {
+    let (store, pool) = rich(&place).await;
+    let mut new = NewSettings {
+        threshold: Some(Amount::from_units(5)),
+        ..plain()
+    };
+    change(&store, pool, &new, 1, NOW).await.unwrap();
+    assert_eq!(store.pay_wishes(pool).await.unwrap().len(), 0);
+    new.paused = true;
+    change(&store, pool, &new, 2, NOW + 5000).await.unwrap();
+    let wish = |paused, pay_to: Option<&str>, pay_to_since_ms| PayWish {
+        paused,
+        pay_to: pay_to.map(str::to_owned),
+        pay_to_since_ms,
+    };
+    let wishes = store.pay_wishes(pool).await.unwrap();
+    assert_eq!(
+        wishes,
+        HashMap::from([(miner("a"), wish(true, None, None))])
+    );
+    new.paused = false;
+    new.pay_to = Some("x".into());
+    change(&store, pool, &new, 3, NOW + 10_000).await.unwrap();
+    let wishes = store.pay_wishes(pool).await.unwrap();
+    let there = wish(false, Some("x"), Some(NOW + 10_000));
+    assert_eq!(wishes, HashMap::from([(miner("a"), there)]));
 }
 
 async fn many_that_send_the_same_change_it_once(place: Place) {
