@@ -1,5 +1,5 @@
-//! HTTP: the routes, one list. Three calls are taken from loopback alone and change no setting: the
-//! daemon's poke, the reset of a breaker, and the end of a ban. What a miner wants of its payouts is
+//! HTTP: the routes, one list. Five calls are taken from loopback alone and change no setting: the
+//! daemon's poke, the reset of a breaker, the end of a ban, and who finds too few blocks. What a miner wants of its payouts is
 //! taken from anywhere, with the miner's signature. Everything else is read-only.
 
 mod balances;
@@ -7,6 +7,7 @@ mod bans;
 mod credits;
 mod estimate;
 mod health;
+mod luck;
 mod miner;
 mod openapi;
 mod page;
@@ -109,6 +110,8 @@ fn documented() -> OpenApiRouter<Vec<Pool>> {
         .routes(routes!(settings::request))
         .routes(routes!(bans::list))
         .routes(routes!(bans::lift))
+        .routes(routes!(luck::list))
+        .routes(routes!(luck::count_anew))
         .routes(routes!(block_notify))
         .routes(routes!(reset_breaker))
         .routes(routes!(health::health))

@@ -7,6 +7,7 @@
 //! share accepted writes the block too.
 
 mod note;
+mod orphans;
 
 use std::{
     collections::BTreeMap,
@@ -15,14 +16,21 @@ use std::{
     time::Duration,
 };
 
-use mining::{Amount, Scheme, block::BlockState, job::JobTemplate, share::Solved};
+use mining::{
+    Amount, Scheme,
+    block::BlockState,
+    job::JobTemplate,
+    orphans::{LOOKED_AT, LastBlocks},
+    share::Solved,
+};
 use pow::Hash;
 use store::{
     Block, BlockChange, BlockError, ByCoinbase, FoundBlock, NewBlock, PoolId, Store, WorkerName,
 };
 use tracing::{error, info, warn};
 
-use self::note::Notes;
+pub use self::orphans::Maturity;
+use self::{note::Notes, orphans::Orphans};
 use crate::{
     daemon::{Daemons, Verdict},
     metrics::Metrics,
@@ -101,7 +109,7 @@ pub struct Blocks {
     daemons: Daemons,
     store: Store,
     pool: PoolId,
-    maturity: u32,
+    orphans: Orphans,
     metrics: Arc<Metrics>,
     tasks: Tasks,
     /// What the store may not have yet.
@@ -117,7 +125,7 @@ impl Blocks {
         daemons: Daemons,
         store: Store,
         pool: PoolId,
-        maturity: u32,
+        maturity: Maturity,
         folder: &Path,
         metrics: Arc<Metrics>,
         tasks: &Tasks,
@@ -126,7 +134,7 @@ impl Blocks {
             daemons,
             store,
             pool,
-            maturity,
+            orphans: Orphans::new(maturity, Arc::clone(&metrics)),
             metrics,
             tasks: tasks.clone(),
             notes: Notes::new(folder),
@@ -149,6 +157,16 @@ impl Blocks {
     pub fn left_when_mature(&self) -> Vec<(Hash, u32)> {
         let left = self.left();
         left.iter().map(|(hash, height)| (*hash, *height)).collect()
+    }
+
+    /// The confirmations after which a block is paid for: more than usual while too many are orphans.
+    pub fn maturity(&self) -> u32 {
+        self.orphans.confirmations()
+    }
+
+    /// The last blocks, while too many of them are orphans.
+    pub fn orphan_alarm(&self) -> Option<LastBlocks> {
+        self.orphans.alarm()
     }
 
     fn left(&self) -> MutexGuard<'_, BTreeMap<Hash, u32>> {
@@ -246,6 +264,9 @@ impl Blocks {
     /// Asks what became of the open blocks and, if wanted, of the last orphans and mature ones: a
     /// chain may come back, and leave what nobody thought it could.
     async fn look(&self, at_all: bool) -> Result<(), store::ReadError> {
+        // Before any of them is found to be mature.
+        let last = self.store.last_blocks(self.pool, LOOKED_AT).await?;
+        self.orphans.note(last);
         for block in self.store.open_blocks(self.pool).await? {
             self.look_at(&block).await;
         }
@@ -257,7 +278,7 @@ impl Blocks {
             for block in last.iter().filter(left) {
                 self.look_at(block).await;
             }
-            let depth = self.maturity.saturating_mul(MATURE_LOOKED_AT_TIMES);
+            let depth = self.maturity().saturating_mul(MATURE_LOOKED_AT_TIMES);
             for block in self.store.mature_blocks(self.pool, depth, MATURE).await? {
                 self.look_at(&block).await;
             }
@@ -279,7 +300,7 @@ impl Blocks {
         let Ok(Some(status)) = self.daemons.block_status(block.found.hash).await else {
             return;
         };
-        let state = block.state.after(status.confirmations, self.maturity);
+        let state = block.state.after(status.confirmations, self.maturity());
         let confirmations = u32::try_from(status.confirmations.max(0)).unwrap_or(u32::MAX);
         if (state, confirmations) == (block.state, block.confirmations) {
             return;

@@ -171,6 +171,8 @@ pub struct Payout {
     pub fee_rate: Option<String>,
     /// Confirmations after which a payment is done.
     pub confirmations: u32,
+    /// The part of blocks that the network makes orphans of, in percent.
+    pub orphan_rate_percent: Percent,
     /// A payment whose inputs are gone without a trace for so long is left to a person, in seconds.
     pub unclear_s: u64,
 }
@@ -377,6 +379,7 @@ impl Default for Payout {
             fee_max_percent: Percent::from_hundredths(100).unwrap_or_default(),
             fee_rate: None,
             confirmations: 6,
+            orphan_rate_percent: Percent::from_hundredths(100).unwrap_or_default(),
             unclear_s: 600,
         }
     }

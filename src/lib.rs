@@ -34,6 +34,7 @@ pub mod share_log;
 pub mod block;
 
 pub mod accounting;
+pub mod luck;
 pub mod payout;
 
 pub mod data;

@@ -36,6 +36,10 @@ pub struct Metrics {
     pub blocks: Counter,
     /// Mature blocks that their chain left.
     pub mature_left: Counter,
+    /// Whether too many of the last blocks are orphans: 1 if so.
+    pub orphan_alarm: Gauge,
+    /// Accounts that find far fewer blocks than their work should.
+    pub suspects: Gauge,
     /// What stands in the way of payouts.
     pub payouts_waiting: Gauge,
     /// Unsolved blocks that the daemon judged.
@@ -78,6 +82,12 @@ impl Metrics {
         let not_stored = registered(r, "shares_not_stored", "Good shares the store did not take");
         let blocks = registered(r, "blocks_solved", "Blocks solved");
         let mature_left = registered(r, "mature_blocks_left", "Mature blocks their chain left");
+        let orphan_alarm = registered(r, "orphan_alarm", "1 while too many blocks are orphans");
+        let suspects = registered(
+            r,
+            "luck_suspects",
+            "Accounts that find far fewer blocks than their work should",
+        );
         let payouts_waiting = registered(
             r,
             "payouts_waiting",
@@ -134,6 +144,8 @@ impl Metrics {
             not_stored,
             blocks,
             mature_left,
+            orphan_alarm,
+            suspects,
             payouts_waiting,
             proposals,
             proposals_refused,

@@ -22,13 +22,14 @@ use crate::{
     accounting::{self, Reserve},
     bans,
     bans::Bans,
-    block::Blocks,
+    block::{Blocks, Maturity},
     clock, config,
     connection::Context,
     daemon::{self, Daemons, FirstBlock},
     first_block,
     kept_sessions::{KeptSessions, Saved},
     listener::{self, House},
+    luck::{self, Suspects},
     mailbox::{Mailboxes, Notice},
     metrics::Metrics,
     payout::{self, Payouts, Purse},
@@ -72,6 +73,8 @@ pub struct Pool {
     pub payouts: Option<Payouts>,
     /// Whether shares are paid for.
     pub reserve: Reserve,
+    /// Who finds too few blocks.
+    pub suspects: Suspects,
     /// Who is connected.
     pub sessions: Sessions,
     /// Who was, and may come back.
@@ -99,8 +102,6 @@ pub struct Terms {
     pub pays: bool,
     /// Where its blocks pay: the operator's own address.
     pub operator: Address,
-    /// The confirmations after which a block is paid for.
-    pub maturity: u32,
 }
 
 /// Starts a pool. Its tasks end with `tasks`.
@@ -163,7 +164,10 @@ pub async fn start(
         daemons.clone(),
         store.clone(),
         id,
-        plan.maturity,
+        Maturity {
+            confirmations: plan.maturity,
+            orphan_rate: settings.payout.orphan_rate_percent,
+        },
         &kept_blocks,
         Arc::clone(&metrics),
         tasks,
@@ -173,7 +177,6 @@ pub async fn start(
         policy: plan::policy(&settings.payout, coin).map_err(|error| bad(settings, &error))?,
         pays: plan.payout.is_some(),
         operator: plan.operator,
-        maturity: plan.maturity,
     });
     let reserve = accounting::start(
         store.clone(),
@@ -183,6 +186,7 @@ pub async fn start(
         Arc::clone(&metrics),
         tasks,
     );
+    let suspects = luck::start(store.clone(), id, Arc::clone(&metrics), tasks);
     let payouts = plan.payout.map(|(purse, config)| {
         let metrics = Arc::clone(&metrics);
         payout::start(
@@ -260,6 +264,7 @@ pub async fn start(
         blocks,
         payouts,
         reserve,
+        suspects,
         sessions,
         kept_sessions,
         bans,

@@ -15,6 +15,7 @@ mod key;
 mod layout;
 mod limits;
 mod litecoind;
+mod luck;
 mod miners;
 mod money;
 mod payouts;

@@ -191,7 +191,7 @@ fn explained(miner: &Miner, place: &Place, detail: &CreditDetail) -> CreditExpla
         address: miner.address.clone(),
         credit: Credit::of(place, credit),
         confirmations: detail.confirmations,
-        matures_after: place.pool.terms.maturity,
+        matures_after: place.pool.blocks.maturity(),
         scheme: detail.scheme.name(),
         window_length: detail.length.hashes().to_string(),
         window_full: credit.window == detail.length,

@@ -6,6 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use mining::orphans::LastBlocks;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -123,6 +124,8 @@ impl Health {
         let advice = "see that the disk is neither full nor read-only";
         self.note(pool, "store", stored.is_ok(), detail, advice);
         self.look_at_blocks(pool);
+        self.look_at_orphans(pool);
+        self.look_at_luck(pool);
         self.look_at_payouts(pool).await;
         self.look_at_reserve(pool);
         let reason = why_not_ready(pool);
@@ -160,6 +163,32 @@ impl Health {
         };
         let advice = "their reward does not exist any more: see what was paid from it";
         self.note(pool, "mature blocks", told.is_empty(), detail, advice);
+    }
+
+    /// Whether too many blocks are lost.
+    fn look_at_orphans(&mut self, pool: &Pool) {
+        let alarm = pool.blocks.orphan_alarm();
+        let detail = match alarm {
+            None => "no more than usual".to_owned(),
+            Some(LastBlocks { blocks, orphans }) => format!(
+                "{orphans} of the last {blocks} blocks; a block is paid for after {} confirmations",
+                pool.blocks.maturity()
+            ),
+        };
+        let advice = "see that the daemon hears of blocks at once and others hear of yours; if so, \
+                      somebody may be overtaking them with blocks held back";
+        self.note(pool, "orphans", alarm.is_none(), detail, advice);
+    }
+
+    /// Whether somebody finds too few blocks.
+    fn look_at_luck(&mut self, pool: &Pool) {
+        let detail = match pool.suspects.count() {
+            0 => "nobody finds far fewer blocks than its work should".to_owned(),
+            1 => "an account finds far fewer blocks than its work should".to_owned(),
+            count => format!("{count} accounts find far fewer blocks than their work should"),
+        };
+        let advice = "GET /api/v1/luck from this machine says who; it may be chance";
+        self.note(pool, "luck", pool.suspects.count() == 0, detail, advice);
     }
 
     /// What stands in the way of payouts.

@@ -94,6 +94,11 @@ pub(super) struct MinerStats {
     rejected: u64,
     /// Work per second.
     hashrate: Rates,
+    /// The blocks that this work was expected to find, as far as they are counted. With six decimals,
+    /// as a text.
+    expected_blocks: String,
+    /// Those that it found, counted likewise.
+    found_blocks: u64,
     /// When the first share came.
     first_share: Option<String>,
     /// When the last share came.
@@ -202,6 +207,7 @@ impl MinerStats {
         let windows = stretches.map(|stretch| stretch.since);
         let address = place.address.as_str();
         let found = pool.store.miner(pool.id, address, &windows).await?;
+        let luck = pool.store.luck_of(pool.id, address).await?;
         let sessions = pool.sessions.list();
         let own = sessions
             .iter()
@@ -218,6 +224,8 @@ impl MinerStats {
             work: found.total.work.hashes().to_string(),
             rejected,
             hashrate: Rates::of(stretches, &found.windows),
+            expected_blocks: luck.expected.to_string(),
+            found_blocks: luck.found,
             first_share: found.first_share_ms.map(display::time),
             last_share: found.last_share_ms.map(display::time),
         })

@@ -5,8 +5,11 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
-use mining::{Difficulty, Target, block::BlockState, share::Reject, username::Alias};
+use mining::{
+    Difficulty, Target, Work, block::BlockState, luck::Effort, share::Reject, username::Alias,
+};
 use serde::Serialize;
+use store::Block;
 use utoipa::ToSchema;
 
 use super::rate::Stretch;
@@ -129,8 +132,26 @@ pub struct BlocksStatus {
     pub mature: u64,
     /// In no chain.
     pub orphaned: u64,
+    /// What the pool's work was expected to find, as far as it is counted. With six decimals, as a text.
+    pub expected: String,
+    /// What that work found.
+    pub expected_found: u64,
+    /// The effort since the last block; absent if nobody knows when its round began, or what a block
+    /// takes now.
+    pub effort: Option<EffortStatus>,
     /// The last ones, newest first.
     pub last: Vec<BlockStatus>,
+}
+
+/// The work of a round against what a block takes on average.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EffortStatus {
+    /// The work since the block before, in expected hashes.
+    pub work: String,
+    /// What a block takes at that height, likewise.
+    pub network_work: String,
+    /// The one of the other in percent, with two decimals, as a text: below 100 it was luck.
+    pub percent: String,
 }
 
 /// A block.
@@ -150,6 +171,8 @@ pub struct BlockStatus {
     pub state: &'static str,
     /// Confirmations, itself included.
     pub confirmations: u32,
+    /// The effort that it took; absent while its share is not counted.
+    pub effort: Option<EffortStatus>,
     /// What a daemon had against it.
     pub reason: Option<String>,
 }
@@ -283,8 +306,28 @@ impl SharesStatus {
     }
 }
 
+impl EffortStatus {
+    fn new(work: Work, network: Work) -> Option<Self> {
+        let effort = Effort::new(work, network)?;
+        Some(Self {
+            work: work.hashes().to_string(),
+            network_work: network.hashes().to_string(),
+            percent: effort.to_string(),
+        })
+    }
+}
+
 impl BlocksStatus {
     async fn of(pool: &Pool) -> anyhow::Result<Self> {
+        let store = &pool.store;
+        let luck = store.pool_luck(pool.id).await;
+        let luck = luck.context("what was expected cannot be read")?;
+        let round = store.round_work(pool.id).await;
+        let round = round.context("the work of a round cannot be read")?;
+        let network = match &*pool.newest.borrow() {
+            Newest::Offer(offer) => Some(offer.template.target.work()),
+            Newest::Nothing(_) => None,
+        };
         let counts = pool
             .store
             .block_counts(pool.id)
@@ -296,9 +339,17 @@ impl BlocksStatus {
             .blocks(pool.id, None, limit)
             .await
             .context("blocks cannot be read")?;
+        let oldest = last.last().map_or(0, |block| block.seq);
+        let rounds = store.round_works(pool.id, oldest).await;
+        let rounds = rounds.context("the work of rounds cannot be read")?;
+        let effort = |block: &Block| {
+            let network = Target::from_compact(block.found.bits).ok()?.work();
+            EffortStatus::new(*rounds.get(&block.seq)?, network)
+        };
         let last = last
             .into_iter()
             .map(|block| BlockStatus {
+                effort: effort(&block),
                 height: block.found.height,
                 hash: block.found.hash.to_string(),
                 worker: block.found.worker.to_string(),
@@ -317,6 +368,11 @@ impl BlocksStatus {
             immature: counts.immature,
             mature: counts.mature,
             orphaned: counts.orphaned,
+            expected: luck.expected.to_string(),
+            expected_found: luck.found,
+            effort: round
+                .zip(network)
+                .and_then(|(work, network)| EffortStatus::new(work, network)),
             last,
         })
     }

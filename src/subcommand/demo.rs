@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use mining::{Coin, Network};
+use mining::{Coin, Network, accounting::Percent};
 use serde::Serialize;
 use simnet::Params;
 use tokio::{sync::watch, time::Instant};
@@ -197,6 +197,8 @@ impl Demo {
                 every_s: 2,
                 confirmations: 1,
                 fee_rate: Some("0.00005".into()),
+                // Blocks come so fast that one in some is overtaken.
+                orphan_rate_percent: Percent::from_hundredths(10_000).unwrap_or_default(),
                 ..config::Payout::default()
             },
             daemon: vec![daemon],

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use mining::{Amount, Scheme, accounting::Position, block::BlockState, ledger::Account};
+use mining::{
+    Amount, Scheme, accounting::Position, block::BlockState, ledger::Account, orphans::LastBlocks,
+};
 use pow::Hash;
 
 use crate::{
@@ -279,6 +281,26 @@ impl Store {
             .fetch_optional(&mut reading)
             .await?;
         Ok(row.map(block).transpose()?)
+    }
+
+    /// The last blocks that a daemon has seen in its chain or beside it, at most so many, and how many
+    /// of them are orphans. One that daemons refused is no orphan.
+    pub async fn last_blocks(&self, pool: PoolId, most: u32) -> Result<LastBlocks, ReadError> {
+        let mut reading = self.database.read().await?;
+        let (blocks, orphans): (i64, i64) = sql::query(
+            "SELECT COUNT(*), COUNT(CASE WHEN state = 'orphaned' THEN 1 END) FROM (
+                 SELECT state FROM blocks WHERE pool = $1 AND state <> 'submitted'
+                   AND NOT (state = 'orphaned' AND verdict IS NOT NULL)
+                 ORDER BY seq DESC LIMIT $2) AS last",
+        )
+        .bind(pool.0)
+        .bind(most)
+        .fetch_one(&mut reading)
+        .await?;
+        Ok(LastBlocks {
+            blocks: rows::unsigned(blocks, "the number of blocks")?,
+            orphans: rows::unsigned(orphans, "the number of orphans")?,
+        })
     }
 
     /// How many blocks there are in each state.

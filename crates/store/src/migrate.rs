@@ -29,6 +29,7 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0011_transfers_at_once.postgres.sql"),
         ..for_all(include_str!("../migrations/0011_asked_payments.sql"))
     },
+    for_all(include_str!("../migrations/0012_luck.sql")),
     for_all(include_str!("../migrations/0014_hours.sql")),
 ];
 

@@ -13,6 +13,7 @@ use crate::{
     PoolId, ShareRecord, Store, WriteError,
     buckets::{self, Gathered},
     database::Connection,
+    luck::{self, Counted},
     packed::{self, Packed},
     rows, sql,
 };
@@ -99,6 +100,7 @@ impl Store {
         let mut of_pool: BTreeMap<i64, Rolled> = BTreeMap::new();
         let mut workers: BTreeMap<i64, Rolled> = BTreeMap::new();
         let mut gathered: BTreeMap<(&str, Option<u32>), Gathered> = BTreeMap::new();
+        let mut shares: Vec<Packed> = Vec::new();
         let (mut taken, mut last) = (0, None);
         for (seq, count, scheme, bytes) in &batches {
             if taken >= ENOUGH_SHARES {
@@ -111,6 +113,7 @@ impl Store {
                     .entry((scheme, height))
                     .or_insert_with(|| Gathered::at(height))
                     .add(&packed, Position { seq: *seq, place })?;
+                shares.push(packed);
                 let Packed { share, worker } = packed;
                 let minute = Minute::of_ms(share.time_ms).0;
                 minutes.entry((worker, minute)).or_default().add(&share)?;
@@ -126,7 +129,8 @@ impl Store {
             add_to_minutes(&mut writing, pool, &minutes).await?;
             add_to_hours(&mut writing, pool, &hours).await?;
             add_to_pool(&mut writing, pool, &of_pool).await?;
-            add_to_workers(&mut writing, &workers).await?;
+            let counted = luck::count(&mut writing, pool, &shares).await?;
+            add_to_workers(&mut writing, &workers, &counted).await?;
             for ((scheme, _), gathered) in &gathered {
                 buckets::insert(&mut writing, pool, scheme, gathered).await?;
             }
@@ -315,11 +319,13 @@ async fn add_to_pool(
 async fn add_to_workers(
     connection: &mut Connection,
     workers: &BTreeMap<i64, Rolled>,
+    counted: &BTreeMap<i64, Counted>,
 ) -> sqlx::Result<()> {
     let workers: Vec<_> = workers.iter().collect();
     for chunk in rows::chunks(&workers) {
         let text = format!(
-            "WITH added (id, shares, high, low, last_ms, best) AS (VALUES {})
+            "WITH added (id, shares, high, low, last_ms, best, expected_high, expected_low, found)
+             AS (VALUES {})
              UPDATE workers SET
                  shares = workers.shares + added.shares,
                  work_high = workers.work_high + added.high
@@ -328,9 +334,13 @@ async fn add_to_workers(
                  last_seen_ms = CASE WHEN added.last_ms > workers.last_seen_ms
                      THEN added.last_ms ELSE workers.last_seen_ms END,
                  best = CASE WHEN workers.best < added.best
-                     THEN workers.best ELSE added.best END
+                     THEN workers.best ELSE added.best END,
+                 expected_high = workers.expected_high + added.expected_high
+                     + ((workers.expected_low + added.expected_low) >> 32),
+                 expected_low = (workers.expected_low + added.expected_low) & 4294967295,
+                 found = workers.found + added.found
              FROM added WHERE added.id = workers.id",
-            sql::placeholders(connection.kind(), 1, chunk.len(), 6)
+            sql::placeholders(connection.kind(), 1, chunk.len(), 9)
         );
         let mut query = sql::built(text);
         for (worker, rolled) in chunk {
@@ -338,6 +348,9 @@ async fn add_to_workers(
             query = query.bind(*worker).bind(rolled.shares).bind(high).bind(low);
             query = query.bind(rolled.last_ms);
             query = query.bind(rolled.best.map(|best| best.to_vec()));
+            let counted = counted.get(*worker).copied().unwrap_or_default();
+            let (high, low) = rows::halves(Work::from_hashes(counted.expected.units()))?;
+            query = query.bind(high).bind(low).bind(counted.found);
         }
         query.execute(connection).await?;
     }

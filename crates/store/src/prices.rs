@@ -71,6 +71,18 @@ impl Store {
     }
 }
 
+/// The target in compact form at a height, or at the last one below that is known.
+pub(crate) async fn bits_at(
+    connection: &mut Connection,
+    pool: PoolId,
+    height: u32,
+) -> sqlx::Result<Option<u32>> {
+    let below = "SELECT height, bits, subsidy, fees FROM prices
+                 WHERE pool = $1 AND height <= $2 ORDER BY height DESC LIMIT 1";
+    let block = nearest(connection, below, pool, height).await?;
+    Ok(block.map(|block| block.bits))
+}
+
 async fn nearest(
     connection: &mut Connection,
     text: &'static str,

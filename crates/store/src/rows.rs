@@ -11,7 +11,7 @@ use sqlx::Error as SqlError;
 
 use crate::{database::Connection, sql};
 
-/// The most rows of a statement. More gain nothing, and at eight columns a row this is 4,096
+/// The most rows of a statement. More gain nothing, and at nine columns a row this is 4,608
 /// parameters of the 32,766 that SQLite allows.
 pub(crate) const MOST_ROWS: usize = 512;
 

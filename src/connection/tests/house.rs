@@ -7,7 +7,7 @@ use mining::{Address, Coin, Network};
 use store::{PoolId, Store};
 
 use crate::{
-    block::Blocks,
+    block::{Blocks, Maturity},
     daemon::{self, FirstBlock},
     devices::Devices,
     metrics::Metrics,
@@ -54,7 +54,19 @@ impl House {
                 daemon::start(vec![nobody], coin, network, kept, FirstBlock::any(), &tasks)
                     .unwrap();
             let counted = Arc::clone(&metrics);
-            let blocks = Blocks::start(daemons, store.clone(), pool, 100, &notes, counted, &tasks);
+            let maturity = Maturity {
+                confirmations: 100,
+                orphan_rate: "1".parse().unwrap(),
+            };
+            let blocks = Blocks::start(
+                daemons,
+                store.clone(),
+                pool,
+                maturity,
+                &notes,
+                counted,
+                &tasks,
+            );
             (store, pool, log, blocks)
         });
         Self {

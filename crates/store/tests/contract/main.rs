@@ -12,6 +12,7 @@ mod figures;
 mod identity;
 mod killed;
 mod ledger;
+mod luck;
 mod miners;
 mod payouts;
 mod rounds;

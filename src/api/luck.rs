@@ -1,0 +1,155 @@
+//! `/api/v1/luck`: who was expected to find blocks and how many it found, and an operator's word that
+//! somebody is counted anew. From this machine alone: it is a suspicion, and no proof.
+
+use std::{cmp::Reverse, net::SocketAddr};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use mining::Address;
+use serde::Serialize;
+use store::AccountLuck;
+use utoipa::ToSchema;
+
+use super::{
+    not_found,
+    problem::{Error, Problem},
+    refuse_strangers,
+};
+use crate::{display::time, pool::Pool};
+
+/// Accounts of a pool in one answer.
+const SHOWN: usize = 1_000;
+
+/// Who was expected to find blocks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Lucks {
+    pools: Vec<PoolLucks>,
+}
+
+/// Who was expected to find blocks in a pool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PoolLucks {
+    /// The pool's name.
+    pool: String,
+    /// How many accounts are suspicious.
+    suspicious: usize,
+    /// The unluckiest first, of those with at least nine expected blocks.
+    accounts: Vec<Account>,
+}
+
+/// How many blocks an account was expected to find, and how many it found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Account {
+    /// The address that is mined for.
+    address: String,
+    /// Whether chance hardly explains it.
+    suspicious: bool,
+    /// The blocks that were expected, since it was counted anew. With six decimals, as a text.
+    expected_blocks: String,
+    /// Those that were found since then.
+    found_blocks: u64,
+    /// That so few are found or fewer happens once in so many times, as a text.
+    once_in: String,
+    /// When it was counted anew; absent if it never was.
+    counted_anew: Option<String>,
+    /// The blocks that were ever expected of it, likewise.
+    expected_blocks_ever: String,
+    /// Those that it ever found.
+    found_blocks_ever: u64,
+    /// When its last share came.
+    last_share: String,
+}
+
+impl Account {
+    fn of(account: AccountLuck) -> (u128, Self) {
+        let AccountLuck { since, ever, .. } = account;
+        let odds = since.odds();
+        let told = Self {
+            address: account.address,
+            suspicious: since.is_suspicious(),
+            expected_blocks: since.expected.to_string(),
+            found_blocks: since.found,
+            once_in: odds.to_string(),
+            counted_anew: account.counted_anew_ms.map(time),
+            expected_blocks_ever: ever.expected.to_string(),
+            found_blocks_ever: ever.found,
+            last_share: time(account.last_share_ms),
+        };
+        (odds, told)
+    }
+}
+
+/// Who finds fewer blocks than its work should
+///
+/// From this machine alone.
+#[utoipa::path(
+    get, path = "/api/v1/luck", operation_id = "luck", tag = "operator",
+    responses(
+        (status = 200, description = "The answer.", body = Lucks),
+        (status = 403, description = "Only this machine may call this.", body = Error),
+        (status = 503, description = "The store cannot be used now.", body = Error)
+    )
+)]
+pub(super) async fn list(
+    State(pools): State<Vec<Pool>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+) -> Result<Response, Problem> {
+    if let Some(refusal) = refuse_strangers(peer) {
+        return Ok(refusal);
+    }
+    let mut told = Vec::with_capacity(pools.len());
+    for pool in &pools {
+        let accounts = pool.suspects.looked_at().await?;
+        let mut accounts: Vec<_> = accounts.into_iter().map(Account::of).collect();
+        accounts.sort_by_key(|(odds, _)| Reverse(*odds));
+        let accounts: Vec<Account> = accounts.into_iter().map(|(_, account)| account).collect();
+        told.push(PoolLucks {
+            pool: pool.name.clone(),
+            suspicious: accounts.iter().filter(|account| account.suspicious).count(),
+            accounts: accounts.into_iter().take(SHOWN).collect(),
+        });
+    }
+    Ok(Json(Lucks { pools: told }).into_response())
+}
+
+/// Count an account anew
+///
+/// In every pool that knows it: an operator has looked into it. From this machine alone.
+#[utoipa::path(
+    delete, path = "/api/v1/luck/{address}", operation_id = "count_anew", tag = "operator",
+    params(("address" = String, Path, description = "An address of a pool's coin")),
+    responses(
+        (status = 204, description = "Done."),
+        (status = 403, description = "Only this machine may call this.", body = Error),
+        (status = 404, description = "There is nothing here.", body = Error),
+        (status = 503, description = "The store cannot be used now.", body = Error)
+    )
+)]
+pub(super) async fn count_anew(
+    State(pools): State<Vec<Pool>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(address): Path<String>,
+) -> Result<Response, Problem> {
+    if let Some(refusal) = refuse_strangers(peer) {
+        return Ok(refusal);
+    }
+    let mut counted = false;
+    for pool in &pools {
+        let Ok(address) = Address::parse(pool.coin, pool.network, &address) else {
+            continue;
+        };
+        if pool.store.knows(pool.id, address.as_str()).await? {
+            pool.suspects.count_anew(address.as_str()).await?;
+            counted = true;
+        }
+    }
+    Ok(if counted {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        not_found().await
+    })
+}
