@@ -122,16 +122,7 @@ impl Blocks {
         metrics: Arc<Metrics>,
         tasks: &Tasks,
     ) -> Self {
-        let blocks = Self {
-            daemons,
-            store,
-            pool,
-            maturity,
-            metrics,
-            tasks: tasks.clone(),
-            notes: Notes::new(folder),
-            left: Arc::default(),
-        };
+        let blocks = Self::new(daemons, store, pool, maturity, folder, metrics, tasks);
         let noted = blocks.clone();
         tasks.spawn(Stage::Books, "noted blocks", async move {
             for block in noted.notes.all().await {
@@ -142,6 +133,27 @@ impl Blocks {
         let following = blocks.clone();
         tasks.spawn(Stage::Books, "blocks", following.follow());
         blocks
+    }
+
+    pub(crate) fn new(
+        daemons: Daemons,
+        store: Store,
+        pool: PoolId,
+        maturity: u32,
+        folder: &Path,
+        metrics: Arc<Metrics>,
+        tasks: &Tasks,
+    ) -> Self {
+        Self {
+            daemons,
+            store,
+            pool,
+            maturity,
+            metrics,
+            tasks: tasks.clone(),
+            notes: Notes::new(folder),
+            left: Arc::default(),
+        }
     }
 
     /// The mature blocks that their chain left in this run of the pool, with their heights. One that
@@ -245,7 +257,7 @@ impl Blocks {
 
     /// Asks what became of the open blocks and, if wanted, of the last orphans and mature ones: a
     /// chain may come back, and leave what nobody thought it could.
-    async fn look(&self, at_all: bool) -> Result<(), store::ReadError> {
+    pub(crate) async fn look(&self, at_all: bool) -> Result<(), store::ReadError> {
         for block in self.store.open_blocks(self.pool).await? {
             self.look_at(&block).await;
         }

@@ -36,6 +36,9 @@ pub mod block;
 pub mod accounting;
 pub mod payout;
 
+#[cfg(test)]
+mod money_model;
+
 pub mod data;
 pub mod first_block;
 pub mod pool;
