@@ -18,6 +18,7 @@ use anyhow::Context as _;
 use mining::{
     Amount, Coin, Scheme, Target, Work,
     accounting::{Credits, Fee, Fees, Multiple, Position, Window},
+    block::BlockState,
     ledger::{Account, BlockBooks, BlockEntries, BlockStep},
 };
 use store::{
@@ -93,11 +94,7 @@ pub fn start(
         metrics,
     };
     tasks.spawn(Stage::Books, "shares", payer.run(ending.clone()));
-    let accounting = Accounting {
-        store,
-        pool,
-        config,
-    };
+    let accounting = Accounting::new(store, pool, config);
     if let Some(split) = accounting.config.split.clone() {
         let splitting = accounting.clone().keep_split(split, newest, ending.clone());
         tasks.spawn(Stage::Books, "splits", splitting);
@@ -106,14 +103,23 @@ pub fn start(
     reserve
 }
 
+/// The task that books blocks.
 #[derive(Clone)]
-struct Accounting {
+pub(crate) struct Accounting {
     store: Store,
     pool: PoolId,
     config: Config,
 }
 
 impl Accounting {
+    pub(crate) fn new(store: Store, pool: PoolId, config: Config) -> Self {
+        Self {
+            store,
+            pool,
+            config,
+        }
+    }
+
     async fn run(self, ending: CancellationToken) -> anyhow::Result<()> {
         let mut outage = false;
         for round in 0u64.. {
@@ -135,7 +141,8 @@ impl Accounting {
         Ok(())
     }
 
-    async fn look(&self, join: bool) -> anyhow::Result<()> {
+    /// Brings the books to where the blocks are, and joins old work if wanted.
+    pub(crate) async fn look(&self, join: bool) -> anyhow::Result<()> {
         for open in self.store.open_books(self.pool).await? {
             let hash = open.block.found.hash;
             self.follow(&open)
@@ -157,6 +164,10 @@ impl Accounting {
         let Some(end) = self.end(block).await? else {
             return Ok(());
         };
+        if state == BlockState::Orphaned && !open.has_credits && block.verdict.is_none() {
+            // Its chain may come back when the work before it is not kept any more.
+            self.credits(open, end).await?;
+        }
         while let Some(step) = books.next(state) {
             if !self.step(open, end, books, step).await? {
                 // Somebody else is at it.

@@ -130,16 +130,7 @@ impl Blocks {
         metrics: Arc<Metrics>,
         tasks: &Tasks,
     ) -> Self {
-        let blocks = Self {
-            daemons,
-            store,
-            pool,
-            orphans: Orphans::new(maturity, Arc::clone(&metrics)),
-            metrics,
-            tasks: tasks.clone(),
-            notes: Notes::new(folder),
-            left: Arc::default(),
-        };
+        let blocks = Self::new(daemons, store, pool, maturity, folder, metrics, tasks);
         let noted = blocks.clone();
         tasks.spawn(Stage::Books, "noted blocks", async move {
             for block in noted.notes.all().await {
@@ -150,6 +141,27 @@ impl Blocks {
         let following = blocks.clone();
         tasks.spawn(Stage::Books, "blocks", following.follow());
         blocks
+    }
+
+    pub(crate) fn new(
+        daemons: Daemons,
+        store: Store,
+        pool: PoolId,
+        maturity: Maturity,
+        folder: &Path,
+        metrics: Arc<Metrics>,
+        tasks: &Tasks,
+    ) -> Self {
+        Self {
+            daemons,
+            store,
+            pool,
+            orphans: Orphans::new(maturity, Arc::clone(&metrics)),
+            metrics,
+            tasks: tasks.clone(),
+            notes: Notes::new(folder),
+            left: Arc::default(),
+        }
     }
 
     /// The mature blocks that their chain left in this run of the pool, with their heights. One that
@@ -263,7 +275,7 @@ impl Blocks {
 
     /// Asks what became of the open blocks and, if wanted, of the last orphans and mature ones: a
     /// chain may come back, and leave what nobody thought it could.
-    async fn look(&self, at_all: bool) -> Result<(), store::ReadError> {
+    pub(crate) async fn look(&self, at_all: bool) -> Result<(), store::ReadError> {
         // Before any of them is found to be mature.
         let last = self.store.last_blocks(self.pool, LOOKED_AT).await?;
         self.orphans.note(last);

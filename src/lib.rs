@@ -37,6 +37,9 @@ pub mod accounting;
 pub mod luck;
 pub mod payout;
 
+#[cfg(test)]
+mod money_model;
+
 pub mod data;
 pub mod first_block;
 pub mod pool;

@@ -108,26 +108,14 @@ pub fn start(
     tasks: &Tasks,
 ) -> Payouts {
     let ending = tasks.ending(Stage::Books);
-    let (telling, trouble) = watch::channel(Trouble::default());
-    let payer = Payer {
-        store,
-        pool,
-        purse,
-        config,
-        holder: holder.to_owned(),
-        next_batch: Instant::now(),
-        sent_again: None,
-        unpayable: HashSet::new(),
-        unclear_since: HashMap::new(),
-        telling,
-        metrics,
-        ending: ending.clone(),
-    };
+    let payer = Payer::new(store, pool, purse, config, holder, metrics, ending.clone());
+    let trouble = payer.telling.subscribe();
     tasks.spawn(Stage::Books, "payouts", payer.run(ending));
     Payouts { trouble }
 }
 
-struct Payer {
+/// The task that pays.
+pub(crate) struct Payer {
     store: Store,
     pool: PoolId,
     purse: Purse,
@@ -146,6 +134,31 @@ struct Payer {
 }
 
 impl Payer {
+    pub(crate) fn new(
+        store: Store,
+        pool: PoolId,
+        purse: Purse,
+        config: Config,
+        holder: &str,
+        metrics: Arc<Metrics>,
+        ending: CancellationToken,
+    ) -> Self {
+        Self {
+            store,
+            pool,
+            purse,
+            config,
+            holder: holder.to_owned(),
+            next_batch: Instant::now(),
+            sent_again: None,
+            unpayable: HashSet::new(),
+            unclear_since: HashMap::new(),
+            telling: watch::Sender::new(Trouble::default()),
+            metrics,
+            ending,
+        }
+    }
+
     async fn run(mut self, ending: CancellationToken) -> anyhow::Result<()> {
         loop {
             // Not cut off by the end: every step is bounded, and one that was begun is best ended.
@@ -180,7 +193,8 @@ impl Payer {
         }
     }
 
-    async fn look(&mut self, trouble: &mut Trouble) -> anyhow::Result<()> {
+    /// Brings each payout further, and begins new ones where nothing stands in the way; says what does.
+    pub(crate) async fn look(&mut self, trouble: &mut Trouble) -> anyhow::Result<()> {
         let now = clock::now_ms();
         let leased = self
             .store
@@ -194,6 +208,7 @@ impl Payer {
             .is_none_or(|last| last.elapsed() >= SEND_AGAIN_EVERY);
         if send_again {
             self.sent_again = Some(Instant::now());
+            self.look_back().await?;
         }
         let open = self.store.open_payouts(self.pool).await?;
         self.unclear_since

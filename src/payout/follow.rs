@@ -8,6 +8,10 @@ use tracing::{error, info, warn};
 use super::{Payer, inputs, kept};
 use crate::{clock, daemon::wallet::Sent};
 
+/// So many of the last payouts are looked at again after they were confirmed: no chain has ever left so
+/// many blocks that an hourly payout in each would reach further.
+const CONFIRMED_LOOKED_AT: u32 = 20;
+
 /// Whether something holds a payout up.
 pub(super) enum Held {
     /// It goes its way.
@@ -79,6 +83,44 @@ impl Payer {
                 self.unclear(lease, payout, why).await
             }
         }
+    }
+
+    /// Sends payouts again that were confirmed and have left the chain since, by a branch that went
+    /// deeper than `confirmations`. The books stay: the same bytes pay, or nothing does.
+    pub(super) async fn look_back(&self) -> anyhow::Result<()> {
+        let last = self
+            .store
+            .payouts(self.pool, None, CONFIRMED_LOOKED_AT)
+            .await?;
+        // The oldest first, as later ones may spend its change.
+        for payout in last.iter().rev() {
+            let number = payout.number;
+            let (BatchState::Confirmed, Some(signed)) = (payout.state, &payout.signed) else {
+                continue;
+            };
+            let has_left = match self.purse.standing(signed).await? {
+                Standing::Confirmed(0) => true,
+                // A wallet that is another one by now knows nothing of it; a key looks at the chain.
+                Standing::Unknown => self.purse.wallet().is_none(),
+                Standing::Conflicted(depth) => {
+                    error!(number, txid = %signed.txid, depth, "another transaction has the inputs of a payout that was confirmed");
+                    false
+                }
+                Standing::Confirmed(_) | Standing::Unclear => false,
+            };
+            if !has_left {
+                continue;
+            }
+            match self.purse.send(&signed.raw).await? {
+                Sent::Taken => {
+                    warn!(number, txid = %signed.txid, "a payout that was confirmed has left the chain: it is sent again");
+                }
+                Sent::Refused(reason) | Sent::InputsGone(reason) => {
+                    error!(number, txid = %signed.txid, reason, "a payout that was confirmed has left the chain, and is not taken again");
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn release(&self, lease: &Lease, payout: &Payout, reason: &str) -> anyhow::Result<()> {

@@ -50,9 +50,10 @@ pub(crate) enum State {
         confirmations: u32,
     },
     Waiting,
-    /// In no block of the active chain and not in the pool; `conflicted` when its inputs are gone.
+    /// In no block of the active chain and not in the pool. `beaten` says how deep another one is in
+    /// the chain that has an input of it, or of one whose coins it spends.
     Abandoned {
-        conflicted: bool,
+        beaten: Option<u32>,
     },
 }
 
@@ -152,17 +153,26 @@ impl Wallet {
         if mempool.get(txid).is_some() {
             return State::Waiting;
         }
-        let gone =
-            |input: &OutPoint| chain.coin(input).is_none() && mempool.output(input).is_none();
-        let conflicted = self.seen.get(txid).is_some_and(|seen| {
-            !seen.transaction.is_coinbase()
-                && seen
-                    .transaction
-                    .input
-                    .iter()
-                    .any(|input| gone(&input.previous_output))
+        State::Abandoned {
+            beaten: self.beaten(chain, txid),
+        }
+    }
+
+    /// What spends the wallet's coins was seen by it, so the rivals of its transactions are here.
+    fn beaten(&self, chain: &Chain, txid: &Txid) -> Option<u32> {
+        let spent: HashSet<OutPoint> = inputs(&self.seen(txid)?.transaction).collect();
+        let rivals = self.seen.iter().filter(|(other, seen)| {
+            *other != txid && inputs(&seen.transaction).any(|input| spent.contains(&input))
         });
-        State::Abandoned { conflicted }
+        let depth = |(other, _)| {
+            let id = chain.confirmed_in(other)?;
+            Some(chain.height() - chain.height_of(id) + 1)
+        };
+        let of_parents = spent
+            .iter()
+            .filter(|input| chain.confirmed_in(&input.txid).is_none())
+            .filter_map(|input| self.beaten(chain, &input.txid));
+        rivals.filter_map(depth).chain(of_parents).max()
     }
 
     /// Everything the wallet could spend now or later.
@@ -196,6 +206,12 @@ impl Wallet {
     pub(crate) fn new_script(&mut self, kind: Kind, change: bool) -> ScriptBuf {
         self.keys.next(kind, change)
     }
+}
+
+fn inputs(transaction: &Transaction) -> impl Iterator<Item = OutPoint> + '_ {
+    // A block's own coins come from nowhere.
+    let inputs = transaction.input.iter().map(|input| input.previous_output);
+    inputs.filter(|outpoint| !outpoint.is_null())
 }
 
 /// Whether the wallet spends a coin: as Bitcoin Core's, a block later than consensus would let it.

@@ -398,8 +398,8 @@ fn common_json(state: &State, txid: &Txid, seen: &Seen) -> Value {
             json["trusted"] = json!(state.wallet.spent_by(&seen.transaction).1);
             json["bip125-replaceable"] = json!("yes");
         }
-        TxState::Abandoned { conflicted } => {
-            json["confirmations"] = json!(if conflicted { -1 } else { 0 });
+        TxState::Abandoned { beaten } => {
+            json["confirmations"] = json!(-i64::from(beaten.unwrap_or(0)));
             json["trusted"] = json!(false);
         }
     }

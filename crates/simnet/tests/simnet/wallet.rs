@@ -2,6 +2,7 @@
 
 use bitcoin::{Transaction, consensus::encode::deserialize_hex};
 use serde_json::{Value, json};
+use simnet::{Config, Params};
 
 use crate::client::Node;
 
@@ -109,6 +110,57 @@ async fn a_payment_of_a_left_block_waits_again() {
         node.call("gettransaction", json!([txid])).await["confirmations"],
         1
     );
+    node.stop().await;
+}
+
+/// As with Bitcoin Core: below zero by the depth of what has an input of it, and of what it stands on.
+#[tokio::test]
+async fn a_payment_that_another_one_has_beaten_says_how_deep() {
+    let node = Node::regtest().await;
+    node.mine_to_wallet(101).await;
+    let confirmations = async |txid: &Value| {
+        let seen = node.call("gettransaction", json!([txid])).await;
+        seen["confirmations"].as_i64().unwrap()
+    };
+    let pay = json!([node.simnet.new_address(), 10]);
+    let txid = node.call("sendtoaddress", pay.clone()).await;
+    // Of its change, as there is no other coin.
+    let child = node.call("sendtoaddress", pay).await;
+    let first = node.call("gettransaction", json!([txid])).await;
+    let first: Transaction = deserialize_hex(first["hex"].as_str().unwrap()).unwrap();
+    let coin = first.input[0].previous_output;
+    let inputs = json!([{"txid": coin.txid, "vout": coin.vout}]);
+    let outputs = json!({node.simnet.new_address(): 49.9});
+    let rival = node
+        .call("createrawtransaction", json!([inputs, outputs]))
+        .await;
+    let rival = node
+        .call("signrawtransactionwithwallet", json!([rival]))
+        .await;
+    let sent = json!([rival["hex"], 0]);
+    node.call("sendrawtransaction", sent).await;
+    // Only what is in a block has beaten anything.
+    assert_eq!(confirmations(&txid).await, 0);
+    node.mine_to_wallet(1).await;
+    assert_eq!(confirmations(&txid).await, -1);
+    node.mine_to_wallet(2).await;
+    assert_eq!(confirmations(&txid).await, -3);
+    assert_eq!(confirmations(&child).await, -3);
+    node.stop().await;
+}
+
+/// What spends the coins of a block that was left is beaten by nothing: it may come back.
+#[tokio::test]
+async fn a_payment_from_a_block_that_was_left_is_not_beaten() {
+    let node = Node::start(Config::new(Params::regtest().with_maturity(2))).await;
+    node.mine_to_wallet(3).await;
+    let block = node.call("getblockhash", json!([1])).await;
+    let pay = json!([node.simnet.new_address(), 10]);
+    let txid = node.call("sendtoaddress", pay).await;
+    node.call("invalidateblock", json!([block])).await;
+    assert_eq!(node.call("getrawmempool", json!([])).await, json!([]));
+    let seen = node.call("gettransaction", json!([txid])).await;
+    assert_eq!(seen["confirmations"], 0);
     node.stop().await;
 }
 
