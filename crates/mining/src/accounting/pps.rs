@@ -267,6 +267,11 @@ mod tests {
             case(Some(below), Some(above), Some(below));
             case(Some(above), Some(below), Some(below));
         }
+        // Twice the subsidy is more than a little more work.
+        let harder = expected(9, 0x1d00_fffe, 50);
+        let halved = expected(11, easy, 25);
+        case(Some(harder), Some(halved), Some(harder));
+        case(Some(halved), Some(harder), Some(harder));
     }
 
     #[test]
