@@ -36,7 +36,6 @@ pub struct Credit<M> {
 /// A reward, split. All parts add up to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credits<M> {
-    reward: Amount,
     fees: Vec<Amount>,
     miners: Vec<Credit<M>>,
 }
@@ -71,7 +70,6 @@ impl<M> Credits<M> {
                 .collect()
         };
         let credits = Self {
-            reward,
             fees: parts,
             miners,
         };
@@ -81,11 +79,6 @@ impl<M> Credits<M> {
             "a split gives what it was given"
         );
         Some(credits)
-    }
-
-    /// What was split.
-    pub fn reward(&self) -> Amount {
-        self.reward
     }
 
     /// What each recipient of fees gets, in the order of their list.

@@ -33,11 +33,9 @@ pub fn apportion(total: u128, weights: &[u128]) -> Option<Vec<u128>> {
     }
     // The fractions add up to a whole number of units, below the number of weights.
     let left = usize::try_from(total - given).expect("fewer units are left than there are parts");
-    if left > 0 {
-        fractions.select_nth_unstable(left - 1);
-        for (_, place) in &fractions[..left] {
-            parts[*place] += 1;
-        }
+    fractions.select_nth_unstable(left);
+    for (_, place) in &fractions[..left] {
+        parts[*place] += 1;
     }
     Some(parts)
 }

@@ -66,9 +66,6 @@ pub enum BadFees {
 }
 
 impl Percent {
-    /// Nothing.
-    pub const ZERO: Self = Self(0);
-
     /// From hundredths of a percent, at most 10,000.
     pub const fn from_hundredths(hundredths: u16) -> Option<Self> {
         if hundredths <= WHOLE {
@@ -147,15 +144,10 @@ impl Fees {
         self.remainder
     }
 
-    /// What all of them take together.
-    pub fn together(&self) -> Percent {
-        Percent(self.list.iter().map(|fee| fee.percent.0).sum())
-    }
-
     /// The parts in which a reward is split: one for each recipient, and the last for the miners.
     pub(super) fn weights(&self) -> Vec<u128> {
-        let miners = WHOLE - self.together().0;
         let fees = self.list.iter().map(|fee| fee.percent.0);
+        let miners = WHOLE - fees.clone().sum::<u16>();
         fees.chain([miners]).map(u128::from).collect()
     }
 }
@@ -233,7 +225,37 @@ mod tests {
         let many = (0..33).map(|n| fee(&format!("f{n}"), "1")).collect();
         case(many, "f0", BadFees::TooMany);
         let fees = Fees::new(vec![fee("pool", "10"), foundation()], "foundation").unwrap();
-        assert_eq!((fees.together(), fees.remainder()), (Percent(1100), 1));
+        assert_eq!(fees.remainder(), 1);
         assert_eq!(fees.weights(), [1000, 100, 8900]);
+    }
+
+    #[test]
+    fn fees_at_their_limits_are_accepted() {
+        let many: Vec<_> = (0..32).map(|n| fee(&format!("f{n}"), "1")).collect();
+        assert_eq!(Fees::new(many, "f31").unwrap().remainder(), 31);
+        let name = "a-z_0123456789-abcdefghijklmnopq";
+        assert_eq!(name.len(), NAME_MAX);
+        let whole = vec![fee("pool", "10"), fee(name, "90")];
+        assert_eq!(Fees::new(whole, name).unwrap().weights(), [1000, 9000, 0]);
+    }
+
+    /// TOML has signed whole numbers, JSON has others, and both have floats.
+    #[test]
+    fn a_percentage_is_read_from_any_number_or_text() {
+        use serde::{Deserialize, de::IntoDeserializer, de::value::Error};
+        let signed = |number: i64| {
+            let read: Result<_, Error> = Percent::deserialize(number.into_deserializer());
+            read.ok().map(Percent::hundredths)
+        };
+        let cases = [2, 100, 0, 101, -1, i64::MIN];
+        let expected = [Some(200), Some(10_000), Some(0), None, None, None];
+        assert_eq!(cases.map(signed), expected);
+        let json = |text: &str| {
+            let read = serde_json::from_str(text);
+            read.ok().map(Percent::hundredths)
+        };
+        let cases = ["2", "1.25", "\"1.5\"", "-1", "-0.5", "100.01", "655.37"];
+        let expected = [Some(200), Some(125), Some(150), None, None, None, None];
+        assert_eq!(cases.map(json), expected);
     }
 }

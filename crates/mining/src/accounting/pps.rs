@@ -167,9 +167,11 @@ pub fn average(fees: &[Amount]) -> Amount {
 
 #[cfg(test)]
 mod tests {
+    use pow::Hash;
     use proptest::prelude::*;
 
     use super::{super::fees::Fee, *};
+    use crate::template::{Room, Transactions};
 
     fn fees() -> Fees {
         let fee = |name: &str, percent: &str| Fee {
@@ -265,6 +267,43 @@ mod tests {
             case(Some(below), Some(above), Some(below));
             case(Some(above), Some(below), Some(below));
         }
+        // Twice the subsidy is more than a little more work.
+        let harder = expected(9, 0x1d00_fffe, 50);
+        let halved = expected(11, easy, 25);
+        case(Some(harder), Some(halved), Some(harder));
+        case(Some(halved), Some(harder), Some(harder));
+    }
+
+    #[test]
+    fn a_template_says_what_a_block_is_expected_to_pay() {
+        let template = |kind, value, fees| Template {
+            height: 9,
+            version: 4,
+            previous: Hash::default(),
+            bits: 0x1d00_ffff,
+            target: Target::MAX,
+            time: 0,
+            min_time: 0,
+            value: Amount::from_units(value),
+            fees: Amount::from_units(fees),
+            witness_commitment: None,
+            coinbase_flags: vec![],
+            transactions: Transactions::default(),
+            tail: String::new(),
+            room: Room::EMPTY_BLOCK,
+            kind,
+        };
+        let block = ExpectedBlock {
+            fees: Some(Amount::from_units(7)),
+            ..expected(9, 0x1d00_ffff, 50)
+        };
+        let full = template(TemplateKind::Full, 57, 7);
+        assert_eq!(ExpectedBlock::of(&full), Some(block));
+        // No fee was seen, which is not the same as one of nothing.
+        let bare = template(TemplateKind::SubsidyOnly, 50, 0);
+        assert_eq!(ExpectedBlock::of(&bare), Some(expected(9, 0x1d00_ffff, 50)));
+        let absurd = template(TemplateKind::Full, 6, 7);
+        assert_eq!(ExpectedBlock::of(&absurd), None);
     }
 
     #[test]

@@ -174,6 +174,11 @@ mod tests {
     }
 
     #[test]
+    fn the_start_is_before_the_first_share() {
+        assert!(Position::START < Position { seq: 0, place: 0 });
+    }
+
+    #[test]
     fn the_largest_come_first_and_small_ones_stay_in_the_books() {
         let script = |number| address(number).script().to_vec();
         let split = split(100, &[(1, 10), (2, 70), (3, 19), (4, 1)]);
@@ -190,6 +195,8 @@ mod tests {
         assert_eq!(paid(&own, 1000).len(), 1);
         assert_eq!(paid(&split(1, &[]), 1000), []);
         assert_eq!(paid(&split(0, &[(1, 0)]), 1000), []);
+        // Nor is nothing ever paid, where that is the least.
+        assert_eq!(paid(&split(0, &[(1, 0), (2, 1)]), 1000).len(), 1);
         let too_much = split(1, &[(1, u128::MAX), (2, 1)]);
         assert_eq!(too_much.outputs(Amount::from_units(5)), None);
     }

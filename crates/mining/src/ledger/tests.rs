@@ -124,6 +124,71 @@ fn accounts_have_one_text_each() {
     ] {
         assert!(text.parse::<Account>().is_err(), "{text:?}");
     }
+    let of_length = |length: usize| format!("miner:{}", "x".repeat(length - 6));
+    assert!(of_length(160).parse::<Account>().is_ok());
+    assert!(of_length(161).parse::<Account>().is_err());
+}
+
+#[test]
+fn only_the_operator_s_accounts_may_owe_and_only_others_are_paid() {
+    let accounts = [
+        (Account::Reward, true, false),
+        (Account::Reserve, true, false),
+        (Account::Operator, true, false),
+        (miner("a"), false, true),
+        (Account::Fee("pool".into()), false, true),
+        (Account::Batch(3), false, false),
+        (Account::Paid, false, false),
+        (Account::NetworkFee, false, false),
+    ];
+    for (account, may_owe, is_payable) in accounts {
+        assert_eq!(account.may_owe(), may_owe, "{account}");
+        assert_eq!(account.is_payable(), is_payable, "{account}");
+    }
+}
+
+/// Ids keep anything from being entered twice, by later versions too: these texts stay.
+#[test]
+fn the_same_thing_has_the_same_id_for_ever() {
+    let coin = "bitcoin";
+    let (one, nothing) = (Amount::from_units(1), Amount::ZERO);
+    let block = BlockEntries { coin, block: BLOCK };
+    let batch = BatchEntries { coin, batch: 3 };
+    let transfer = Transfer::new(Account::Operator, Account::Reserve, one).unwrap();
+    let hash = "07".repeat(32);
+    let cases = [
+        (
+            block.credit(1, []),
+            format!("bitcoin:block:{hash}:credit:1"),
+        ),
+        (
+            block.to_reserve(2, one),
+            format!("bitcoin:block:{hash}:credit:2"),
+        ),
+        (
+            block.charge(1, one, nothing),
+            format!("bitcoin:block:{hash}:charge:1"),
+        ),
+        (
+            block.restore(1, one, nothing),
+            format!("bitcoin:block:{hash}:restore:1"),
+        ),
+        (batch.claim([]), "bitcoin:batch:3:claim".into()),
+        (
+            batch.confirm(one, nothing),
+            "bitcoin:batch:3:confirm".into(),
+        ),
+        (batch.release([], "test"), "bitcoin:batch:3:release".into()),
+        (
+            Entry::correction("7", transfer, "test"),
+            "operator:7".into(),
+        ),
+    ];
+    for (entry, id) in cases {
+        assert_eq!(entry.id().as_str(), id);
+        assert_eq!(entry.id().to_string(), id);
+        assert_eq!(&EntryId::of_row(id), entry.id());
+    }
 }
 
 #[test]
@@ -323,7 +388,10 @@ proptest! {
                     let block = Hash([u8::try_from(place).unwrap(); 32]);
                     let entries = BlockEntries { coin: "bitcoin", block };
                     let reward = 1000 + 7 * u64::try_from(place).unwrap();
+                    let mut steps = 0;
                     while let Some(step) = known[place].next(state) {
+                        steps += 1;
+                        prop_assert!(steps < 5, "no end");
                         match step {
                             BlockStep::Credit(nth) => {
                                 prop_assert!(books.enter(entries.credit(nth, parts(reward))));

@@ -201,6 +201,26 @@ mod tests {
     }
 
     #[test]
+    fn a_transaction_as_heavy_as_nodes_relay_is_made() {
+        let weight = |bare| Weight { bare, input: 272 };
+        let coins = amounts(&[1_000_000]);
+        let bare = WEIGHT_MAX - 272;
+        assert!(choose(&coins, units(1), weight(bare), NO_FEE).is_ok());
+        assert_eq!(
+            choose(&coins, units(1), weight(bare + 1), NO_FEE),
+            Err(NotChosen::TooMany(0))
+        );
+    }
+
+    /// From 253 on their number takes three bytes instead of one, of four weight units each.
+    #[test]
+    fn the_number_of_inputs_is_weighed_too() {
+        assert_eq!(WEIGHT.with(0), Some(290));
+        assert_eq!(WEIGHT.with(252), Some(290 + 252 * 272));
+        assert_eq!(WEIGHT.with(253), Some(290 + 8 + 253 * 272));
+    }
+
+    #[test]
     fn nothing_wraps() {
         let most = units(u64::MAX);
         let two = [most, most];

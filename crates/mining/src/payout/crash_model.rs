@@ -91,7 +91,9 @@ impl World {
     }
 
     fn open(&self) -> Option<Batch> {
-        self.batch.filter(|batch| !batch.state.is_final())
+        use BatchState::{Confirmed, Released};
+        self.batch
+            .filter(|batch| !matches!(batch.state, Confirmed | Released))
     }
 
     fn become_state(&mut self, state: BatchState) {
