@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     accounting::{self, Accounting, ReserveConfig},
-    block::Blocks,
+    block::{Blocks, Maturity},
     daemon::{self, Daemons, FirstBlock, wallet::Wallet},
     metrics::Metrics,
     payout::{self, Payer, Purse, Trouble},
