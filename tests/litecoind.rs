@@ -369,6 +369,56 @@ fn litecoind_pays_many_miners_in_one_transaction() {
     }
 }
 
+/// litecoind's chain takes back one block of two, by a branch that grows longer: nobody keeps its credit,
+/// and the other matures as the chain wants it.
+#[test]
+fn a43_an_orphan_of_litecoind_pays_nobody() {
+    let folder = TempDir::new().unwrap();
+    let litecoin = Litecoin::start(&folder);
+    let rpc = &litecoin.rpc;
+    rpc.call("createwallet", json!(["w"]));
+    let new_address = || {
+        let address = rpc.call("getnewaddress", json!(["", "bech32"]));
+        address.as_str().unwrap().to_owned()
+    };
+    let address = new_address();
+    rpc.call("generatetoaddress", json!([5, address]));
+    let pool = Pool::start(
+        &folder,
+        &PoolSettings {
+            coin: "litecoin",
+            address: &address,
+            daemons: rpc.daemon(),
+            ..PoolSettings::default()
+        },
+    );
+    let miners = [new_address(), new_address()];
+    find_blocks(&pool, rpc, &miners);
+    let balance = |account: &str| {
+        let balances = money::balances(folder.path());
+        balances.get(account).copied().unwrap_or_default()
+    };
+    wait_for("both blocks in the books", || {
+        (balance("reward") == (0, -10_000_000_000)).then_some(())
+    });
+    let second = rpc.call("getblockhash", json!([rpc.height()]));
+    rpc.call("invalidateblock", json!([second]));
+    rpc.call("generatetoaddress", json!([3, address]));
+    wait_for("the second to be voided", || {
+        (balance("reward") == (0, -5_000_000_000)).then_some(())
+    });
+    rpc.call("generatetoaddress", json!([99, address]));
+    wait_for("the first to be mature", || {
+        (balance("reward") == (-5_000_000_000, 0)).then_some(())
+    });
+    // All work before the first block was its finder's own.
+    let due = 5_000_000_000 / 1000 * 975;
+    assert_eq!(balance(&money::miner(&miners[0])), (due, 0));
+    assert_eq!(balance(&money::miner(&miners[1])), (0, 0));
+    let books = money::ask(folder.path(), &["ledger", "check"]);
+    assert_eq!(books["balance"], true, "{books}");
+}
+
 /// A node without a wallet: the coins are found, signed for and followed by the pool alone.
 #[test]
 fn litecoind_without_a_wallet_pays_many_miners_by_a_key() {
