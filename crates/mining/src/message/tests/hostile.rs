@@ -4,16 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Whether two old signed messages differ in the header alone, which says the same of a P2WPKH address:
+/// Whether two old signed messages differ in the header alone, which says the same of a segwit address:
 /// once as BIP137 has it, once as Electrum has it.
 fn says_the_same(kind: Kind, was: &[u8], is: &[u8]) -> bool {
-    let says = |header| match header {
-        31..=34 => Some(header - 31),
-        39..=42 => Some(header - 39),
+    let says = |header| match (kind, header) {
+        (Kind::P2shP2wpkh | Kind::P2wpkh, 31..=34) => Some(header - 31),
+        (Kind::P2shP2wpkh, 35..=38) => Some(header - 35),
+        (Kind::P2wpkh, 39..=42) => Some(header - 39),
         _ => None,
     };
-    kind == Kind::P2wpkh
-        && was.len() == 65
+    was.len() == 65
         && is.len() == 65
         && was[1..] == is[1..]
         && says(is[0]).is_some()
