@@ -143,11 +143,15 @@ impl Accounting {
 
     /// Brings the books to where the blocks are, and joins old work if wanted.
     pub(crate) async fn look(&self, join: bool) -> anyhow::Result<()> {
-        for open in self.store.open_books(self.pool).await? {
-            let hash = open.block.found.hash;
-            self.follow(&open)
-                .await
-                .with_context(|| format!("block {hash}"))?;
+        let open_books = self.store.open_books(self.pool).await?;
+        let of = |open: &OpenBooks| format!("block {}", open.block.found.hash);
+        // Where all end is known before any is split: the share of a later one may stand in the log
+        // before that of an earlier one, and begins its round.
+        for open in &open_books {
+            self.end(&open.block).await.with_context(|| of(open))?;
+        }
+        for open in &open_books {
+            self.follow(open).await.with_context(|| of(open))?;
         }
         if join {
             self.join().await?;

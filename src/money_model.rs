@@ -161,6 +161,26 @@ fn a_block_that_comes_back_late_is_split_by_the_work_before_it() {
     });
 }
 
+/// Two blocks are found at about the same time, and the share of the second one is written first: it
+/// belongs to its own round alone.
+#[test]
+fn a_share_counts_in_one_round_whenever_it_is_written() {
+    runtime().block_on(async {
+        let mut world = World::new(false).await;
+        for action in [
+            Action::Find(Way::Prop, 0, ShareComes::Later),
+            Action::Find(Way::Prop, 2, ShareComes::WithBlock),
+            Action::ShareComes,
+            Action::Follow,
+            Action::Account { joins: false },
+        ] {
+            world.step(&action).await;
+        }
+        // Each was alone in its round, so both have the same.
+        world.settle().await;
+    });
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().unwrap()

@@ -164,13 +164,17 @@ impl Reference {
     pub(super) fn account(&mut self, now_ms: i64) -> Vec<&'static str> {
         let mut happened = Vec::new();
         for place in 0..self.blocks.len() {
-            let stand = self.blocks[place].stand;
-            let was_located = self.blocks[place].is_located();
-            if self.blocks[place].booked == Some(stand) || !self.locate(place, now_ms) {
-                continue;
-            }
-            if !was_located && self.own_share(place).is_none() {
+            let block = &self.blocks[place];
+            let is_new = !block.is_located() && block.booked != Some(block.stand);
+            if is_new && self.locate(place, now_ms) && self.own_share(place).is_none() {
                 happened.push("a block whose share never came");
+            }
+        }
+        for place in 0..self.blocks.len() {
+            let block = &self.blocks[place];
+            let stand = block.stand;
+            if block.booked == Some(stand) || !block.is_located() {
+                continue;
             }
             let is_orphan = stand == Stand::Orphaned;
             if !is_orphan && self.blocks[place].parts.is_none() {
@@ -204,9 +208,6 @@ impl Reference {
     /// Finds where what a block pays for ends. False while its share may come, or that of one before.
     fn locate(&mut self, place: usize, now_ms: i64) -> bool {
         let block = &self.blocks[place];
-        if block.end.is_some() {
-            return true;
-        }
         let order = |place: usize| (self.blocks[place].found_ms, place);
         let is_before = |other: &usize| {
             let found = &self.blocks[*other];
