@@ -310,7 +310,7 @@ mod tests {
 
     use mining::{Network, Work};
     use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-    use store::{Durability, Minute, Settings};
+    use store::{Durability, Minute, Of, Settings, WorkerId};
 
     use super::*;
     use crate::{
@@ -562,10 +562,15 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(log.stored().await, 1);
-        let since = Minute::of_ms(clock::now_ms()).back(10);
-        assert_eq!(
-            log.store.pool_sums(log.pool, since).await.unwrap().shares,
-            0
-        );
+        // Its minute and its worker's hour go, and the pool's hour stays.
+        let hour = Minute::of_ms(clock::now_ms()).hour().back(60);
+        let end = Minute::of_ms(later);
+        let steps = async |of, step| {
+            let history = log.store.history(log.pool, of, hour, end, step);
+            history.await.unwrap().len()
+        };
+        assert_eq!(steps(Of::Pool, 1).await, 0);
+        assert_eq!(steps(Of::Worker(WorkerId::from_number(1)), 60).await, 0);
+        assert_eq!(steps(Of::Pool, 60).await, 1);
     }
 }
