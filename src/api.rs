@@ -199,14 +199,15 @@ async fn block_notify(
 async fn reset_breaker(
     State(pools): State<Vec<Pool>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path((name, index)): Path<(String, usize)>,
+    Path((name, index)): Path<(String, String)>,
 ) -> Response {
     if let Some(refusal) = refuse_strangers(peer) {
         return refusal;
     }
-    let reset = pools
-        .iter()
-        .any(|pool| pool.name == name && pool.daemons.reset_breaker(index));
+    let reset = index.parse().is_ok_and(|index| {
+        let mut pools = pools.iter().filter(|pool| pool.name == name);
+        pools.any(|pool| pool.daemons.reset_breaker(index))
+    });
     if reset {
         StatusCode::NO_CONTENT.into_response()
     } else {
