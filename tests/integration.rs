@@ -19,6 +19,7 @@ mod litecoind;
 mod luck;
 mod miners;
 mod money;
+mod openapi;
 mod payouts;
 mod pool;
 mod postgres;

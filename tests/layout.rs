@@ -20,13 +20,14 @@ const LINES_MAX: usize = 600;
 /// What the rules may use: numbers, encodings, errors. Nothing that waits, listens or stores.
 const GUESTS_OF_MINING: [&str; 4] = ["bitcoin", "ruint", "serde", "thiserror"];
 /// Files that belong to no one who reads the tree: built, fetched or made by a run.
-const NOT_OURS: [&str; 6] = [
+const NOT_OURS: [&str; 7] = [
     ".git",
     ".adit",
     "target",
     "corpus",
     "artifacts",
     "node_modules",
+    "venv",
 ];
 
 #[test]
