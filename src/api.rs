@@ -4,6 +4,7 @@
 
 mod balances;
 mod bans;
+mod compat;
 mod credits;
 mod estimate;
 mod health;
@@ -35,7 +36,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    dashboard,
+    config, dashboard,
     metrics::Metrics,
     pool::Pool,
     tasks::{Stage, Tasks},
@@ -51,14 +52,32 @@ const BODY_MAX: usize = 8 * 1024;
 pub async fn open(
     address: SocketAddr,
     pools: Vec<Pool>,
+    shapes: &config::Compat,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
+    serve(address, routes(pools, shapes), tasks).await
+}
+
+/// Opens the port that NerdMiners ask for this pool. It serves until shutdown.
+pub async fn open_for_nerdminers(
+    address: SocketAddr,
+    pool: Pool,
+    tasks: &Tasks,
+) -> anyhow::Result<SocketAddr> {
+    let routes = compat::public_pool_alone()
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(vec![pool]);
+    serve(address, routes, tasks).await
+}
+
+async fn serve(address: SocketAddr, routes: Router, tasks: &Tasks) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen for HTTP at {address}"))?;
     let address = listener.local_addr()?;
     info!(%address, "listening for HTTP");
-    let routes = routes(pools).into_make_service_with_connect_info::<SocketAddr>();
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     let stopping = tasks.ending(Stage::Doors);
     tasks.spawn(Stage::Doors, "http", async move {
         let stopped = stopping.clone().cancelled_owned();
@@ -74,7 +93,7 @@ pub async fn open(
     Ok(address)
 }
 
-fn routes(pools: Vec<Pool>) -> Router {
+fn routes(pools: Vec<Pool>, shapes: &config::Compat) -> Router {
     let (documented, description) = documented().split_for_parts();
     // Once a process, and for as long as it lives.
     let description: &'static str = openapi::text(&description).leak();
@@ -86,6 +105,7 @@ fn routes(pools: Vec<Pool>) -> Router {
             "/api/openapi.json",
             get(async move || openapi::answer(description)),
         )
+        .merge(compat::routes(shapes))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))

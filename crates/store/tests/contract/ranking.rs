@@ -70,7 +70,13 @@ async fn the_strongest_come_first_rolled_up_or_not(place: Place) {
         assert_eq!(told(&late), expected(&list));
         let none = store.strongest(pool, None, &[minute(9)], 10).await.unwrap();
         assert!(none.is_empty());
-        assert!(store.strongest(pool, None, &[], 10).await.unwrap().is_empty());
+        assert!(
+            store
+                .strongest(pool, None, &[], 10)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         roll_up(&store, pool).await;
     }
 }
@@ -80,7 +86,10 @@ async fn an_address_is_ranked_alone(place: Place) {
     stored(&store, pool).await;
     for _ in 0..2 {
         let windows = [minute(0), minute(2)];
-        let own = store.strongest(pool, Some("a"), &windows, 10).await.unwrap();
+        let own = store
+            .strongest(pool, Some("a"), &windows, 10)
+            .await
+            .unwrap();
         let list = [("a.two", [30, 0]), ("a.one", [11, 10])];
         assert_eq!(told(&own), expected(&list));
         let first = store.strongest(pool, Some("a"), &windows, 1).await.unwrap();
@@ -95,7 +104,9 @@ async fn a_worker_is_found_by_its_name_alone(place: Place) {
     let (store, pool) = place.pool().await;
     stored(&store, pool).await;
     for _ in 0..2 {
-        let found = store.worker(pool, "a", "one", &[minute(0), minute(2)]).await;
+        let found = store
+            .worker(pool, "a", "one", &[minute(0), minute(2)])
+            .await;
         let found = found.unwrap().unwrap();
         assert_eq!(told(&[found.clone()]), expected(&[("a.one", [11, 10])]));
         assert_eq!(found.total.work, Work::from_hashes(11));
