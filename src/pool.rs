@@ -85,6 +85,8 @@ pub struct Pool {
     pub metrics: Arc<Metrics>,
     /// Where miners connect.
     pub listening: Vec<SocketAddr>,
+    /// On what terms they do, in the same order.
+    pub listeners: Arc<[config::Listener]>,
     /// On what terms miners are paid.
     pub terms: Arc<Terms>,
     /// When it was started, in milliseconds since 1970.
@@ -270,6 +272,7 @@ pub async fn start(
         bans,
         metrics,
         listening,
+        listeners: settings.listener.clone().into(),
         terms,
         started_ms: clock::now_ms(),
     })

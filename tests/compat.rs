@@ -2,6 +2,7 @@
 //! there and of the kind that it can take.
 
 mod consumers;
+mod payers;
 mod ports;
 
 use std::collections::BTreeMap;

@@ -9,9 +9,14 @@ mod ckpool;
 mod figures;
 #[cfg(test)]
 mod kept;
+mod miningcore;
+mod money;
+mod nodejs_pool;
+mod nomp;
 mod public_pool;
 #[cfg(test)]
 mod samples;
+mod stats_mod;
 mod umbrel;
 
 use axum::{
@@ -38,6 +43,10 @@ pub(super) fn routes(shapes: &config::Compat) -> Router<Vec<Pool>> {
         (shapes.public_pool, public_pool::routes),
         (shapes.public_pool, public_pool::links),
         (shapes.umbrel, umbrel::routes),
+        (shapes.miningcore, miningcore::routes),
+        (shapes.nodejs_pool, nodejs_pool::routes),
+        (shapes.stats_mod, stats_mod::routes),
+        (shapes.nomp, nomp::routes),
     ] {
         if is_on {
             routes = routes.merge(shape());
@@ -102,7 +111,8 @@ fn bad_address(why: &str) -> Problem {
     Problem::bad("bad_address", why)
 }
 
-/// `?pool=NAME`. Whatever else is asked for is not ours to refuse: pages add numbers against caches.
+/// `?pool=NAME`, or the pool of the path. Whatever else is asked for is not ours to refuse: pages add
+/// numbers against caches.
 #[derive(Debug, Default, Deserialize)]
 struct Choice {
     pool: Option<String>,
@@ -112,7 +122,9 @@ impl Choice {
     async fn of(parts: &mut Parts) -> Result<Self, Problem> {
         let query = Query::<Self>::from_request_parts(parts, &()).await;
         let query = query.map_err(|rejection| Problem::bad("bad_query", rejection.body_text()))?;
-        Ok(query.0)
+        Ok(Self {
+            pool: of_path(parts, "pool").await?.or(query.0.pool),
+        })
     }
 
     /// The pools that are meant: at least one.
@@ -150,17 +162,14 @@ impl FromRequestParts<Vec<Pool>> for Owner {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, pools: &Vec<Pool>) -> Result<Self, Problem> {
-        let params = RawPathParams::from_request_parts(parts, pools).await;
-        let params = params.map_err(|_| Problem::bad("bad_path", "the path is no UTF-8"))?;
-        let text = params.iter().find(|(name, _)| *name == "address");
-        let text = text.map_or("", |(_, text)| text);
+        let text = of_path(parts, "address").await?.unwrap_or_default();
         if text.len() > ADDRESS_MAX {
             return Err(bad_address("an address has at most 90 characters"));
         }
         let meant = Choice::of(parts).await?.among(pools)?;
         let (mut unknown, mut why_not) = (None, String::new());
         for pool in meant {
-            match Address::parse(pool.coin, pool.network, text) {
+            match Address::parse(pool.coin, pool.network, &text) {
                 Err(error) => why_not = error.to_string(),
                 Ok(address) => {
                     let is_known = pool.store.knows(pool.id, address.as_str()).await?;
@@ -178,6 +187,24 @@ impl FromRequestParts<Vec<Pool>> for Owner {
         }
         unknown.ok_or_else(|| bad_address(&why_not))
     }
+}
+
+/// A part of the path.
+async fn of_path(parts: &mut Parts, wanted: &str) -> Result<Option<String>, Problem> {
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|_| Problem::bad("bad_path", "the path is no UTF-8"))?;
+    let found = params.iter().find(|(name, _)| *name == wanted);
+    Ok(found.map(|(_, text)| text.to_owned()))
+}
+
+/// What other pools let everyone change who knows an address.
+async fn refuse_settings() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "not_signed",
+        "settings change only with a message signed by the address: \
+         PUT /api/v1/miners/ADDRESS/payout-settings",
+    )
 }
 
 /// Nobody has mined for this address.

@@ -55,6 +55,10 @@ fn each_shape_can_be_turned_off() {
         ("ckpool", "/pool/pool.status"),
         ("public_pool", "/api/pool"),
         ("umbrel", "/widgets/pool"),
+        ("miningcore", "/api/pools"),
+        ("nodejs_pool", "/pool/stats"),
+        ("stats_mod", "/api/stats_mod"),
+        ("nomp", "/api/stats"),
     ];
     let folder = TempDir::new().unwrap();
     let node = Node::simnet(&folder);

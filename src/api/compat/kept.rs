@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::{Value, value::RawValue};
 
-use super::{ckpool, public_pool, samples, umbrel};
+use super::{
+    ckpool, miningcore, money::PageNumber, nodejs_pool, nomp, public_pool, samples, stats_mod,
+    umbrel,
+};
 
 /// What is sent, to the letter.
 fn text(shape: impl serde::Serialize) -> Box<RawValue> {
@@ -119,6 +122,135 @@ fn the_shape_of_umbrel_is_kept() {
                 "/umbrel-api without a store",
                 text(umbrel::Widget::of_datum(None)),
             ),
+        ],
+    );
+}
+
+#[test]
+fn the_shape_of_miningcore_is_kept() {
+    let (pool, money, miner) = (samples::pool(), samples::money(), samples::miner());
+    let (coin, now_ms) = (pool.coin, samples::NOW_MS);
+    let top = miningcore::TopMiner {
+        miner: samples::ADDRESS.into(),
+        hashrate: 2_147_516_416,
+        shares_per_second: 0.5,
+    };
+    let of_blocks = || -> Vec<_> {
+        let blocks = samples::found();
+        let row = |now| miningcore::BlockRow::new("main", coin, money.maturity, now);
+        blocks.iter().map(row).collect()
+    };
+    let payments = samples::payments();
+    let of_payments = payments
+        .iter()
+        .map(|payment| miningcore::PaymentRow::new(coin, payment));
+    let page = PageNumber { page: 1, size: 2 };
+    let stats = miningcore::MinerStats::new(&miner, &samples::balance(), &payments, coin, now_ms);
+    let young = samples::young_pool();
+    assert_kept(
+        "miningcore",
+        [
+            (
+                "/api/pools/POOL",
+                text(miningcore::PoolInfo::new(&pool, &money, vec![top], 2)),
+            ),
+            (
+                "/api/pools/POOL of a young pool",
+                text(miningcore::PoolInfo::new(&young, &money, vec![], 0)),
+            ),
+            ("/api/pools/POOL/blocks", text(of_blocks())),
+            (
+                "/api/v2/pools/POOL/blocks?page=1&pageSize=2",
+                text(miningcore::Paged::of(page, of_blocks())),
+            ),
+            (
+                "/api/pools/POOL/payments",
+                text(of_payments.collect::<Vec<_>>()),
+            ),
+            ("/api/pools/POOL/miners/ADDRESS", text(stats)),
+        ],
+    );
+}
+
+#[test]
+fn the_shape_of_nodejs_pool_is_kept() {
+    let (pool, money, miner) = (samples::pool(), samples::money(), samples::miner());
+    let payments = samples::payments();
+    let next = pool.next.as_ref().expect("a template");
+    let blocks: Vec<_> = samples::found()
+        .iter()
+        .map(nodejs_pool::Block::of)
+        .collect();
+    let transactions = nodejs_pool::Transaction::all(&payments, "pplns");
+    let stats = nodejs_pool::PoolStats::new(&pool, &money, payments.first());
+    let least = mining::Amount::from_units(10_000);
+    assert_kept(
+        "nodejs_pool",
+        [
+            ("/pool/stats", text(stats)),
+            (
+                "/pool/stats of a young pool",
+                text(nodejs_pool::PoolStats::new(
+                    &samples::young_pool(),
+                    &money,
+                    None,
+                )),
+            ),
+            (
+                "/pool/ports, its list",
+                text(nodejs_pool::PoolPort::all(&pool, &money)),
+            ),
+            ("/pool/blocks", text(blocks)),
+            ("/pool/payments", text(transactions)),
+            (
+                "/network/stats",
+                text(nodejs_pool::NetworkStats::new(next, samples::NOW_MS)),
+            ),
+            (
+                "/config",
+                text(nodejs_pool::Config::new(&pool, &money, least)),
+            ),
+            (
+                "/miner/ADDRESS/stats",
+                text(nodejs_pool::AddressStats::new(
+                    &miner,
+                    &samples::balance(),
+                    2,
+                )),
+            ),
+            (
+                "/miner/ADDRESS/stats/allWorkers",
+                text(nodejs_pool::WorkerStats::all(&miner)),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_shapes_of_lists_of_pools_are_kept() {
+    let (pool, money, found) = (samples::pool(), samples::money(), samples::found());
+    let young = samples::young_pool();
+    let workers = samples::miner().workers;
+    assert_kept(
+        "stats_mod",
+        [
+            (
+                "/stats",
+                text(stats_mod::StatsMod::new(&pool, &money, &found)),
+            ),
+            (
+                "/stats of a young pool",
+                text(stats_mod::StatsMod::new(&young, &money, &[])),
+            ),
+        ],
+    );
+    let one = [(pool.clone(), money.clone())];
+    let all = [(pool, money, workers)];
+    assert_kept(
+        "nomp",
+        [
+            ("/api/stats", text(nomp::Stats::new(&all, samples::NOW_MS))),
+            ("/api/status", text(nomp::algorithms(&one))),
         ],
     );
 }

@@ -1,12 +1,13 @@
 //! What the kept shapes are made of: figures that never change.
 
-use mining::{Amount, Network, Scheme, Work, block::BlockState};
+use mining::{Amount, Network, Scheme, Work, block::BlockState, payout::BatchState};
 use pow::Hash;
-use store::{Block, BlockCounts, NewBlock, Sums, WorkerId, WorkerName};
+use store::{Block, BlockCounts, MinerBalance, NewBlock, OwnPayment, Sums, WorkerId, WorkerName};
 
 use super::figures::{
     MinerNow, Next, OF_WORKERS, PoolNow, Presence, STRETCHES, Window, Windows, WorkerNow,
 };
+use super::money::{BlockNow, Money, Port};
 
 /// 2027-01-15T08:00:00Z
 pub(super) const NOW_MS: i64 = 1_800_000_000_000;
@@ -156,4 +157,79 @@ pub(super) fn blocks() -> Vec<Block> {
         verdict: None,
     };
     (0..).zip(states).map(block).collect()
+}
+
+/// The same with the work of their rounds, but for the oldest.
+pub(super) fn found() -> Vec<BlockNow> {
+    let round = |block: &Block| (block.seq > 1).then(|| shares(100_000_000_000_000));
+    let blocks = blocks().into_iter();
+    blocks
+        .map(|block| BlockNow {
+            round: round(&block),
+            block,
+        })
+        .collect()
+}
+
+/// What a pool with these blocks has paid, and on what terms.
+pub(super) fn money() -> Money {
+    Money {
+        paid: Amount::from_units(123_456_789),
+        payouts: 2,
+        miners_paid: 1,
+        threshold: Amount::from_units(100_000),
+        pays: true,
+        scheme: "pplns",
+        window: 2.0,
+        operator: ADDRESS.into(),
+        maturity: 100,
+        ports: vec![
+            Port {
+                address: "0.0.0.0:3333".parse().expect("an address"),
+                start: 1024.0,
+                min: 0.000_001,
+                max: 1_073_741_824.0,
+                share_time_s: 15,
+                tls: false,
+            },
+            Port {
+                address: "[::]:4333".parse().expect("an address"),
+                start: 500_000.0,
+                min: 1024.0,
+                max: 1_073_741_824.0,
+                share_time_s: 15,
+                tls: true,
+            },
+        ],
+        last_block: found().into_iter().next(),
+    }
+}
+
+/// Two transactions, the newer one with two payments.
+pub(super) fn payments() -> Vec<OwnPayment> {
+    let payment = |payout: u64, units: u64, hours_ago: i64| OwnPayment {
+        payout,
+        state: BatchState::Confirmed,
+        made_ms: NOW_MS - hours_ago * 3_600_000,
+        txid: Some(Hash([0x20 + u8::try_from(payout).expect("few"); 32])),
+        address: ADDRESS.into(),
+        amount: Amount::from_units(units),
+    };
+    vec![
+        payment(2, 100_000_000, 3),
+        payment(2, 7, 3),
+        payment(1, 23_456_782, 30),
+    ]
+}
+
+/// Money in each state.
+pub(super) fn balance() -> MinerBalance {
+    let units = Amount::from_units;
+    MinerBalance {
+        immature: units(4),
+        available: units(30),
+        pending: units(200),
+        in_flight: units(1_000),
+        paid: units(50_000),
+    }
 }
