@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{ConnectInfo, DefaultBodyLimit, Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -55,6 +55,11 @@ pub async fn open(
     shapes: &config::Compat,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
+    if let Some(folder) = &shapes.ckpool_logdir {
+        let stopping = tasks.ending(Stage::Doors);
+        let keep = compat::keep_ckpool_files(folder.clone(), pools.clone(), stopping);
+        tasks.spawn(Stage::Doors, "ckpool files", keep);
+    }
     serve(address, routes(pools, shapes), tasks).await
 }
 
@@ -109,6 +114,7 @@ fn routes(pools: Vec<Pool>, shapes: &config::Compat) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(Extension(shapes.clone()))
         .with_state(pools)
 }
 
@@ -226,13 +232,23 @@ fn refuse_strangers(peer: SocketAddr) -> Option<Response> {
         (status = 503, description = "The store cannot be used now.", body = problem::Error)
     )
 )]
-async fn metrics(State(pools): State<Vec<Pool>>) -> Response {
+async fn metrics(
+    State(pools): State<Vec<Pool>>,
+    Extension(shapes): Extension<config::Compat>,
+) -> Response {
     for pool in &pools {
         if let Err(error) = status::refresh_gauges(pool).await {
             return unavailable(&error);
         }
     }
-    let text = Metrics::text_of(pools.iter().map(|pool| &*pool.metrics));
+    let mut text = Metrics::text_of(pools.iter().map(|pool| &*pool.metrics));
+    if shapes.metrics_alias {
+        match compat::metrics_of(&pools).await {
+            // The end is that of the aliases.
+            Ok(aliases) => text = text.replace("# EOF\n", "") + &aliases,
+            Err(error) => return unavailable(&error.into()),
+        }
+    }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -246,6 +246,7 @@ pub async fn start(
             pool: id,
             mailboxes: mailboxes.clone(),
             sessions: sessions.clone(),
+            connected: metrics.connections(port.address),
             bans: bans.clone(),
             metrics: Arc::clone(&metrics),
             devices: house.devices.clone(),

@@ -2,6 +2,7 @@
 //! there and of the kind that it can take.
 
 mod consumers;
+mod files;
 mod payers;
 mod ports;
 

@@ -9,6 +9,7 @@ mod ckpool;
 mod figures;
 #[cfg(test)]
 mod kept;
+mod metrics_alias;
 mod miningcore;
 mod money;
 mod nodejs_pool;
@@ -28,6 +29,8 @@ use axum::{
 };
 use mining::Address;
 use serde::{Deserialize, Serialize};
+
+pub(super) use self::{ckpool::keep as keep_ckpool_files, metrics_alias::metrics_of};
 
 use super::problem::Problem;
 use crate::{config, pool::Pool};

@@ -4,6 +4,8 @@
 //! `1.23T`, and a whole number below a thousand. `bestever` is a whole number, as ckstats makes a
 //! BigInt of it; `shares` are of difficulty 1.
 
+mod files;
+
 use axum::{
     Router,
     http::{HeaderMap, header},
@@ -13,6 +15,7 @@ use axum::{
 use mining::Work;
 use serde::Serialize;
 
+pub(in crate::api) use self::files::keep;
 use super::{
     Asked, Kept, Owner, answer,
     figures::{MinerNow, PoolNow, Windows, WorkerNow, difficulty, in_shares},

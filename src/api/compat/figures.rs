@@ -2,14 +2,12 @@
 //! and the list of sessions. The shapes themselves only say it in other words.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::atomic::Ordering,
 };
 
 use bitcoin::hashes::{Hash as _, sha256};
-use mining::{
-    Address, Amount, Coin, Difficulty, Network, Target, Work, luck::Effort, share::Reject,
-};
+use mining::{Address, Amount, Coin, Difficulty, Network, Target, Work, share::Reject};
 use pow::Hash;
 use store::{BlockCounts, Minute, Of, ReadError, Sums, Worker, WorkerId, WorkerName};
 
@@ -24,6 +22,8 @@ pub(super) const OF_WORKERS: [u32; 6] = [1, 5, 10, 60, 24 * 60, 7 * 24 * 60];
 pub(super) const WORKERS_MAX: usize = 500;
 /// The most that a block may weigh.
 const WEIGHT_MAX: u64 = 4_000_000;
+/// Workers in one question.
+const PAGE: u32 = 1_000;
 /// Blocks in one answer.
 pub(super) const BLOCKS_MAX: u32 = 1_000;
 /// A connected worker without a share for so long is idle.
@@ -94,7 +94,7 @@ pub(super) struct Presence {
 }
 
 /// A miner now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct MinerNow {
     pub(super) address: String,
     pub(super) windows: Windows,
@@ -125,7 +125,7 @@ pub(super) struct WorkerNow {
 }
 
 impl Windows {
-    /// Of these stretches.
+    #[cfg(test)]
     pub(super) fn new(windows: Vec<Window>) -> Self {
         Self(windows)
     }
@@ -137,6 +137,17 @@ impl Windows {
             sums: sums.get(place).copied().unwrap_or_default(),
         };
         Self(stretches.iter().enumerate().map(window).collect())
+    }
+
+    /// Adds what others did in the same stretches.
+    fn add(&mut self, other: &Self) {
+        if self.0.is_empty() {
+            self.0.clone_from(&other.0);
+            return;
+        }
+        for (window, other) in self.0.iter_mut().zip(&other.0) {
+            window.sums = together(window.sums, other.sums);
+        }
     }
 
     fn window(&self, minutes: u32) -> Option<&Window> {
@@ -183,6 +194,13 @@ pub(super) async fn windows(
     Ok(Windows::of(&stretches, &sums))
 }
 
+fn together(one: Sums, other: Sums) -> Sums {
+    Sums {
+        shares: one.shares.saturating_add(other.shares),
+        work: [one.work, other.work].into_iter().sum(),
+    }
+}
+
 fn stretches(pool: &Pool, minutes: &[u32], now_ms: i64) -> Vec<(u32, Stretch)> {
     let stretch = |minutes: &u32| (*minutes, Stretch::new(pool, *minutes, now_ms));
     minutes.iter().map(stretch).collect()
@@ -219,12 +237,7 @@ impl PoolNow {
         })
     }
 
-    /// The work since the last block against what a block takes.
-    pub(super) fn effort(&self) -> Option<Effort> {
-        Effort::new(self.round?, self.next.as_ref()?.work)
-    }
-
-    /// As a part of a whole block: 1 is average luck.
+    /// The work since the last block as a part of what a block takes: 1 is average luck.
     pub(super) fn effort_ratio(&self) -> f64 {
         match (self.round, &self.next) {
             (Some(round), Some(next)) => ratio(round, next.work),
@@ -317,6 +330,19 @@ impl Presence {
 }
 
 impl MinerNow {
+    /// Adds a worker.
+    fn add(&mut self, worker: WorkerNow, first_ms: i64) {
+        self.address.clone_from(&worker.address);
+        self.windows.add(&worker.windows);
+        self.total = together(self.total, worker.total);
+        self.best = self.best.max(worker.best);
+        let first = self.first_share_ms.unwrap_or(first_ms);
+        self.first_share_ms = Some(first.min(first_ms));
+        self.last_share_ms = self.last_share_ms.max(Some(worker.last_share_ms));
+        self.connected += usize::from(worker.agent.is_some());
+        self.workers.push(worker);
+    }
+
     /// With the strongest workers of the last day.
     pub(super) async fn of(pool: &Pool, address: &Address, now_ms: i64) -> Result<Self, ReadError> {
         let text = address.as_str();
@@ -343,6 +369,43 @@ impl MinerNow {
             .await?,
         })
     }
+}
+
+/// Everybody with a share since then, by address, and how many there are: at most `most`. One page of
+/// workers after the other, so that each costs the same.
+pub(super) async fn everybody(
+    pool: &Pool,
+    since_ms: i64,
+    most: usize,
+    now_ms: i64,
+) -> Result<Vec<MinerNow>, ReadError> {
+    let stretches = stretches(pool, &OF_WORKERS, now_ms);
+    let (windows, sessions) = (since(&stretches), Connected::of(pool, None));
+    let mut miners: BTreeMap<String, MinerNow> = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let page = pool.store.workers(pool.id, None, &windows, after, PAGE);
+        let page = page.await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for worker in page {
+            let address = worker.who.address();
+            let is_new = !miners.contains_key(address);
+            if worker.last_share_ms < since_ms || (is_new && miners.len() >= most) {
+                continue;
+            }
+            let first_ms = worker.first_share_ms;
+            let miner = miners.entry(address.to_owned()).or_default();
+            miner.add(WorkerNow::new(worker, &stretches, &sessions), first_ms);
+        }
+    }
+    let mut miners: Vec<MinerNow> = miners.into_values().collect();
+    for miner in &mut miners {
+        let by_work = |worker: &WorkerNow| std::cmp::Reverse(worker.windows.work(24 * 60));
+        miner.workers.sort_by_key(by_work);
+        miner.workers.truncate(WORKERS_MAX);
+    }
+    Ok(miners)
 }
 
 /// The workers with a share in the last day, the strongest first.
@@ -479,6 +542,6 @@ pub(super) fn one(coin: &Coin) -> Work {
     Difficulty::ONE.target(coin.algorithm).work()
 }
 
-fn ratio(work: Work, other: Work) -> f64 {
+pub(super) fn ratio(work: Work, other: Work) -> f64 {
     display::to_f64(work.hashes()) / display::to_f64(other.hashes().max(1))
 }
