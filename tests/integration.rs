@@ -7,6 +7,7 @@ mod attacks;
 mod clients;
 mod coinbase;
 mod command;
+mod compat;
 mod crash;
 mod dashboard;
 mod demo;

@@ -240,7 +240,8 @@ fn every_case_of_the_attacks_has_its_test_and_every_such_test_its_case() {
 }
 
 /// Keys that have no default: what is said in the example is an example.
-const WITHOUT_DEFAULT: [&str; 13] = [
+const WITHOUT_DEFAULT: [&str; 14] = [
+    "compat.ckpool_logdir",
     "pool.listener.default_address",
     "pool.listener.scheme",
     "devices",
