@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     for_all(include_str!("../migrations/0008_prices.sql")),
     for_all(include_str!("../migrations/0009_drafts.sql")),
     for_all(include_str!("../migrations/0010_coinbase_payments.sql")),
+    for_all(include_str!("../migrations/0013_receipts.sql")),
 ];
 
 struct Migration {
