@@ -36,6 +36,8 @@ pub mod block;
 pub mod accounting;
 pub mod payout;
 
+pub mod receipts;
+
 pub mod data;
 pub mod first_block;
 pub mod pool;

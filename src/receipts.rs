@@ -5,7 +5,7 @@
 //! Each step is written in one transaction with how far it came, so a process may end at any instant.
 //! A step that failed is tried again; only `prune_shares` waits for it.
 
-mod export;
+pub mod export;
 mod key;
 mod proof;
 
@@ -16,18 +16,15 @@ use mining::{
     Work,
     date::Date,
     receipt::{
-        CHUNK, Digest, Edge, Issuer, Log, LoggedShare, PublicKey, SaltKey, SecretKey, Statement, Sum,
-        Tree, date_of,
+        CHUNK, Digest, Edge, Issuer, Log, LoggedShare, PublicKey, SaltKey, SecretKey, Statement,
+        Sum, Tree, date_of,
     },
 };
 use store::{Chunk, LogChange, OpenLog, PlacedShare, PoolId, Store, Unlogged, UnsignedLog};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-pub use self::{
-    export::{Day, DayLog, Exported, Promise, Receipt, Share, Split},
-    proof::NotKept,
-};
+pub use self::proof::{NotKept, Page};
 use crate::{
     clock,
     tasks::{Stage, Tasks},
@@ -48,7 +45,7 @@ pub struct Config {
 }
 
 /// The logs of a pool. Clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Receipts {
     store: Store,
     pool: PoolId,
@@ -103,7 +100,10 @@ impl Receipts {
                     // It is all there still, and done the next time.
                     Err(error) if !outage => {
                         outage = true;
-                        error!(error = format!("{error:#}"), "shares are not logged for receipts");
+                        error!(
+                            error = format!("{error:#}"),
+                            "shares are not logged for receipts"
+                        );
                     }
                     Err(_) => {}
                 }
@@ -286,11 +286,7 @@ impl<'a> Accounts<'a> {
     }
 
     /// A share as it stands in the log of a day, and its leaf.
-    fn leaf(
-        &mut self,
-        date: Date,
-        placed: &PlacedShare,
-    ) -> anyhow::Result<(Digest, LoggedShare)> {
+    fn leaf(&mut self, date: Date, placed: &PlacedShare) -> anyhow::Result<(Digest, LoggedShare)> {
         let log = match self.log {
             Some((of, log)) if of == date => log,
             _ => Log::new(&self.receipts.issuer, date),
