@@ -112,6 +112,7 @@ fn documented() -> OpenApiRouter<Vec<Pool>> {
         .routes(routes!(receipts::days))
         .routes(routes!(receipts::day))
         .routes(routes!(receipts::log))
+        .routes(routes!(receipts::split))
         .routes(routes!(receipts::of_miner))
         .routes(routes!(receipts::day_of_miner))
         .routes(routes!(bans::list))

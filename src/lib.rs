@@ -37,6 +37,7 @@ pub mod accounting;
 pub mod payout;
 
 pub mod receipts;
+pub mod verify;
 
 pub mod data;
 pub mod first_block;

@@ -5,6 +5,8 @@
 //! A salt is given to whoever names the address: all that it uncovers, this API says of an address
 //! anyway.
 
+use std::str::FromStr as _;
+
 use axum::{
     Json,
     body::Body,
@@ -13,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mining::date::Date;
+use pow::Hash;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
@@ -24,7 +27,7 @@ use crate::{
     pool::Pool,
     receipts::{
         NotKept,
-        export::{Day, MinerSum, Receipt},
+        export::{Day, MinerSum, Receipt, Split},
     },
 };
 
@@ -331,6 +334,29 @@ pub(super) async fn day_of_miner(
     let Place { pool, address, .. } = super::settings::place(&miner, query.pool.as_deref())?;
     let date = of_calendar(&date)?;
     Ok(Json(pool.receipts.sum_of(address.as_str(), date).await?))
+}
+
+/// What a block was split into
+///
+/// All of it, with miners by their blinded accounts; once the block is split.
+#[utoipa::path(
+    get, path = "/api/v1/receipts/blocks/{block}", operation_id = "receipt_split", tag = "receipts",
+    params(("block" = String, Path, description = "The block's id: 64 hexadecimal digits"), OfPoolQuery),
+    responses((status = 200, description = "The answer.", body = Split), ReceiptProblems)
+)]
+pub(super) async fn split(
+    State(pools): State<Vec<Pool>>,
+    Path(block): Path<String>,
+    Asked(query): Asked<OfPoolQuery>,
+) -> Result<Json<Split>, Problem> {
+    let pool = of_name(&pools, query.pool.as_deref())?;
+    let block = Hash::from_str(&block)
+        .map_err(|_| Problem::bad("bad_block", "a block's id has 64 hexadecimal digits"))?;
+    let split = pool.receipts.split_of(block).await;
+    Ok(Json(split.map_err(|error| match error {
+        NotKept::Unknown => Problem::unknown("unknown_block", "there is no such block, or not yet"),
+        other => other.into(),
+    })?))
 }
 
 /// The newest day that has a log.

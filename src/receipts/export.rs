@@ -5,11 +5,12 @@
 use std::{fmt::Display, str::FromStr};
 
 use mining::{
-    Scheme, Work,
+    Amount, Scheme, Work,
+    accounting::Fee,
     date::Date,
     receipt::{
-        Digest, Issuer, LoggedShare, PATH_MAX, PublicKey, Signature, SignedStatement, Statement,
-        Sum,
+        BlockSplit, Digest, Issuer, LoggedShare, PATH_MAX, PublicKey, Signature, SignedStatement,
+        Statement, Sum,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub const RECEIPT: &str = "adit receipt 1";
 pub const SUM: &str = "adit sum 1";
 /// The first line of a log.
 pub const LOG: &str = "adit log 1";
+
+/// What a block was split into.
+pub const SPLIT: &str = "adit split 1";
 
 /// A JSON that is not as it has to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -174,6 +178,132 @@ pub struct LogHead {
     pub day: Day,
 }
 
+/// What a block was split into. Miners stand there by their blinded accounts, in the order in which
+/// they were split.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// `adit split 1`.
+    pub form: String,
+    /// The pool's name.
+    pub pool: String,
+    /// The coin's name.
+    pub coin: String,
+    /// The network.
+    pub network: String,
+    /// The block's id.
+    pub block: String,
+    /// Its height.
+    pub height: u32,
+    /// How it is paid.
+    pub scheme: String,
+    /// What it paid in all.
+    pub reward: String,
+    /// The work that it pays for, in expected hashes.
+    pub window_work: String,
+    /// What the window would hold if it were full.
+    pub window_length: String,
+    /// The fees, in the order of the configuration.
+    pub fees: Vec<SplitFee>,
+    /// The miners.
+    pub miners: Vec<SplitMiner>,
+    /// The pool's public key.
+    pub key: String,
+    /// Its signature.
+    pub signature: String,
+}
+
+/// What a fee took of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitFee {
+    /// Whose.
+    pub name: String,
+    /// The part of the reward, in percent.
+    pub percent: String,
+    /// How much it was.
+    pub amount: String,
+}
+
+/// A miner's part of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitMiner {
+    /// Whose, blinded.
+    pub account: String,
+    /// Its part of the work.
+    pub work: String,
+    /// Its part of the reward.
+    pub amount: String,
+}
+
+impl Split {
+    /// A split as JSON.
+    pub fn new(split: &BlockSplit, key: PublicKey, signature: Signature) -> Self {
+        let fee = |(fee, amount): &(Fee, Amount)| SplitFee {
+            name: fee.name.clone(),
+            percent: fee.percent.to_string(),
+            amount: amount.to_string(),
+        };
+        let miner = |(account, work, amount): &(Digest, Work, Amount)| SplitMiner {
+            account: account.to_string(),
+            work: work.hashes().to_string(),
+            amount: amount.to_string(),
+        };
+        Self {
+            form: SPLIT.into(),
+            pool: split.issuer.pool().into(),
+            coin: split.issuer.coin().into(),
+            network: split.issuer.network().into(),
+            block: split.block.to_string(),
+            height: split.height,
+            scheme: split.scheme.name().into(),
+            reward: split.reward.to_string(),
+            window_work: split.window.hashes().to_string(),
+            window_length: split.length.hashes().to_string(),
+            fees: split.fees.iter().map(fee).collect(),
+            miners: split.miners.iter().map(miner).collect(),
+            key: key.to_string(),
+            signature: signature.to_string(),
+        }
+    }
+
+    /// The split, whoever signed it, and by what.
+    pub fn parse(&self) -> Result<(BlockSplit, PublicKey, Signature), Wrong> {
+        form(&self.form, SPLIT)?;
+        let fee = |fee: &SplitFee| {
+            let parsed = Fee {
+                name: fee.name.clone(),
+                percent: number("percent", &fee.percent)?,
+            };
+            Ok((parsed, amount("amount", &fee.amount)?))
+        };
+        let miner = |miner: &SplitMiner| {
+            Ok((
+                digest("account", &miner.account)?,
+                work(&miner.work)?,
+                amount("amount", &miner.amount)?,
+            ))
+        };
+        let split = BlockSplit {
+            issuer: issuer(&self.pool, &self.coin, &self.network)?,
+            block: hash("block", &self.block)?,
+            height: self.height,
+            scheme: scheme(&self.scheme)?,
+            reward: amount("reward", &self.reward)?,
+            window: work(&self.window_work)?,
+            length: work(&self.window_length)?,
+            fees: self.fees.iter().map(fee).collect::<Result<_, Wrong>>()?,
+            miners: self
+                .miners
+                .iter()
+                .map(miner)
+                .collect::<Result<_, Wrong>>()?,
+        };
+        Ok((split, key(&self.key)?, signature(&self.signature)?))
+    }
+}
+
 impl Day {
     /// What was signed, as JSON.
     pub fn new(signed: &SignedStatement) -> Self {
@@ -231,13 +361,12 @@ impl Share {
 
     /// The share.
     pub fn parse(&self) -> Result<LoggedShare, Wrong> {
-        let scheme = Scheme::of_name(&self.scheme);
         Ok(LoggedShare {
             hash: hash("hash", &self.hash)?,
             work: work(&self.work)?,
             height: self.height,
             time_ms: self.time_ms,
-            scheme: scheme.ok_or_else(|| wrong("scheme: there is none of this name"))?,
+            scheme: scheme(&self.scheme)?,
             account: digest("account", &self.account)?,
         })
     }
@@ -301,6 +430,16 @@ pub fn date(text: &str) -> Result<Date, Wrong> {
 /// Work.
 pub fn work(text: &str) -> Result<Work, Wrong> {
     number("work", text).map(Work::from_hashes)
+}
+
+/// An amount in the smallest unit.
+pub fn amount(name: &str, text: &str) -> Result<Amount, Wrong> {
+    number(name, text).map(Amount::from_units)
+}
+
+/// A scheme.
+pub fn scheme(name: &str) -> Result<Scheme, Wrong> {
+    Scheme::of_name(name).ok_or_else(|| wrong("scheme: there is none of this name"))
 }
 
 /// A digest in this field.

@@ -6,14 +6,16 @@ use std::collections::HashSet;
 use anyhow::{Context as _, ensure};
 use futures_util::{Stream, StreamExt as _, stream};
 use mining::{
+    accounting::Fee,
     date::Date,
-    receipt::{CHUNK, Digest, Salt, SignedStatement, Sum, Tree, climb},
+    ledger::Account,
+    receipt::{BlockSplit, CHUNK, Digest, Log, Salt, SignedStatement, Sum, Tree, climb},
 };
-use store::{OpenLog, PlacedShare};
+use store::{BlockCredit, BlockFee, OpenLog, PlacedShare};
 
 use super::{
     Accounts, Receipts,
-    export::{self, Day, LogHead, MinerSum, Promise, Proof, Receipt, Share, SumNode},
+    export::{self, Day, LogHead, MinerSum, Promise, Proof, Receipt, Share, Split, SumNode},
     leaves,
 };
 
@@ -146,6 +148,49 @@ impl Receipts {
             path: path.iter().map(SumNode::new).collect(),
             day: Day::new(&signed),
         })
+    }
+
+    /// What a block was split into.
+    pub async fn split_of(&self, block: pow::Hash) -> Result<Split, NotKept> {
+        let found = self.store.block(self.pool, block).await?;
+        let credits = self.store.block_credits(self.pool, block).await?;
+        let (Some(found), Some(mut credits)) = (found, credits) else {
+            return Err(NotKept::Unknown);
+        };
+        // The order in which they were split; a database may have another one.
+        credits.miners.sort_by(|a, b| a.account.cmp(&b.account));
+        let log = Log::of_block(&self.issuer, block);
+        let miner = |credit: BlockCredit| match &credit.account {
+            Account::Miner(address) => {
+                let account = log.account(self.salt_key.salt(address), address);
+                Ok((account, credit.work, credit.amount))
+            }
+            other => Err(anyhow::anyhow!("{other} mined a block")),
+        };
+        let fee = |fee: BlockFee| {
+            let of = Fee {
+                name: fee.name,
+                percent: fee.percent,
+            };
+            (of, fee.amount)
+        };
+        let split = BlockSplit {
+            issuer: self.issuer.clone(),
+            block,
+            height: found.found.height,
+            scheme: found.found.scheme,
+            reward: found.found.reward,
+            window: credits.window,
+            length: credits.length,
+            fees: credits.fees.into_iter().map(fee).collect(),
+            miners: credits
+                .miners
+                .into_iter()
+                .map(miner)
+                .collect::<anyhow::Result<_>>()?,
+        };
+        let signature = split.sign(&self.key);
+        Ok(Split::new(&split, self.key.public(), signature))
     }
 
     /// What was signed for a day.

@@ -9,6 +9,7 @@
 //! of one day is not known again on another.
 
 mod digest;
+mod split;
 mod statement;
 mod sums;
 mod tree;
@@ -17,6 +18,7 @@ use bitcoin::hashes::{Hash as _, HashEngine as _, HmacEngine, hmac::Hmac, sha256
 use pow::Hash;
 
 pub use digest::{Digest, NotADigest};
+pub use split::{BadSplit, BlockSplit};
 pub use statement::{
     BadSignature, NotAStatement, PublicKey, SecretKey, Signature, SignedStatement, Statement,
 };

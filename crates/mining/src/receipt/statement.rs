@@ -180,7 +180,7 @@ impl SecretKey {
         self.sign_digest(promise(index, leaf))
     }
 
-    fn sign_digest(&self, digest: Digest) -> Signature {
+    pub(super) fn sign_digest(&self, digest: Digest) -> Signature {
         let message = Message::from_digest(digest.0);
         let signature = Secp256k1::new().sign_schnorr_no_aux_rand(&message, &self.0);
         Signature(signature.serialize())
@@ -205,7 +205,7 @@ impl PublicKey {
         self.verify(promise(index, leaf), signature)
     }
 
-    fn verify(self, digest: Digest, signature: Signature) -> Result<(), BadSignature> {
+    pub(super) fn verify(self, digest: Digest, signature: Signature) -> Result<(), BadSignature> {
         let key = XOnlyPublicKey::from_slice(&self.0).map_err(|_| BadSignature)?;
         let signature = schnorr::Signature::from_slice(&signature.0).map_err(|_| BadSignature)?;
         let message = Message::from_digest(digest.0);
