@@ -346,3 +346,6 @@ fn add(added: &mut Added, share: &LoggedShare) -> anyhow::Result<()> {
     *work = work.checked_add(share.work).context("a sum of work")?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,7 +208,7 @@ mod tests {
         });
         refused(&|split| split.scheme = Scheme::Solo);
         refused(&|split| split.scheme = Scheme::Fpps);
-        refused(&|split| drop(split.miners.pop()));
+        refused(&|split| split.miners.truncate(1));
     }
 
     #[test]
