@@ -349,3 +349,5 @@ fn add(added: &mut Added, share: &LoggedShare) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -121,6 +121,11 @@ impl Log {
         Self(SPLIT.of(&[issuer.context(&block.to_string()).as_bytes()]))
     }
 
+    /// By which shares and accounts name it.
+    pub fn digest(self) -> Digest {
+        self.0
+    }
+
     /// What an address is called here.
     pub fn account(self, salt: Salt, address: &str) -> Digest {
         ACCOUNT.of(&[&salt.0.0, &self.0.0, address.as_bytes()])

@@ -14,6 +14,7 @@ mod killed;
 mod ledger;
 mod miners;
 mod payouts;
+mod receipts;
 mod rounds;
 mod settings;
 mod share_credits;
