@@ -13,7 +13,7 @@ use mining::{
     Scheme, Work,
     accounting::Position,
     date::Date,
-    receipt::{CHUNK, Digest, Edge, PublicKey, SaltKey, Signature, SignedStatement},
+    receipt::{Digest, Edge, PublicKey, SaltKey, Signature, SignedStatement},
 };
 
 use crate::{
