@@ -14,6 +14,7 @@ mod page;
 mod payments;
 mod problem;
 mod rate;
+mod receipts;
 mod settings;
 mod statement;
 mod status;
@@ -108,6 +109,13 @@ fn documented() -> OpenApiRouter<Vec<Pool>> {
         .routes(routes!(statement::list))
         .routes(routes!(settings::show, settings::change))
         .routes(routes!(settings::request))
+        .routes(routes!(receipts::issuers))
+        .routes(routes!(receipts::days))
+        .routes(routes!(receipts::day))
+        .routes(routes!(receipts::log))
+        .routes(routes!(receipts::split))
+        .routes(routes!(receipts::of_miner))
+        .routes(routes!(receipts::day_of_miner))
         .routes(routes!(bans::list))
         .routes(routes!(bans::lift))
         .routes(routes!(luck::list))

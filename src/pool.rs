@@ -12,7 +12,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use mining::{Address, Coin, Network, extranonce::Allocator, payout::Policy, seen::Seen};
+use mining::{
+    Address, Coin, Network, extranonce::Allocator, payout::Policy, receipt::Issuer, seen::Seen,
+};
 use store::{PoolId, Store};
 use tokio::sync::watch;
 
@@ -34,6 +36,7 @@ use crate::{
     metrics::Metrics,
     payout::{self, Payouts, Purse},
     proposal::{self, Proposals},
+    receipts::{self, Receipts},
     sessions::Sessions,
     share_log,
     tasks::{Stage, Tasks},
@@ -75,6 +78,8 @@ pub struct Pool {
     pub reserve: Reserve,
     /// Who finds too few blocks.
     pub suspects: Suspects,
+    /// The logs of shares.
+    pub receipts: Receipts,
     /// Who is connected.
     pub sessions: Sessions,
     /// Who was, and may come back.
@@ -159,6 +164,17 @@ pub async fn start(
         keep_minutes: days(settings.shares.keep_minutes_days),
         keep_hours: days(settings.shares.keep_hours_days),
     };
+    let issuer = Issuer::new(&settings.name, coin.name, &settings.network.to_string());
+    let issuer = issuer.map_err(|error| bad(settings, &error.to_string()))?;
+    // Before the first share: from here on each is in a log.
+    let receipts = Receipts::open(store.clone(), id, issuer, data).await?;
+    receipts.clone().keep(
+        receipts::Config {
+            keep_shares: log.keep_shares,
+            keep_sums: log.keep_hours,
+        },
+        tasks,
+    );
     let share_log = share_log::start(store.clone(), id, log, tasks);
     let blocks = Blocks::start(
         daemons.clone(),
@@ -265,6 +281,7 @@ pub async fn start(
         payouts,
         reserve,
         suspects,
+        receipts,
         sessions,
         kept_sessions,
         bans,

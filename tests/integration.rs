@@ -21,6 +21,7 @@ mod money;
 mod payouts;
 mod pool;
 mod postgres;
+mod receipts;
 mod reserve;
 mod resume;
 mod soak;

@@ -13,7 +13,9 @@ use store::Block;
 use utoipa::ToSchema;
 
 use super::rate::Stretch;
-use crate::{clock, daemon::Source, display, pool::Pool, template_feed::Newest};
+use crate::{
+    clock, daemon::Source, display, pool::Pool, receipts::export::Day, template_feed::Newest,
+};
 
 /// How many sessions and blocks are listed; there are pages for all of them elsewhere.
 const LISTED_MAX: usize = 50;
@@ -58,10 +60,21 @@ pub struct PoolStatus {
     pub shares: SharesStatus,
     /// Blocks the pool found.
     pub blocks: BlocksStatus,
+    /// What the pool signs.
+    pub receipts: ReceiptsStatus,
     /// The nodes.
     pub daemons: Vec<DaemonStatus>,
     /// The sessions, oldest first.
     pub sessions: Vec<SessionStatus>,
+}
+
+/// What the pool signs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReceiptsStatus {
+    /// The public key.
+    pub key: String,
+    /// The newest statement; null if there is none.
+    pub last: Option<Day>,
 }
 
 /// What is mined.
@@ -269,6 +282,7 @@ impl PoolStatus {
             },
             shares: SharesStatus::of(pool).await?,
             blocks: BlocksStatus::of(pool).await?,
+            receipts: ReceiptsStatus::of(pool).await?,
             daemons: daemons(pool),
             sessions: sessions(pool).await?,
         })
@@ -313,6 +327,17 @@ impl EffortStatus {
             work: work.hashes().to_string(),
             network_work: network.hashes().to_string(),
             percent: effort.to_string(),
+        })
+    }
+}
+
+impl ReceiptsStatus {
+    async fn of(pool: &Pool) -> anyhow::Result<Self> {
+        let last = pool.store.statements(pool.id, None, 1).await;
+        let last = last.context("what was signed cannot be read")?.pop();
+        Ok(Self {
+            key: pool.receipts.public_key().to_string(),
+            last: last.as_ref().map(Day::new),
         })
     }
 }
