@@ -8,8 +8,9 @@
 pub mod export;
 mod key;
 mod proof;
+mod trees;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use mining::{
@@ -21,10 +22,12 @@ use mining::{
     },
 };
 use store::{Chunk, LogChange, OpenLog, PlacedShare, PoolId, Store, Unlogged, UnsignedLog};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub use self::proof::{NotKept, Page};
+use self::trees::Trees;
 use crate::{
     clock,
     tasks::{Stage, Tasks},
@@ -34,6 +37,9 @@ use crate::{
 const LOG_EVERY: Duration = Duration::from_secs(10);
 /// A day is closed so long after its end: shares that came in it are in the database by then.
 const CLOSE_AFTER_MS: i64 = 60_000;
+/// Questions that are answered at once, whatever the number of those who ask: each is some megabytes and
+/// some milliseconds of a processor.
+const ANSWERED_AT_ONCE: usize = 2;
 
 /// How long proofs can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +58,9 @@ pub struct Receipts {
     issuer: Issuer,
     salt_key: SaltKey,
     key: SecretKey,
+    newest: watch::Sender<Option<Digest>>,
+    trees: Arc<Trees>,
+    answering: Arc<Semaphore>,
 }
 
 /// The miner's part of the books that an account stands for.
@@ -68,6 +77,7 @@ impl Receipts {
         let key = key::read_or_make(data).context("the key that signs receipts")?;
         let salt_key = store.salt_key(pool, SaltKey::random()).await?;
         let last = store.statements(pool, None, 1).await?.pop();
+        let newest = last.as_ref().map(|last| last.statement.digest());
         if let Some(last) = last.filter(|last| last.key != key.public()) {
             warn!(
                 pool = issuer.pool(), now = %key.public(), before = %last.key,
@@ -80,7 +90,15 @@ impl Receipts {
             issuer,
             salt_key,
             key,
+            newest: watch::Sender::new(newest),
+            trees: Arc::default(),
+            answering: Arc::new(Semaphore::new(ANSWERED_AT_ONCE)),
         })
+    }
+
+    /// The digest of the newest statement, as it changes.
+    pub fn newest(&self) -> watch::Receiver<Option<Digest>> {
+        self.newest.subscribe()
     }
 
     /// Keeps the logs until the books are closed.
@@ -134,6 +152,14 @@ impl Receipts {
             self.store.close_log(self.pool, open.date).await?;
         }
         while !ending.is_cancelled() && self.sign_one().await? {}
+        // Another process may have signed: `adit receipts close`.
+        let last = self.store.statements(self.pool, None, 1).await?.pop();
+        let last = last.map(|signed| signed.statement.digest());
+        self.newest.send_if_modified(|newest| {
+            let changes = *newest != last;
+            *newest = last;
+            changes
+        });
         let before = |age: Duration| {
             let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
             Date::of_ms(now_ms.saturating_sub(age))
@@ -167,7 +193,12 @@ impl Receipts {
             return Ok(false);
         }
         let addresses = self.addresses(&unlogged.shares).await?;
-        let changes = self.changes(&unlogged, &addresses)?;
+        let receipts = self.clone();
+        let (unlogged, changes) = hashed(move || {
+            let changes = receipts.changes(&unlogged, &addresses)?;
+            Ok((unlogged, changes))
+        })
+        .await?;
         // If somebody else was faster, the next look shows what is left.
         self.store
             .log_shares(self.pool, &unlogged, &changes)
@@ -222,9 +253,9 @@ impl Receipts {
         let Some(unsigned) = self.store.unsigned_log(self.pool).await? else {
             return Ok(false);
         };
-        let statement = self.statement(&unsigned)?;
-        let (date, shares) = (statement.date, statement.shares);
-        let signed = self.key.sign(statement);
+        let receipts = self.clone();
+        let signed = hashed(move || Ok(receipts.key.sign(receipts.statement(&unsigned)?))).await?;
+        let (date, shares) = (signed.statement.date, signed.statement.shares);
         let root = signed.statement.root;
         if self.store.sign_log(self.pool, &signed).await? {
             info!(pool = self.issuer.pool(), %date, shares, %root, "the log of a day is signed");
@@ -257,12 +288,22 @@ impl Receipts {
         })
     }
 
-    async fn addresses(&self, shares: &[PlacedShare]) -> anyhow::Result<Addresses> {
-        let mut workers: Vec<_> = shares.iter().map(|placed| placed.worker).collect();
+    async fn addresses(
+        &self,
+        shares: impl IntoIterator<Item = &PlacedShare>,
+    ) -> anyhow::Result<Addresses> {
+        let mut workers: Vec<_> = shares.into_iter().map(|placed| placed.worker).collect();
         workers.sort_unstable();
         workers.dedup();
         Ok(self.store.addresses(&workers).await?)
     }
+}
+
+/// Hashes where no connection waits for it.
+async fn hashed<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await?
 }
 
 type Addresses = std::collections::HashMap<store::WorkerId, String>;

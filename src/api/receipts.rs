@@ -162,6 +162,7 @@ impl From<NotKept> for Problem {
             NotKept::Unknown => Self::unknown("unknown_day", error.to_string()),
             NotKept::Open => Self::conflict("day_open", error.to_string()),
             NotKept::Gone => Self::new(StatusCode::GONE, "not_kept", error.to_string()),
+            NotKept::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
             NotKept::Fault(cause) => Self::unavailable(&cause),
         }
     }

@@ -1,28 +1,32 @@
 //! Receipts, sums and logs, made for whoever asks: from the shares that are kept, and the digests of
 //! the chunks that they are not in. What is made is tried before it is given.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use futures_util::{Stream, StreamExt as _, stream};
 use mining::{
     accounting::Fee,
     date::Date,
     ledger::Account,
-    receipt::{BlockSplit, CHUNK, Digest, Log, Salt, SignedStatement, Sum, Tree, climb},
+    receipt::{BlockSplit, CHUNK, Digest, Log, LoggedShare, SignedStatement, Sum, Tree, climb},
 };
-use store::{BlockCredit, BlockFee, OpenLog, PlacedShare};
+use store::{BlockCredit, BlockCredits, BlockFee, NewBlock, OpenLog, PlacedShare};
+use tokio::sync::SemaphorePermit;
 
 use super::{
-    Accounts, Receipts,
+    Accounts, Addresses, Receipts,
     export::{self, Day, LogHead, MinerSum, Promise, Proof, Receipt, Share, Split, SumNode},
-    leaves,
+    hashed, leaves,
+    trees::DaySums,
 };
 
 /// The chunks that are read at once: 4,096 shares, some 250 KB in the database.
 const CHUNKS_READ: u32 = 4;
 /// The chunks that are looked through for one page of a miner's receipts.
 const CHUNKS_SEARCHED: u64 = 64;
+/// Who asks waits so long for those who asked before.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,9 @@ pub enum NotKept {
     /// What it would be made from is gone.
     #[error("proofs of this day are not kept any more")]
     Gone,
+    /// Too many ask for others.
+    #[error("too many ask for receipts at once: try again later")]
+    Busy,
     /// It cannot be made now.
     #[error(transparent)]
     Fault(#[from] anyhow::Error),
@@ -65,6 +72,7 @@ impl Receipts {
         from: u64,
         limit: usize,
     ) -> Result<Page, NotKept> {
+        let _turn = self.turn().await?;
         // In this order: a log that is signed does not change any more.
         let signed = self.store.statement_of(self.pool, date).await?;
         let log = self.log(date).await?;
@@ -100,36 +108,75 @@ impl Receipts {
             }
             chunk += u64::from(CHUNKS_READ);
         }
-        let salt = self.salt_key.salt(address);
-        let receipts = match signed {
-            None => self.promises(address, salt, date, found).await?,
-            Some(signed) => self.proofs(address, salt, &log, &signed, found).await?,
-        };
         Ok(Page {
-            receipts,
+            receipts: self.receipts(address, signed, &log, found).await?,
             next: (next < count).then_some(next),
         })
     }
 
+    async fn receipts(
+        &self,
+        address: &str,
+        signed: Option<SignedStatement>,
+        log: &OpenLog,
+        found: Found,
+    ) -> Result<Vec<Receipt>, NotKept> {
+        if found.count == 0 {
+            return Ok(Vec::new());
+        }
+        let shares = found.chunks.iter().flat_map(|(_, shares, _)| shares);
+        let addresses = self.addresses(shares).await?;
+        let date = log.date;
+        let of = (self.clone(), address.to_owned());
+        match signed {
+            None => Ok(hashed(move || of.0.promises(&of.1, date, &addresses, found)).await?),
+            Some(signed) => {
+                let above = self.above(&signed, log).await?;
+                hashed(move || Ok(of.0.proofs(&of.1, &signed, &above, &addresses, found))).await?
+            }
+        }
+    }
+
+    /// The tree above the chunks of a log that is signed.
+    async fn above(
+        &self,
+        signed: &SignedStatement,
+        log: &OpenLog,
+    ) -> Result<Arc<Tree<Digest>>, NotKept> {
+        let (date, root) = (log.date, signed.statement.root);
+        if let Some(above) = self.trees.chunks.get(date) {
+            return Ok(above);
+        }
+        let mut chunks = self.store.chunk_digests(self.pool, date).await?;
+        if !log.edge.count().is_multiple_of(CHUNK) {
+            // The last chunk is a smaller tree: its root is made of the edge below a chunk's level.
+            chunks.push(last_chunk(log)?);
+        }
+        // Some may have been removed while they were read.
+        let above = hashed(move || Ok(Tree::new(chunks))).await?;
+        let above = above.filter(|above| above.root() == root);
+        Ok(self.trees.chunks.keep(date, above.ok_or(NotKept::Gone)?))
+    }
+
+    /// So that many who ask do not keep the whole machine from its shares.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, NotKept> {
+        let turn = tokio::time::timeout(WAIT_MAX, self.answering.acquire()).await;
+        let turn = turn.map_err(|_| NotKept::Busy)?;
+        Ok(turn.context("it is never closed")?)
+    }
+
     /// What a miner did on a day that is closed.
     pub async fn sum_of(&self, address: &str, date: Date) -> Result<MinerSum, NotKept> {
+        let _turn = self.turn().await?;
         let signed = self.signed(date).await?;
-        let sums = self.store.day_sums(self.pool, date).await?;
-        if sums.is_empty() {
-            return Err(NotKept::Gone);
-        }
+        let sums = self.sums(&signed).await?;
         let salt = self.salt_key.salt(address);
         let account = signed.statement.log().account(salt, address);
-        let index = sums.binary_search_by_key(&account, |sum| sum.account);
+        let index = sums.list.binary_search_by_key(&account, |sum| sum.account);
         let index = index.map_err(|_| NotKept::Unknown)?;
-        let own = sums[index];
-        // Removed while it was read: then it is not whole.
-        if u64::try_from(sums.len()) != Ok(signed.statement.accounts) {
-            return Err(NotKept::Gone);
-        }
-        let tree = Tree::new(leaves(&sums)).context("a sum of work")?;
+        let own = sums.list[index];
         let place = u64::try_from(index).context("a place")?;
-        let path = tree.path(index).context("a way")?;
+        let path = sums.tree.path(index).context("a way")?;
         let leaf = Sum::leaf(own.account, own.shares, own.work);
         let reached = climb(&leaf, place, signed.statement.accounts, &path);
         if reached != Some(signed.statement.sum()) {
@@ -150,16 +197,40 @@ impl Receipts {
         })
     }
 
+    /// What the miners did on a day that is signed.
+    async fn sums(&self, signed: &SignedStatement) -> Result<Arc<DaySums>, NotKept> {
+        let (date, accounts) = (signed.statement.date, signed.statement.accounts);
+        if let Some(sums) = self.trees.sums.get(date) {
+            return Ok(sums);
+        }
+        let list = self.store.day_sums(self.pool, date).await?;
+        // Removed while they were read: then they are not whole.
+        if u64::try_from(list.len()) != Ok(accounts) {
+            return Err(NotKept::Gone);
+        }
+        let sums = hashed(move || {
+            let tree = Tree::new(leaves(&list)).context("a sum of work")?;
+            Ok(DaySums { list, tree })
+        });
+        Ok(self.trees.sums.keep(date, sums.await?))
+    }
+
     /// What a block was split into.
     pub async fn split_of(&self, block: pow::Hash) -> Result<Split, NotKept> {
+        let _turn = self.turn().await?;
         let found = self.store.block(self.pool, block).await?;
         let credits = self.store.block_credits(self.pool, block).await?;
-        let (Some(found), Some(mut credits)) = (found, credits) else {
+        let (Some(found), Some(credits)) = (found, credits) else {
             return Err(NotKept::Unknown);
         };
+        let receipts = self.clone();
+        Ok(hashed(move || receipts.split(&found.found, credits)).await?)
+    }
+
+    fn split(&self, found: &NewBlock, mut credits: BlockCredits) -> anyhow::Result<Split> {
         // The order in which they were split; a database may have another one.
         credits.miners.sort_by(|a, b| a.account.cmp(&b.account));
-        let log = Log::of_block(&self.issuer, block);
+        let log = Log::of_block(&self.issuer, found.hash);
         let miner = |credit: BlockCredit| match &credit.account {
             Account::Miner(address) => {
                 let account = log.account(self.salt_key.salt(address), address);
@@ -176,10 +247,10 @@ impl Receipts {
         };
         let split = BlockSplit {
             issuer: self.issuer.clone(),
-            block,
-            height: found.found.height,
-            scheme: found.found.scheme,
-            reward: found.found.reward,
+            block: found.hash,
+            height: found.height,
+            scheme: found.scheme,
+            reward: found.reward,
             window: credits.window,
             length: credits.length,
             fees: credits.fees.into_iter().map(fee).collect(),
@@ -210,6 +281,7 @@ impl Receipts {
         let signed = self.signed(date).await?;
         let first = self.store.logged_shares(self.pool, date, 0, CHUNKS_READ);
         first.await?.ok_or(NotKept::Gone)?;
+        let above = self.above(&signed, &self.log(date).await?).await?;
         let head = LogHead {
             form: export::LOG.into(),
             day: Day::new(&signed),
@@ -218,32 +290,44 @@ impl Receipts {
         let pieces = signed.statement.shares.div_ceil(CHUNK);
         let receipts = self.clone();
         let rest = stream::try_unfold(0_u64, move |chunk| {
-            let receipts = receipts.clone();
+            let (receipts, above) = (receipts.clone(), Arc::clone(&above));
             async move {
                 if chunk >= pieces {
                     return Ok(None);
                 }
-                let lines = receipts.piece(date, chunk).await?;
+                let lines = receipts.piece(date, chunk, above).await?;
                 Ok(Some((lines, chunk + u64::from(CHUNKS_READ))))
             }
         });
         Ok(stream::iter([Ok(head)]).chain(rest))
     }
 
-    async fn piece(&self, date: Date, chunk: u64) -> anyhow::Result<String> {
+    async fn piece(
+        &self,
+        date: Date,
+        chunk: u64,
+        above: Arc<Tree<Digest>>,
+    ) -> anyhow::Result<String> {
+        let _turn = self.answering.acquire().await?;
         let shares = self
             .store
             .logged_shares(self.pool, date, chunk, CHUNKS_READ);
         let shares = shares.await?.context("shares were removed meanwhile")?;
         let addresses = self.addresses(&shares).await?;
-        let mut accounts = Accounts::new(self, &addresses);
-        let mut lines = String::new();
-        for placed in &shares {
-            let (_, share) = accounts.leaf(date, placed)?;
-            lines += &serde_json::to_string(&Share::new(&share))?;
-            lines.push('\n');
-        }
-        Ok(lines)
+        let receipts = self.clone();
+        hashed(move || {
+            let mut accounts = Accounts::new(&receipts, &addresses);
+            let mut lines = String::new();
+            for (number, shares) in (chunk..).zip(shares.chunks(size())) {
+                let logged = accounts.chunk(date, number, shares, &above)?;
+                for (_, share) in logged.context("shares were removed meanwhile")?.1 {
+                    lines += &serde_json::to_string(&Share::new(&share))?;
+                    lines.push('\n');
+                }
+            }
+            Ok(lines)
+        })
+        .await
     }
 
     async fn log(&self, date: Date) -> Result<OpenLog, NotKept> {
@@ -252,17 +336,16 @@ impl Receipts {
     }
 
     /// Receipts of a day that is open: the pool's word.
-    async fn promises(
+    fn promises(
         &self,
         address: &str,
-        salt: Salt,
         date: Date,
+        addresses: &Addresses,
         found: Found,
     ) -> anyhow::Result<Vec<Receipt>> {
         let mut receipts = Vec::new();
+        let mut accounts = Accounts::new(self, addresses);
         for (number, shares, places) in found.chunks {
-            let addresses = self.addresses(&shares).await?;
-            let mut accounts = Accounts::new(self, &addresses);
             for index in places {
                 let (leaf, share) = accounts.leaf(date, &shares[within(index, number)?])?;
                 let promise = Promise {
@@ -270,70 +353,53 @@ impl Receipts {
                     signature: self.key.promise(index, leaf).to_string(),
                 };
                 let share = Share::new(&share);
-                receipts.push(self.receipt(address, salt, date, index, share, Some(promise), None));
+                receipts.push(self.receipt(address, date, index, share, Some(promise), None));
             }
         }
         Ok(receipts)
     }
 
     /// Receipts of a day that is signed: the way to its root.
-    async fn proofs(
+    fn proofs(
         &self,
         address: &str,
-        salt: Salt,
-        log: &OpenLog,
         signed: &SignedStatement,
+        above: &Tree<Digest>,
+        addresses: &Addresses,
         found: Found,
-    ) -> anyhow::Result<Vec<Receipt>> {
-        if found.count == 0 {
-            return Ok(Vec::new());
-        }
-        let date = log.date;
-        let mut chunks = self.store.chunk_digests(self.pool, date).await?;
-        if !log.edge.count().is_multiple_of(CHUNK) {
-            // The last chunk is a smaller tree: its root is made of the edge below a chunk's level.
-            chunks.push(last_chunk(log)?);
-        }
-        let above = Tree::new(chunks).context("a log without chunks")?;
+    ) -> Result<Vec<Receipt>, NotKept> {
+        let date = signed.statement.date;
         let day = Day::new(signed);
         let mut receipts = Vec::new();
+        let mut accounts = Accounts::new(self, addresses);
         for (number, shares, places) in found.chunks {
-            let addresses = self.addresses(&shares).await?;
-            let mut accounts = Accounts::new(self, &addresses);
-            let leaves: anyhow::Result<Vec<_>> = shares
-                .iter()
-                .map(|placed| accounts.leaf(date, placed))
-                .collect();
-            let leaves = leaves?;
-            let below = Tree::new(leaves.iter().map(|(leaf, _)| *leaf).collect());
-            let below = below.context("a chunk without shares")?;
-            let upper = above.path(usize::try_from(number)?).context("a chunk")?;
+            let logged = accounts.chunk(date, number, &shares, above)?;
+            let (below, logged) = logged.ok_or(NotKept::Gone)?;
+            let upper = above.path(usize::try_from(number).context("a chunk")?);
+            let upper = upper.context("a chunk")?;
             for index in places {
                 let place = within(index, number)?;
-                let (leaf, share) = &leaves[place];
+                let (leaf, share) = &logged[place];
                 let mut path = below.path(place).context("a way")?;
                 path.extend(&upper);
                 let reached = climb(leaf, index, signed.statement.shares, &path);
-                ensure!(
-                    reached == Some(signed.statement.root),
-                    "the shares of {date} are not those that were signed"
-                );
+                if reached != Some(signed.statement.root) {
+                    return Err(anyhow::anyhow!("a way of {date} does not lead to its root").into());
+                }
                 let proof = Proof {
                     path: path.iter().map(Digest::to_string).collect(),
                     day: day.clone(),
                 };
                 let share = Share::new(share);
-                receipts.push(self.receipt(address, salt, date, index, share, None, Some(proof)));
+                receipts.push(self.receipt(address, date, index, share, None, Some(proof)));
             }
         }
         Ok(receipts)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is a field of a receipt")]
     fn receipt(
         &self,
         address: &str,
-        salt: Salt,
         date: Date,
         index: u64,
         share: Share,
@@ -349,7 +415,7 @@ impl Receipts {
             index,
             share,
             address: address.into(),
-            salt: salt.0.to_string(),
+            salt: self.salt_key.salt(address).0.to_string(),
             promise,
             proof,
         }
@@ -360,6 +426,28 @@ impl Receipts {
 struct Found {
     chunks: Vec<(u64, Vec<PlacedShare>, Vec<u64>)>,
     count: usize,
+}
+
+/// A chunk's tree, and its leaves with what they are of.
+type Logged = (Tree<Digest>, Vec<(Digest, LoggedShare)>);
+
+impl Accounts<'_> {
+    /// A chunk's tree, with its leaves and their shares. Nothing if these are not the shares that were
+    /// logged: of a stretch of batches one may be removed before the others, where it came late.
+    fn chunk(
+        &mut self,
+        date: Date,
+        number: u64,
+        shares: &[PlacedShare],
+        above: &Tree<Digest>,
+    ) -> anyhow::Result<Option<Logged>> {
+        let logged = shares.iter().map(|placed| self.leaf(date, placed));
+        let logged: Vec<_> = logged.collect::<anyhow::Result<_>>()?;
+        let below = Tree::new(logged.iter().map(|(leaf, _)| *leaf).collect());
+        let below = below.context("a chunk without shares")?;
+        let is_whole = above.leaf(usize::try_from(number)?) == Some(below.root());
+        Ok(is_whole.then_some((below, logged)))
+    }
 }
 
 /// The root of the last chunk, which is not complete.

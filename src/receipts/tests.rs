@@ -59,7 +59,8 @@ impl Rig {
                 hash[..8].copy_from_slice(&number.to_le_bytes());
                 let work = Work::from_hashes(16 + u128::from(number % 5));
                 let who = if number % 3 == 0 { BOB } else { ALICE };
-                let share = ShareRecord::new(pow::Hash(hash), work, 100, time_ms);
+                let height = 100 + Date::of_ms(time_ms).number() - day(0).number();
+                let share = ShareRecord::new(pow::Hash(hash), work, height, time_ms);
                 ShareRow {
                     share: share.unwrap(),
                     worker: Arc::new(WorkerName::new(who, "rig").unwrap()),
@@ -265,6 +266,136 @@ async fn what_is_not_kept_is_said_to_be_gone() {
     assert!(matches!(gone, Err(NotKept::Gone)), "{gone:?}");
     let gone = rig.receipts.lines(day(0)).await.err();
     assert!(matches!(gone, Some(NotKept::Gone)), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_lost_shares_in_its_middle_is_never_shown_as_another() {
+    let mut rig = Rig::new().await;
+    let tomorrow = MORNING_MS + DAY_MS;
+    rig.write(1_500, tomorrow).await;
+    // Late: they are too old to be kept before those around them are.
+    rig.write(10, MORNING_MS).await;
+    rig.write(600, tomorrow).await;
+    rig.write(20, tomorrow + DAY_MS).await;
+    rig.keep(tomorrow + DAY_MS).await;
+    let whole = rig.lines(day(1)).await;
+    assert_eq!(whole.len(), 2_111);
+    while !rig.store.roll_up(rig.pool).await.unwrap().done {}
+    let before = store::Minute::of_ms(day(0).end_ms());
+    assert_eq!(rig.store.prune_shares(rig.pool, before).await, Ok(1));
+
+    let first = rig.receipts.of_miner(ALICE, day(1), 0, 5).await.unwrap();
+    assert_eq!(first.receipts.len(), 5);
+    assert!(rig.check(&[text(&first.receipts[0])]).accepted);
+    let gone = rig.receipts.of_miner(ALICE, day(1), CHUNK, 5).await;
+    assert!(matches!(gone, Err(NotKept::Gone)), "{gone:?}");
+    let pieces = rig.receipts.lines(day(1)).await.unwrap();
+    let pieces: Vec<anyhow::Result<String>> = pieces.collect().await;
+    let (last, good) = pieces.split_last().unwrap();
+    assert!(last.is_err(), "{last:?}");
+    for line in good.iter().flatten().flat_map(|piece| piece.lines()) {
+        assert!(whole.iter().any(|kept| kept == line), "{line}");
+    }
+    assert!(rig.receipts.sum_of(ALICE, day(1)).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_that_nobody_could_close_for_weeks_is_still_whole() {
+    let mut rig = Rig::new().await;
+    rig.write(900, MORNING_MS).await;
+    rig.keep(MORNING_MS).await;
+    rig.write(700, MORNING_MS + 1).await;
+    // The process was down from here on, and everything that could be forgotten by then is due.
+    rig.restart().await;
+    let late = MORNING_MS + 100 * DAY_MS;
+    while !rig.store.roll_up(rig.pool).await.unwrap().done {}
+    let now = store::Minute::of_ms(late);
+    assert_eq!(rig.store.prune_shares(rig.pool, now).await, Ok(0));
+    while rig.store.prune_minutes(rig.pool, now).await.unwrap() > 0 {}
+    while rig.store.prune_hours(rig.pool, now).await.unwrap() > 0 {}
+    let config = Config {
+        keep_shares: Duration::from_secs(200 * 86_400),
+        keep_sums: Duration::from_secs(200 * 86_400),
+    };
+    let ending = CancellationToken::new();
+    rig.receipts.keep_at(config, late, &ending).await.unwrap();
+    let signed = rig.receipts.signed(day(0)).await.unwrap().statement;
+    assert_eq!((signed.shares, signed.accounts), (1_600, 2));
+    let work: u128 = (0..1_600).map(|number| 16 + number % 5).sum();
+    assert_eq!(signed.work, Work::from_hashes(work));
+    let sums = [
+        rig.receipts.sum_of(ALICE, day(0)).await.unwrap(),
+        rig.receipts.sum_of(BOB, day(0)).await.unwrap(),
+    ];
+    let bobs: u128 = (0..1_600_u128)
+        .step_by(3)
+        .map(|number| 16 + number % 5)
+        .sum();
+    assert_eq!((sums[1].shares, &sums[1].work), (534, &bobs.to_string()));
+    assert_eq!(sums[0].shares, 1_066);
+    let log = rig.lines(day(0)).await.join("\n") + "\n";
+    let files = [text(&sums[0]), text(&sums[1]), log];
+    assert!(rig.check(&files).accepted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_miner_is_told_names_and_unblinds_no_other() {
+    let mut rig = Rig::new().await;
+    rig.write(30, MORNING_MS).await;
+    rig.keep(MORNING_MS).await;
+    let open = rig.all(ALICE, day(0)).await;
+    rig.receipts.close_now().await.unwrap();
+    let closed = rig.all(ALICE, day(0)).await;
+    let sum = rig.receipts.sum_of(ALICE, day(0)).await.unwrap();
+    let mut told: Vec<String> = open.iter().chain(&closed).map(text).collect();
+    told.push(text(&sum));
+    let bob = rig.receipts.salt_key.salt(BOB);
+    let account = Log::new(&rig.receipts.issuer, day(0)).account(bob, BOB);
+    let alices = rig.receipts.salt_key.salt(ALICE).0.to_string();
+    for text in &told {
+        assert!(text.contains(ALICE) && text.contains(&alices));
+        let others = [BOB.to_owned(), bob.0.to_string(), account.to_string()];
+        for secret in others {
+            assert!(!text.contains(&secret), "{secret} in {text}");
+        }
+    }
+    // What everybody may read has no address and no salt at all, and the key of the salts is nowhere.
+    let mut public = rig.lines(day(0)).await;
+    public.push(text(&export::Day::new(
+        &rig.receipts.signed(day(0)).await.unwrap(),
+    )));
+    assert!(public[1].contains(&account.to_string()));
+    let key = hex::encode(rig.receipts.salt_key.to_bytes());
+    for text in &public {
+        for secret in [ALICE, BOB, &alices, &bob.0.to_string(), &key] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+    assert!(told.iter().all(|text| !text.contains(&key)));
+    // Who has nothing on this day is told no salt.
+    let page = rig.receipts.of_miner("bcrt1qcarol", day(0), 0, 10).await;
+    assert!(page.unwrap().receipts.is_empty());
+    let none = rig.receipts.sum_of("bcrt1qcarol", day(0)).await;
+    assert!(matches!(none, Err(NotKept::Unknown)), "{none:?}");
+}
+
+#[tokio::test]
+async fn whoever_asks_waits_for_those_before_and_not_for_ever() {
+    let mut rig = Rig::new().await;
+    rig.write(3, MORNING_MS).await;
+    rig.receipts.close_now().await.unwrap();
+    let busy = rig.receipts.answering.clone();
+    let turns = busy.acquire_many(u32::try_from(ANSWERED_AT_ONCE).unwrap());
+    let turns = turns.await.unwrap();
+    let refused = rig.receipts.sum_of(ALICE, day(0)).await;
+    assert!(matches!(refused, Err(NotKept::Busy)), "{refused:?}");
+    drop(turns);
+    assert!(rig.receipts.sum_of(ALICE, day(0)).await.is_ok());
+    // Shares are logged whoever asks.
+    let turns = busy.acquire_many(u32::try_from(ANSWERED_AT_ONCE).unwrap());
+    let _turns = turns.await.unwrap();
+    rig.write(3, MORNING_MS + DAY_MS).await;
+    assert_eq!(rig.receipts.close_now().await.unwrap(), Some(day(1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -59,6 +59,11 @@ impl<N: Node> Tree<N> {
         *top.expect("the last level is the root alone")
     }
 
+    /// A leaf by its place.
+    pub fn leaf(&self, index: usize) -> Option<N> {
+        self.levels[0].get(index).copied()
+    }
+
     /// The nodes beside the way from a leaf to the root, from the leaf upwards; nothing if there is no
     /// such leaf.
     pub fn path(&self, index: usize) -> Option<Vec<N>> {
