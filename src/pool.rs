@@ -135,7 +135,14 @@ pub async fn start(
     )
     .map_err(|error| bad(settings, &format!("{error:#}")))?;
     first_block::confirm(first_block, daemons.clone(), store.clone(), id, tasks);
-    let recipe = plan.recipe;
+    let issuer = Issuer::new(&settings.name, coin.name, &settings.network.to_string());
+    let issuer = issuer.map_err(|error| bad(settings, &error.to_string()))?;
+    // Before the first share: from here on each is in a log.
+    let receipts = Receipts::open(store.clone(), id, issuer, data).await?;
+    let mut recipe = plan.recipe;
+    if settings.receipts_in_coinbase {
+        recipe.mark = Some(receipts.newest());
+    }
     let kept_sessions = KeptSessions::default();
     let (saved, next_job) = read_sessions(&sessions_file(data, settings));
     let job_ids = JobIds::from(next_job);
@@ -164,10 +171,6 @@ pub async fn start(
         keep_minutes: days(settings.shares.keep_minutes_days),
         keep_hours: days(settings.shares.keep_hours_days),
     };
-    let issuer = Issuer::new(&settings.name, coin.name, &settings.network.to_string());
-    let issuer = issuer.map_err(|error| bad(settings, &error.to_string()))?;
-    // Before the first share: from here on each is in a log.
-    let receipts = Receipts::open(store.clone(), id, issuer, data).await?;
     receipts.clone().keep(
         receipts::Config {
             keep_shares: log.keep_shares,

@@ -413,11 +413,12 @@ fn plausible(share: &LoggedShare, date: Date) -> Result<(), Wrong> {
 fn said(signed: &SignedStatement) -> String {
     let statement = &signed.statement;
     format!(
-        "{}: {} shares of {} miners, work {}, signed",
+        "{}: {} shares of {} miners, work {}, signed as {}",
         statement.date,
         statement.shares,
         statement.accounts,
-        statement.work.hashes()
+        statement.work.hashes(),
+        statement.digest()
     )
 }
 
