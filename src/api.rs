@@ -2,29 +2,39 @@
 //! daemon's poke, the reset of a breaker, the end of a ban, and who finds too few blocks. What a miner wants of its payouts is
 //! taken from anywhere, with the miner's signature. Everything else is read-only.
 
-mod balances;
+pub(crate) mod balances;
 mod bans;
-mod credits;
-mod estimate;
-mod health;
+pub(crate) mod blocks;
+pub(crate) mod credits;
+mod csv;
+pub(crate) mod daemons;
+pub(crate) mod doctor;
+pub(crate) mod estimate;
+pub(crate) mod events;
+pub(crate) mod hashrate;
+pub(crate) mod health;
 mod luck;
-mod miner;
+pub(crate) mod miner;
 mod openapi;
-mod page;
-mod payments;
-mod problem;
+pub(crate) mod page;
+pub(crate) mod payments;
+pub(crate) mod payouts;
+pub(crate) mod pools;
+pub(crate) mod problem;
 mod rate;
 mod receipts;
-mod settings;
-mod statement;
+pub(crate) mod sessions;
+pub(crate) mod settings;
+pub(crate) mod shares;
+pub(crate) mod statement;
 mod status;
-mod workers;
+pub(crate) mod workers;
 
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{ConnectInfo, DefaultBodyLimit, Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -42,6 +52,8 @@ use crate::{
     tasks::{Stage, Tasks},
 };
 
+use events::Live;
+pub use pools::PoolSummary;
 use problem::Problem;
 pub use status::{PoolStatus, Status};
 
@@ -59,7 +71,8 @@ pub async fn open(
         .with_context(|| format!("cannot listen for HTTP at {address}"))?;
     let address = listener.local_addr()?;
     info!(%address, "listening for HTTP");
-    let routes = routes(pools).into_make_service_with_connect_info::<SocketAddr>();
+    let live = Live::start(pools.clone(), tasks);
+    let routes = routes(pools, live).into_make_service_with_connect_info::<SocketAddr>();
     let stopping = tasks.ending(Stage::Doors);
     tasks.spawn(Stage::Doors, "http", async move {
         let stopped = stopping.clone().cancelled_owned();
@@ -75,14 +88,12 @@ pub async fn open(
     Ok(address)
 }
 
-fn routes(pools: Vec<Pool>) -> Router {
+fn routes(pools: Vec<Pool>, live: Live) -> Router {
     let (documented, description) = documented().split_for_parts();
     // Once a process, and for as long as it lives.
     let description: &'static str = openapi::text(&description).leak();
     documented
-        .route("/", get(dashboard::page))
-        .route("/style.css", get(dashboard::style))
-        .route("/favicon.ico", get(dashboard::icon))
+        .merge(dashboard::routes())
         .route(
             "/api/openapi.json",
             get(async move || openapi::answer(description)),
@@ -90,6 +101,7 @@ fn routes(pools: Vec<Pool>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(Extension(live))
         .with_state(pools)
 }
 
@@ -97,9 +109,20 @@ fn routes(pools: Vec<Pool>) -> Router {
 fn documented() -> OpenApiRouter<Vec<Pool>> {
     OpenApiRouter::with_openapi(openapi::Description::openapi())
         .routes(routes!(status))
+        .routes(routes!(pools::list))
+        .routes(routes!(pools::show))
+        .routes(routes!(hashrate::of_pool))
+        .routes(routes!(blocks::list))
+        .routes(routes!(payouts::list))
+        .routes(routes!(events::listen))
         .routes(routes!(miner::summary))
         .routes(routes!(miner::stats))
+        .routes(routes!(hashrate::of_miner))
         .routes(routes!(workers::list))
+        .routes(routes!(doctor::show))
+        .routes(routes!(csv::of_credits))
+        .routes(routes!(csv::of_payouts))
+        .routes(routes!(csv::of_statement))
         .routes(routes!(balances::list))
         .routes(routes!(balances::of_coin))
         .routes(routes!(credits::list))

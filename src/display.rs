@@ -64,6 +64,32 @@ pub fn coins(units: &str, decimals: u8) -> String {
     )
 }
 
+/// A time that something takes, with the two largest units: `3 d 4 h`.
+pub fn duration(seconds: u128) -> String {
+    const UNITS: [(&str, u128); 5] = [
+        ("y", 365 * 86_400),
+        ("d", 86_400),
+        ("h", 3_600),
+        ("min", 60),
+        ("s", 1),
+    ];
+    let first = UNITS.iter().position(|(_, length)| seconds >= *length);
+    let Some(first) = first else {
+        return "below 1 s".into();
+    };
+    let (unit, length) = UNITS[first];
+    let count = seconds / length;
+    if unit == "y" && count >= 10 {
+        return format!("{} y", with_prefix(to_f64(count), "").trim_end());
+    }
+    match UNITS.get(first + 1) {
+        Some((smaller, short)) if seconds % length / short > 0 => {
+            format!("{count} {unit} {} {smaller}", seconds % length / short)
+        }
+        _ => format!("{count} {unit}"),
+    }
+}
+
 /// Milliseconds since 1970 as RFC 3339 in UTC, to the second.
 pub fn time(ms: i64) -> String {
     let seconds = ms.div_euclid(1000);
@@ -91,6 +117,16 @@ mod tests {
         assert_eq!(difficulty(1024.0), "1.02 k");
         assert_eq!(coins("5000000000", 8), "50.00000000");
         assert_eq!(coins("7", 8), "0.00000007");
+    }
+
+    #[test]
+    fn durations_have_two_units() {
+        assert_eq!(duration(0), "below 1 s");
+        assert_eq!(duration(59), "59 s");
+        assert_eq!(duration(3_600), "1 h");
+        assert_eq!(duration(90_061), "1 d 1 h");
+        assert_eq!(duration(86_400 * 365 + 86_400 * 30), "1 y 30 d");
+        assert_eq!(duration(86_400 * 365 * 12_345), "12.3 k y");
     }
 
     #[test]

@@ -35,7 +35,7 @@ use crate::{
     template_feed::Newest,
 };
 
-pub use certificate::{Certificate, CertificateError};
+pub use certificate::{Certificate, CertificateError, Fingerprint};
 pub use http::StatusPage;
 
 /// How long to wait after the system refused to accept, most likely for want of file descriptors.

@@ -13,7 +13,8 @@ use std::{
 
 use anyhow::Context as _;
 use mining::{
-    Address, Coin, Network, extranonce::Allocator, payout::Policy, receipt::Issuer, seen::Seen,
+    Address, Coin, Difficulty, Network, Scheme, extranonce::Allocator, payout::Policy,
+    receipt::Issuer, seen::Seen,
 };
 use store::{PoolId, Store};
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ use crate::{
     daemon::{self, Daemons, FirstBlock},
     first_block,
     kept_sessions::{KeptSessions, Saved},
-    listener::{self, House},
+    listener::{self, Fingerprint, House},
     luck::{self, Suspects},
     mailbox::{Mailboxes, Notice},
     metrics::Metrics,
@@ -89,11 +90,28 @@ pub struct Pool {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where miners connect.
-    pub listening: Vec<SocketAddr>,
+    pub doors: Vec<Door>,
     /// On what terms miners are paid.
     pub terms: Arc<Terms>,
     /// When it was started, in milliseconds since 1970.
     pub started_ms: i64,
+    /// When its first share ever came, likewise; when it was started, if none had come by then.
+    pub began_ms: i64,
+}
+
+/// Where miners connect, and what for.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How its miners are paid.
+    pub scheme: Scheme,
+    /// What a miner begins with that nothing is known of.
+    pub start_difficulty: Difficulty,
+    /// By what its certificate is known, if it speaks TLS.
+    pub tls: Option<watch::Receiver<Fingerprint>>,
+    /// Whether it speaks nothing else.
+    pub tls_only: bool,
 }
 
 /// What a pool tells its miners of how they are paid.
@@ -246,8 +264,9 @@ pub async fn start(
     .await
     .context("the list of bans")?;
 
-    let mut listening = Vec::new();
+    let mut doors = Vec::new();
     for (port, rules) in plan.ports.into_iter().zip(plan.rules) {
+        let (scheme, start_difficulty) = (rules.scheme, rules.start_difficulty);
         let context = Arc::new(Context {
             coin,
             network: settings.network,
@@ -269,8 +288,18 @@ pub async fn start(
             stopping: tasks.ending(Stage::Doors),
             rules,
         });
-        listening.push(listener::open(port, house, context, tasks).await?);
+        let mut door = Door {
+            address: port.address,
+            scheme,
+            start_difficulty,
+            tls: port.tls.as_ref().map(|tls| tls.certificate.fingerprint()),
+            tls_only: port.tls.as_ref().is_some_and(|tls| tls.only),
+        };
+        door.address = listener::open(port, house, context, tasks).await?;
+        doors.push(door);
     }
+    let started_ms = clock::now_ms();
+    let first_share = store.first_share_ms(id).await.context("no first share")?;
     Ok(Pool {
         name: settings.name.clone(),
         coin,
@@ -289,9 +318,10 @@ pub async fn start(
         kept_sessions,
         bans,
         metrics,
-        listening,
+        doors,
         terms,
-        started_ms: clock::now_ms(),
+        started_ms,
+        began_ms: first_share.unwrap_or(started_ms),
     })
 }
 

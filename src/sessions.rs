@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use mining::{Difficulty, username::Username};
+use mining::{Difficulty, share::Reject, username::Username};
 
 /// The list. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,8 @@ struct State {
 /// A worker on a connection.
 #[derive(Debug)]
 pub struct Session {
+    /// Its number, from 0 on since the process started.
+    pub number: u64,
     /// The worker.
     pub worker: Username,
     /// What the device calls itself, as it said it.
@@ -36,8 +38,8 @@ pub struct Session {
     pub last_share_ms: AtomicI64,
     /// Accepted shares.
     pub accepted: AtomicU64,
-    /// Refused shares.
-    pub rejected: AtomicU64,
+    /// Refused shares, in the order of [`Reject::ALL`].
+    rejected: [AtomicU64; Reject::ALL.len()],
     difficulty: AtomicU64,
 }
 
@@ -45,30 +47,30 @@ pub struct Session {
 #[derive(Debug)]
 pub struct Entry {
     session: Arc<Session>,
-    number: u64,
     sessions: Sessions,
 }
 
 impl Sessions {
     /// Puts a worker on the list for as long as the entry lives.
     pub fn enter(&self, worker: Username, agent: String, peer: SocketAddr, now_ms: i64) -> Entry {
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
         let session = Arc::new(Session {
+            number,
             worker,
             agent,
             peer,
             since_ms: now_ms,
             last_share_ms: AtomicI64::new(0),
             accepted: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
+            rejected: Default::default(),
             difficulty: AtomicU64::new(0),
         });
-        let mut state = self.state();
-        let number = state.next;
-        state.next += 1;
         state.sessions.insert(number, Arc::clone(&session));
+        drop(state);
         Entry {
             session,
-            number,
             sessions: self.clone(),
         }
     }
@@ -97,6 +99,27 @@ impl Sessions {
 }
 
 impl Session {
+    /// Counts a share that is refused.
+    pub fn reject(&self, reject: Reject) {
+        for (known, count) in Reject::ALL.iter().zip(&self.rejected) {
+            if *known == reject {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The shares that were refused.
+    pub fn rejected(&self) -> u64 {
+        self.rejects().map(|(_, count)| count).sum()
+    }
+
+    /// How many were refused for each reason.
+    pub fn rejects(&self) -> impl Iterator<Item = (Reject, u64)> + '_ {
+        let counts = self.rejected.iter();
+        let counts = counts.map(|count| count.load(Ordering::Relaxed));
+        Reject::ALL.into_iter().zip(counts)
+    }
+
     /// The difficulty it was told last.
     pub fn difficulty(&self) -> Difficulty {
         Difficulty::from_steps(self.difficulty.load(Ordering::Relaxed).into())
@@ -118,6 +141,6 @@ impl std::ops::Deref for Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.sessions.state().sessions.remove(&self.number);
+        self.sessions.state().sessions.remove(&self.session.number);
     }
 }

@@ -8,6 +8,7 @@ mod clients;
 mod coinbase;
 mod command;
 mod crash;
+mod dashboard;
 mod demo;
 mod door;
 mod firmware;

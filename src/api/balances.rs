@@ -16,39 +16,39 @@ use crate::pool::Pool;
 
 /// The money of a miner in each pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Balances {
+pub(crate) struct Balances {
     /// Its address, in the form that it is kept in.
-    address: String,
+    pub(crate) address: String,
     /// One for each pool that knows it.
-    pools: Vec<PoolBalance>,
+    pub(crate) pools: Vec<PoolBalance>,
 }
 
 /// The money of a miner in one pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PoolBalance {
+pub(crate) struct PoolBalance {
     #[serde(flatten)]
-    of: OfPool,
+    pub(crate) of: OfPool,
     #[serde(flatten)]
-    balance: Balance,
+    pub(crate) balance: Balance,
 }
 
 /// The money of a miner, each a text in the smallest unit. `available`, `pending`, `in_flight` and
 /// `paid` add up to `earned`.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Balance {
+pub(crate) struct Balance {
     /// Credits of blocks that are not mature. They count when the blocks are, and not at all if
     /// those become orphans.
-    immature: String,
+    pub(crate) immature: String,
     /// Credits of mature blocks that are not paid.
-    available: String,
+    pub(crate) available: String,
     /// Claimed for a payout whose transaction is not signed yet.
-    pending: String,
+    pub(crate) pending: String,
     /// In a transaction that is signed, and not deep enough in the chain.
-    in_flight: String,
+    pub(crate) in_flight: String,
     /// In confirmed transactions, and in coinbases of mature blocks that were solved solo.
-    paid: String,
+    pub(crate) paid: String,
     /// All that was ever posted.
-    earned: String,
+    pub(crate) earned: String,
 }
 
 impl Balance {
@@ -73,7 +73,7 @@ impl Balance {
     params(("address" = String, Path, description = "An address of a pool's coin")),
     responses((status = 200, description = "The answer.", body = Balances), MinerProblems)
 )]
-pub(super) async fn list(miner: Miner) -> Result<Json<Balances>, Problem> {
+pub(crate) async fn list(miner: Miner) -> Result<Json<Balances>, Problem> {
     of_places(&miner, miner.places.iter()).await
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn list(miner: Miner) -> Result<Json<Balances>, Problem> {
     ),
     responses((status = 200, description = "The answer.", body = Balances), MinerProblems)
 )]
-pub(super) async fn of_coin(
+pub(crate) async fn of_coin(
     State(pools): State<Vec<Pool>>,
     miner: Miner,
     Path((_, coin)): Path<(String, String)>,

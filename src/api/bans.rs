@@ -19,35 +19,35 @@ const SHOWN: usize = 1_000;
 
 /// Who may not connect.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Bans {
-    pools: Vec<PoolBans>,
+pub(crate) struct Bans {
+    pub(crate) pools: Vec<PoolBans>,
 }
 
 /// Who may not connect to a pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PoolBans {
+pub(crate) struct PoolBans {
     /// The pool's name.
-    pool: String,
+    pub(crate) pool: String,
     /// All of them, also those that are not shown.
-    count: usize,
+    pub(crate) count: usize,
     /// The newest first.
-    bans: Vec<Ban>,
+    pub(crate) bans: Vec<Ban>,
 }
 
 /// An address that may not connect.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Ban {
+pub(crate) struct Ban {
     /// An address of IPv4, or the first of a /64 of IPv6.
     #[schema(value_type = String)]
-    address: IpAddr,
+    pub(crate) address: IpAddr,
     /// When it was banned.
-    since: String,
+    pub(crate) since: String,
     /// When that ends.
-    until: String,
+    pub(crate) until: String,
     /// Shares in the time that was looked at.
-    shares: u64,
+    pub(crate) shares: u64,
     /// Those of them that were invalid.
-    invalid: u64,
+    pub(crate) invalid: u64,
 }
 
 /// Who may not connect
@@ -55,7 +55,7 @@ pub(super) struct Ban {
     get, path = "/api/v1/bans", operation_id = "bans", tag = "pool",
     responses((status = 200, description = "The answer.", body = Bans))
 )]
-pub(super) async fn list(State(pools): State<Vec<Pool>>) -> Response {
+pub(crate) async fn list(State(pools): State<Vec<Pool>>) -> Response {
     let pools = pools.iter().map(|pool| {
         let (bans, count) = pool.bans.list(SHOWN);
         let bans = bans.into_iter().map(|ban| Ban {

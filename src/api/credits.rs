@@ -18,83 +18,83 @@ use crate::display;
 
 /// A block that paid a miner.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Credit {
+pub(crate) struct Credit {
     #[serde(flatten)]
-    of: OfPool,
+    pub(crate) of: OfPool,
     /// The block's id.
-    block: String,
+    pub(crate) block: String,
     /// Its height.
-    height: u32,
+    pub(crate) height: u32,
     /// When it was found.
-    found: String,
+    pub(crate) found: String,
     /// `submitted`, `immature`, `mature` or `orphaned`. Only a mature one counts.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// What the block paid in all.
-    reward: String,
+    pub(crate) reward: String,
     /// What the fees took of that.
-    fees: String,
+    pub(crate) fees: String,
     /// The work that the block pays for, in expected hashes; 0 where it was solved solo.
-    window_work: String,
+    pub(crate) window_work: String,
     /// The miner's own part of that work.
-    work: String,
+    pub(crate) work: String,
     /// The miner's part of the reward.
-    amount: String,
+    pub(crate) amount: String,
 }
 
 /// How a credit came about.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct CreditExplained {
+pub(crate) struct CreditExplained {
     /// The miner's address, in the form that it is kept in.
-    address: String,
+    pub(crate) address: String,
     #[serde(flatten)]
-    credit: Credit,
+    pub(crate) credit: Credit,
     /// Blocks that confirm it, itself included, as last seen.
-    confirmations: u32,
+    pub(crate) confirmations: u32,
     /// The confirmations after which it is mature.
-    matures_after: u32,
+    pub(crate) matures_after: u32,
     /// `pplns`, `prop`, `solo`, ...: how the block is paid.
-    scheme: &'static str,
+    pub(crate) scheme: &'static str,
     /// What the window would hold if it were full, in expected hashes.
-    window_length: String,
+    pub(crate) window_length: String,
     /// Whether it was full. A young pool's is not: then the reward is split by the work there is.
-    window_full: bool,
+    pub(crate) window_full: bool,
     /// Each fee that was taken before the miners.
-    fee_list: Vec<FeeTaken>,
+    pub(crate) fee_list: Vec<FeeTaken>,
     /// What was left for the miners: `reward` less `fees`.
-    miners_part: String,
+    pub(crate) miners_part: String,
     /// How many miners share it.
-    miners: u64,
+    pub(crate) miners: u64,
     /// The whole units of the miner's exact part, `miners_part * work / window_work`.
-    whole_units: String,
+    pub(crate) whole_units: String,
     /// What is over of them.
-    fraction: Fraction,
+    pub(crate) fraction: Fraction,
     /// The units that came to this miner, 0 or 1, because its fraction was among the largest.
     /// `whole_units` and this add up to `amount`.
-    left_units: String,
+    pub(crate) left_units: String,
     /// The rule, for people.
-    rule: &'static str,
+    pub(crate) rule: &'static str,
     /// The entry in the books, as `adit ledger statement` has it; null if it is not entered yet.
-    entry: Option<String>,
+    pub(crate) entry: Option<String>,
 }
 
 /// A fee that was taken from a block.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct FeeTaken {
+pub(crate) struct FeeTaken {
     /// Whose.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The part of the reward, in percent.
-    pub(super) percent: String,
+    pub(crate) percent: String,
     /// How much it was.
-    pub(super) amount: String,
+    pub(crate) amount: String,
 }
 
 /// A fraction below one.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Fraction {
+pub(crate) struct Fraction {
     /// Above the line.
-    numerator: String,
+    pub(crate) numerator: String,
     /// Below it: `window_work`.
-    denominator: String,
+    pub(crate) denominator: String,
 }
 
 const SPLIT: &str = "The reward is split among the fees and the miners by the percentages, then the \
@@ -128,7 +128,7 @@ impl Credit {
     params(("address" = String, Path, description = "An address of a pool's coin"), PageQuery),
     responses((status = 200, description = "The answer.", body = Page<Credit>), MinerProblems)
 )]
-pub(super) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Credit>>, Problem> {
+pub(crate) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Credit>>, Problem> {
     let mut walk = query.walk(&miner)?;
     let mut items = Vec::new();
     while let Some(step) = walk.step() {
@@ -153,7 +153,7 @@ pub(super) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Cre
     ),
     responses((status = 200, description = "The answer.", body = CreditExplained), MinerProblems)
 )]
-pub(super) async fn explain(
+pub(crate) async fn explain(
     miner: Miner,
     Path((_, block)): Path<(String, String)>,
 ) -> Result<Json<CreditExplained>, Problem> {

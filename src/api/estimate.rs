@@ -21,70 +21,70 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What a miner's work brings in each pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Estimates {
+pub(crate) struct Estimates {
     /// Its address, in the form that it is kept in.
-    address: String,
+    pub(crate) address: String,
     /// One for each pool that knows it.
-    pools: Vec<Estimate>,
+    pub(crate) pools: Vec<Estimate>,
 }
 
 /// What a miner's work brings in one pool. An average and no promise.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Estimate {
+pub(crate) struct Estimate {
     #[serde(flatten)]
-    of: OfPool,
+    pub(crate) of: OfPool,
     /// What it is calculated from; null while there is no template.
-    block: Option<NextBlock>,
+    pub(crate) block: Option<NextBlock>,
     /// One for each way in which this pool pays.
-    schemes: Vec<SchemeEstimate>,
+    pub(crate) schemes: Vec<SchemeEstimate>,
     /// What is taken for granted.
-    assumptions: Vec<&'static str>,
+    pub(crate) assumptions: Vec<&'static str>,
     /// Why there is no estimate.
-    stopped: Option<String>,
+    pub(crate) stopped: Option<String>,
 }
 
 /// The block that is being mined.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct NextBlock {
+pub(crate) struct NextBlock {
     /// Its height.
-    height: u32,
+    pub(crate) height: u32,
     /// What it would pay: subsidy and fees of its transactions.
-    reward: String,
+    pub(crate) reward: String,
     /// The hashes that it takes on average.
-    network_work: String,
+    pub(crate) network_work: String,
 }
 
 /// What a way of paying brings.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SchemeEstimate {
+pub(crate) struct SchemeEstimate {
     /// `pplns`, `prop`, `pps`, `fpps` or `solo`.
-    scheme: &'static str,
+    pub(crate) scheme: &'static str,
     /// What is paid for the work that a block takes: the reward; where shares are paid for as they
     /// come, the subsidy, with `fpps` and the average of the last blocks' fees.
-    reward: String,
+    pub(crate) reward: String,
     /// The fees that are taken before.
-    fees: Vec<FeeTaken>,
+    pub(crate) fees: Vec<FeeTaken>,
     /// What is left of that for miners.
-    miners_part: String,
+    pub(crate) miners_part: String,
     /// From the work of the last hour, and of the last day.
-    expected: Vec<Expected>,
+    pub(crate) expected: Vec<Expected>,
 }
 
 /// What some time's work brings, were it done every day.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Expected {
+pub(crate) struct Expected {
     /// `1h` or `24h`.
-    over: &'static str,
+    pub(crate) over: &'static str,
     /// The seconds that are counted: less, if the pool was started since.
-    seconds: u64,
+    pub(crate) seconds: u64,
     /// The miner's work in them, in expected hashes.
-    work: String,
+    pub(crate) work: String,
     /// That work per second, in H/s.
-    hashrate: f64,
+    pub(crate) hashrate: f64,
     /// `miners_part * work / network_work * 86400 / seconds`, rounded down.
-    per_day: Option<String>,
+    pub(crate) per_day: Option<String>,
     /// The seconds that the miner alone would take for a block on average; null without work.
-    seconds_to_block: Option<String>,
+    pub(crate) seconds_to_block: Option<String>,
 }
 
 const ASSUMPTIONS: [&str; 7] = [
@@ -106,7 +106,7 @@ const ASSUMPTIONS: [&str; 7] = [
     params(("address" = String, Path, description = "An address of a pool's coin")),
     responses((status = 200, description = "The answer.", body = Estimates), MinerProblems)
 )]
-pub(super) async fn show(miner: Miner) -> Result<Json<Estimates>, Problem> {
+pub(crate) async fn show(miner: Miner) -> Result<Json<Estimates>, Problem> {
     let mut pools = Vec::new();
     for place in &miner.places {
         pools.push(Estimate::of(place).await?);
@@ -121,7 +121,7 @@ impl Estimate {
     async fn of(place: &Place) -> Result<Self, Problem> {
         let pool = &place.pool;
         let now = clock::now_ms();
-        let [_, hour, day] = Stretch::of_miners(pool, now);
+        let [_, _, _, hour, _, day, _] = Stretch::all(pool, now);
         let address = place.address.as_str();
         let windows = [hour.since, day.since];
         let found = pool.store.miner(pool.id, address, &windows).await?;

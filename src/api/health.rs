@@ -14,36 +14,36 @@ use crate::{pool::Pool, template_feed::Newest};
 
 /// How the pools are.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Health {
+pub(crate) struct Health {
     /// `healthy`, `degraded` or `unhealthy`.
-    status: &'static str,
+    pub(crate) status: &'static str,
     /// Each part.
-    components: Vec<Component>,
+    pub(crate) components: Vec<Component>,
     /// What to do.
-    recommendations: Vec<String>,
+    pub(crate) recommendations: Vec<String>,
 }
 
 /// A part of a pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Component {
+pub(crate) struct Component {
     /// The pool's name.
-    pool: String,
+    pub(crate) pool: String,
     /// Which part.
-    name: String,
+    pub(crate) name: String,
     /// Whether it is well.
-    healthy: bool,
+    pub(crate) healthy: bool,
     /// What is known of it.
-    detail: String,
+    pub(crate) detail: String,
 }
 
 /// Whether miners get work.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     /// Whether they do, in every pool.
-    ready: bool,
+    pub(crate) ready: bool,
     /// If not, why.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// How each part is, and what to do about it
@@ -51,7 +51,7 @@ pub(super) struct Ready {
     get, path = "/health", operation_id = "health", tag = "pool",
     responses((status = 200, description = "The answer.", body = Health), (status = 503, description = "Miners get no work.", body = Health))
 )]
-pub(super) async fn health(State(pools): State<Vec<Pool>>) -> Response {
+pub(crate) async fn health(State(pools): State<Vec<Pool>>) -> Response {
     let mut health = Health {
         status: "healthy",
         components: vec![],
@@ -76,7 +76,7 @@ pub(super) async fn health(State(pools): State<Vec<Pool>>) -> Response {
     get, path = "/ready", operation_id = "ready", tag = "pool",
     responses((status = 200, description = "The answer.", body = Ready), (status = 503, description = "Miners get no work.", body = Ready))
 )]
-pub(super) async fn ready(State(pools): State<Vec<Pool>>) -> Response {
+pub(crate) async fn ready(State(pools): State<Vec<Pool>>) -> Response {
     let reason = pools.iter().find_map(why_not_ready);
     let status = if reason.is_none() {
         StatusCode::OK

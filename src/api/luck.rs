@@ -26,42 +26,42 @@ const SHOWN: usize = 1_000;
 
 /// Who was expected to find blocks.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Lucks {
-    pools: Vec<PoolLucks>,
+pub(crate) struct Lucks {
+    pub(crate) pools: Vec<PoolLucks>,
 }
 
 /// Who was expected to find blocks in a pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PoolLucks {
+pub(crate) struct PoolLucks {
     /// The pool's name.
-    pool: String,
+    pub(crate) pool: String,
     /// How many accounts are suspicious.
-    suspicious: usize,
+    pub(crate) suspicious: usize,
     /// The unluckiest first, of those with at least nine expected blocks.
-    accounts: Vec<Account>,
+    pub(crate) accounts: Vec<Account>,
 }
 
 /// How many blocks an account was expected to find, and how many it found.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Account {
+pub(crate) struct Account {
     /// The address that is mined for.
-    address: String,
+    pub(crate) address: String,
     /// Whether chance hardly explains it.
-    suspicious: bool,
+    pub(crate) suspicious: bool,
     /// The blocks that were expected, since it was counted anew. With six decimals, as a text.
-    expected_blocks: String,
+    pub(crate) expected_blocks: String,
     /// Those that were found since then.
-    found_blocks: u64,
+    pub(crate) found_blocks: u64,
     /// That so few are found or fewer happens once in so many times, as a text.
-    once_in: String,
+    pub(crate) once_in: String,
     /// When it was counted anew; absent if it never was.
-    counted_anew: Option<String>,
+    pub(crate) counted_anew: Option<String>,
     /// The blocks that were ever expected of it, likewise.
-    expected_blocks_ever: String,
+    pub(crate) expected_blocks_ever: String,
     /// Those that it ever found.
-    found_blocks_ever: u64,
+    pub(crate) found_blocks_ever: u64,
     /// When its last share came.
-    last_share: String,
+    pub(crate) last_share: String,
 }
 
 impl Account {
@@ -94,7 +94,7 @@ impl Account {
         (status = 503, description = "The store cannot be used now.", body = Error)
     )
 )]
-pub(super) async fn list(
+pub(crate) async fn list(
     State(pools): State<Vec<Pool>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
 ) -> Result<Response, Problem> {

@@ -1,7 +1,5 @@
 //! `/api/v1/miners/{address}`: who is asked about, and what it does and has at a glance.
 
-use std::sync::atomic::Ordering;
-
 use axum::{
     Json,
     extract::{FromRequestParts, RawPathParams},
@@ -13,8 +11,10 @@ use utoipa::ToSchema;
 
 use super::{
     balances::Balance,
+    pools::{self, BestShare},
     problem::{MinerProblems, Problem},
     rate::{Rates, Stretch},
+    sessions,
 };
 use crate::{clock, display, pool::Pool};
 
@@ -22,87 +22,91 @@ use crate::{clock, display, pool::Pool};
 const ADDRESS_MAX: usize = 90;
 
 /// The miner of the path, and the pools that know it: at least one.
-pub(super) struct Miner {
+#[derive(Clone)]
+pub(crate) struct Miner {
     /// In the form that it is kept in.
-    pub(super) address: String,
-    pub(super) places: Vec<Place>,
+    pub(crate) address: String,
+    pub(crate) places: Vec<Place>,
 }
 
 /// A pool that knows a miner.
-pub(super) struct Place {
-    pub(super) pool: Pool,
-    pub(super) address: Address,
-    pub(super) account: Account,
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) pool: Pool,
+    pub(crate) address: Address,
+    pub(crate) account: Account,
 }
 
 /// Which pool, and what its money is counted in.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct OfPool {
+pub(crate) struct OfPool {
     /// The pool's name.
-    pool: String,
+    pub(crate) pool: String,
     /// The coin's name.
-    coin: &'static str,
+    pub(crate) coin: &'static str,
     /// The coin's ticker.
-    ticker: &'static str,
+    pub(crate) ticker: &'static str,
     /// The network.
-    network: String,
+    pub(crate) network: String,
     /// The smallest unit, in which money is counted.
-    unit: &'static str,
+    pub(crate) unit: &'static str,
 }
 
 /// A miner at a glance.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct MinerSummary {
+pub(crate) struct MinerSummary {
     /// Its address, in the form that it is kept in.
-    address: String,
+    pub(crate) address: String,
     /// What it does and has in each pool that knows it.
-    pools: Vec<PoolSummary>,
+    pub(crate) pools: Vec<PoolSummary>,
 }
 
 /// A miner in one pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PoolSummary {
+pub(crate) struct PoolSummary {
     #[serde(flatten)]
-    stats: MinerStats,
+    pub(crate) stats: MinerStats,
     /// Its money.
-    balance: Balance,
+    pub(crate) balance: Balance,
 }
 
 /// The work of a miner in each pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct AllStats {
+pub(crate) struct AllStats {
     /// Its address, in the form that it is kept in.
-    address: String,
+    pub(crate) address: String,
     /// One for each pool that knows it.
-    pools: Vec<MinerStats>,
+    pub(crate) pools: Vec<MinerStats>,
 }
 
 /// The work of a miner in one pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct MinerStats {
+pub(crate) struct MinerStats {
     #[serde(flatten)]
-    of: OfPool,
+    pub(crate) of: OfPool,
     /// Workers that ever had a share.
-    workers: u64,
+    pub(crate) workers: u64,
     /// Workers that are connected now.
-    connected: usize,
+    pub(crate) connected: usize,
     /// Shares accepted and stored.
-    shares: u64,
+    pub(crate) shares: u64,
     /// Their work, in expected hashes.
-    work: String,
+    pub(crate) work: String,
     /// Shares refused since the workers that are connected now have come. They are not stored.
-    rejected: u64,
+    pub(crate) rejected: u64,
     /// Work per second.
-    hashrate: Rates,
+    pub(crate) hashrate: Rates,
+    /// The best share ever.
+    pub(crate) best: Option<BestShare>,
     /// The blocks that this work was expected to find, as far as they are counted. With six decimals,
     /// as a text.
-    expected_blocks: String,
+    pub(crate) expected_blocks: String,
     /// Those that it found, counted likewise.
-    found_blocks: u64,
+    pub(crate) found_blocks: u64,
     /// When the first share came.
-    first_share: Option<String>,
+    pub(crate) first_share: Option<String>,
     /// When the last share came.
-    last_share: Option<String>,
+    pub(crate) last_share: Option<String>,
 }
 
 impl OfPool {
@@ -169,7 +173,7 @@ impl FromRequestParts<Vec<Pool>> for Miner {
     params(("address" = String, Path, description = "An address of a pool's coin")),
     responses((status = 200, description = "The answer.", body = MinerSummary), MinerProblems)
 )]
-pub(super) async fn summary(miner: Miner) -> Result<Json<MinerSummary>, Problem> {
+pub(crate) async fn summary(miner: Miner) -> Result<Json<MinerSummary>, Problem> {
     let mut pools = Vec::new();
     for place in &miner.places {
         pools.push(PoolSummary {
@@ -189,7 +193,7 @@ pub(super) async fn summary(miner: Miner) -> Result<Json<MinerSummary>, Problem>
     params(("address" = String, Path, description = "An address of a pool's coin")),
     responses((status = 200, description = "The answer.", body = AllStats), MinerProblems)
 )]
-pub(super) async fn stats(miner: Miner) -> Result<Json<AllStats>, Problem> {
+pub(crate) async fn stats(miner: Miner) -> Result<Json<AllStats>, Problem> {
     let mut pools = Vec::new();
     for place in &miner.places {
         pools.push(MinerStats::of(place).await?);
@@ -203,27 +207,22 @@ pub(super) async fn stats(miner: Miner) -> Result<Json<AllStats>, Problem> {
 impl MinerStats {
     async fn of(place: &Place) -> Result<Self, Problem> {
         let pool = &place.pool;
-        let stretches = Stretch::of_miners(pool, clock::now_ms());
+        let stretches = Stretch::all(pool, clock::now_ms());
         let windows = stretches.map(|stretch| stretch.since);
         let address = place.address.as_str();
         let found = pool.store.miner(pool.id, address, &windows).await?;
         let luck = pool.store.luck_of(pool.id, address).await?;
-        let sessions = pool.sessions.list();
-        let own = sessions
-            .iter()
-            .filter(|session| session.worker.address == place.address);
-        let rejected = own
-            .clone()
-            .map(|session| session.rejected.load(Ordering::Relaxed))
-            .sum();
+        let own = sessions::of_address(pool, &place.address);
+        let rejected = own.iter().map(|session| session.rejected()).sum();
         Ok(Self {
             of: OfPool::new(pool),
             workers: found.workers,
-            connected: own.count(),
+            connected: own.len(),
             shares: found.total.shares,
             work: found.total.work.hashes().to_string(),
             rejected,
             hashrate: Rates::of(stretches, &found.windows),
+            best: pools::best(pool, Some(address)).await?,
             expected_blocks: luck.expected.to_string(),
             found_blocks: luck.found,
             first_share: found.first_share_ms.map(display::time),

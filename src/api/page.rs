@@ -12,53 +12,86 @@ use super::{
     miner::{Miner, Place},
     problem::Problem,
 };
+use crate::pool::Pool;
 
 /// Entries on a page, unless more are asked for.
 const LIMIT: u32 = 50;
 /// The most entries on a page: below what the store gives at once, as one more is asked for.
 const LIMIT_MAX: u32 = 500;
 
+const BAD_CURSOR: &str = "a cursor is the `next` of the page before";
+
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct PageQuery {
+pub(crate) struct PageQuery {
     /// How many entries, from 1 to 500; 50 if nothing is said.
     #[param(minimum = 1, maximum = 500)]
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// The `next` of the page before.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// Only this pool.
-    pool: Option<String>,
+    pub(crate) pool: Option<String>,
 }
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Page<T: ToSchema> {
+pub(crate) struct Page<T: ToSchema> {
     /// The miner's address, in the form that it is kept in.
-    pub(super) address: String,
+    pub(crate) address: String,
     /// The entries.
-    pub(super) items: Vec<T>,
+    pub(crate) items: Vec<T>,
     /// The `cursor` of the next page; null on the last one.
-    pub(super) next: Option<String>,
+    pub(crate) next: Option<String>,
+}
+
+/// Which page of a pool's list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct NumberQuery {
+    /// How many entries, from 1 to 500; 50 if nothing is said.
+    #[param(minimum = 1, maximum = 500)]
+    pub(crate) limit: Option<u32>,
+    /// The `next` of the page before.
+    pub(crate) cursor: Option<String>,
+}
+
+/// A page of a pool's list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PoolPage<T: ToSchema> {
+    /// The pool's name.
+    pub(crate) pool: String,
+    /// The entries.
+    pub(crate) items: Vec<T>,
+    /// The `cursor` of the next page; null on the last one.
+    pub(crate) next: Option<String>,
+}
+
+/// The entries of one, before they are told.
+pub(super) struct Rows<T> {
+    pub(crate) pool: String,
+    pub(crate) items: Vec<T>,
+    pub(crate) next: Option<String>,
 }
 
 /// The way through the pools.
 pub(super) struct Walk<'m> {
-    places: &'m [Place],
+    pub(crate) places: &'m [Place],
     /// The entry after which it goes on, in the first of the pools.
-    after: Option<u64>,
-    left: usize,
-    next: Option<String>,
+    pub(crate) after: Option<u64>,
+    pub(crate) left: usize,
+    pub(crate) next: Option<String>,
 }
 
 /// One step of it: what to ask a pool for.
 pub(super) struct Step<'m> {
-    pub(super) place: &'m Place,
+    pub(crate) place: &'m Place,
     /// After which entry.
-    pub(super) after: Option<u64>,
+    pub(crate) after: Option<u64>,
     /// How many: one more than are shown, to know whether there are more.
-    pub(super) limit: u32,
+    pub(crate) limit: u32,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
@@ -75,7 +108,70 @@ impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for NumberQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::from_request_parts(parts, state).await;
+        let Query(query): Query<Self> =
+            query.map_err(|rejection| Problem::bad("bad_query", rejection.body_text()))?;
+        match query.limit {
+            None | Some(1..=LIMIT_MAX) => Ok(query),
+            Some(_) => Err(Problem::bad("bad_limit", "limit: 1 to 500")),
+        }
+    }
+}
+
+impl NumberQuery {
+    /// The page after this cursor.
+    pub(crate) fn after(cursor: Option<String>) -> Self {
+        Self {
+            limit: None,
+            cursor,
+        }
+    }
+
+    /// Before which entry it begins.
+    pub(super) fn before(&self) -> Result<Option<u64>, Problem> {
+        let bad = || Problem::bad("bad_cursor", BAD_CURSOR);
+        let parse = |cursor: &String| number(cursor).ok_or_else(bad);
+        self.cursor.as_ref().map(parse).transpose()
+    }
+
+    /// How many to ask for: one more than are shown, to know whether there are more.
+    pub(super) fn one_more(&self) -> u32 {
+        self.limit.unwrap_or(LIMIT) + 1
+    }
+
+    /// What was found, by the number that is its cursor.
+    pub(super) fn page<T>(
+        &self,
+        pool: &Pool,
+        mut items: Vec<T>,
+        number: impl Fn(&T) -> u64,
+    ) -> Rows<T> {
+        let limit = usize::try_from(self.limit.unwrap_or(LIMIT)).unwrap_or(usize::MAX);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        Rows {
+            pool: pool.name.clone(),
+            next: last.map(|last| number(last).to_string()),
+            items,
+        }
+    }
+}
+
 impl PageQuery {
+    /// So many entries after this cursor, in all pools.
+    pub(crate) fn of(limit: u32, cursor: Option<String>) -> Self {
+        Self {
+            limit: Some(limit),
+            cursor,
+            pool: None,
+        }
+    }
+
     /// The way of this page.
     pub(super) fn walk<'m>(&self, miner: &'m Miner) -> Result<Walk<'m>, Problem> {
         let mut places = &miner.places[..];
@@ -94,18 +190,16 @@ impl PageQuery {
         }
         let mut after = None;
         if let Some(cursor) = &self.cursor {
-            let bad = || Problem::bad("bad_cursor", "a cursor is the `next` of the page before");
-            let (name, number) = cursor.rsplit_once(':').ok_or_else(bad)?;
+            let bad = || Problem::bad("bad_cursor", BAD_CURSOR);
+            let (name, after_which) = cursor.rsplit_once(':').ok_or_else(bad)?;
             let place = find(name).ok_or_else(bad)?;
             match &self.pool {
                 Some(pool) if pool != name => return Err(bad()),
                 Some(_) => {}
                 None => places = &miner.places[place..],
             }
-            if !number.is_empty() {
-                let is_plain = number.bytes().all(|byte| byte.is_ascii_digit());
-                let number: Option<u64> = number.parse().ok().filter(|_| is_plain);
-                after = Some(number.ok_or_else(bad)?);
+            if !after_which.is_empty() {
+                after = Some(number(after_which).ok_or_else(bad)?);
             }
         }
         Ok(Walk {
@@ -161,4 +255,10 @@ impl<'m> Walk<'m> {
             next: self.next,
         }
     }
+}
+
+/// A number of digits alone.
+fn number(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
 }

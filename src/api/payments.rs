@@ -14,22 +14,22 @@ use crate::display;
 
 /// A payment to a miner.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Payment {
+pub(crate) struct Payment {
     #[serde(flatten)]
-    of: OfPool,
+    pub(crate) of: OfPool,
     /// The number of the payout that it is part of.
-    payout: u64,
+    pub(crate) payout: u64,
     /// `reserved`, `signed`, `broadcast`, `confirmed`, `released` (the balance is back) or `manual`
     /// (a person looks at it).
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// When the payout was made.
-    made: String,
+    pub(crate) made: String,
     /// How much.
-    amount: String,
+    pub(crate) amount: String,
     /// To where.
-    pay_to: String,
+    pub(crate) pay_to: String,
     /// The transaction, once it is signed.
-    txid: Option<String>,
+    pub(crate) txid: Option<String>,
 }
 
 /// The payments to a miner
@@ -40,7 +40,7 @@ pub(super) struct Payment {
     params(("address" = String, Path, description = "An address of a pool's coin"), PageQuery),
     responses((status = 200, description = "The answer.", body = Page<Payment>), MinerProblems)
 )]
-pub(super) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Payment>>, Problem> {
+pub(crate) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Payment>>, Problem> {
     let mut walk = query.walk(&miner)?;
     let mut items = Vec::new();
     while let Some(step) = walk.step() {

@@ -17,25 +17,25 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// An error as every route answers it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Error {
-    error: ErrorBody,
+pub(crate) struct Error {
+    pub(crate) error: ErrorBody,
 }
 
 /// What went wrong.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ErrorBody {
+pub(crate) struct ErrorBody {
     /// For programs; the list is in docs/api.md.
-    code: &'static str,
+    pub(crate) code: &'static str,
     /// For people.
-    message: String,
+    pub(crate) message: String,
 }
 
 /// A request that is not done, and why.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
 }
 
 impl Problem {
@@ -47,6 +47,16 @@ impl Problem {
         }
     }
 
+    /// Its status in HTTP.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What it says to people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The request makes no sense.
     pub(super) fn bad(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
@@ -55,6 +65,11 @@ impl Problem {
     /// It makes sense, but what it names is not there.
     pub(super) fn unknown(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// There is no such pool.
+    pub(crate) fn no_pool() -> Self {
+        Self::unknown("unknown_pool", "there is no pool of this name here")
     }
 
     /// It does not go with what is.
@@ -81,6 +96,12 @@ impl Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         Self::unavailable(&error.into())
+    }
+}
+
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        Self::unavailable(&error)
     }
 }
 
@@ -117,7 +138,7 @@ impl IntoResponse for Problem {
 
 /// A body of JSON, within the limits of size and time.
 #[derive(Debug)]
-pub(super) struct Body<T>(pub(super) T);
+pub(crate) struct Body<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
@@ -158,6 +179,21 @@ pub(super) enum MinerProblems {
     #[response(status = 400)]
     Bad(#[to_schema] Error),
     /// Nobody mined here for this address, or what is asked for is not there.
+    #[response(status = 404)]
+    Unknown(#[to_schema] Error),
+    /// The store cannot be read now.
+    #[response(status = 503)]
+    Unavailable(#[to_schema] Error),
+}
+
+/// What a question about a pool is answered with when it is not answered.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "for the description of the API alone")]
+pub(super) enum PoolProblems {
+    /// A limit, a cursor or a span makes no sense.
+    #[response(status = 400)]
+    Bad(#[to_schema] Error),
+    /// There is no such pool, or what is asked for is not there.
     #[response(status = 404)]
     Unknown(#[to_schema] Error),
     /// The store cannot be read now.

@@ -8,37 +8,55 @@ use utoipa::ToSchema;
 
 use crate::{display, pool::Pool};
 
-/// The stretches of a miner's and a worker's figures, in minutes.
-const OF_MINERS: [u32; 3] = [10, 60, 24 * 60];
+/// Since when work is summed up for [`Rates`], in minutes before the one that is now.
+const WINDOWS: [u32; 7] = [1, 5, 15, 60, 6 * 60, 24 * 60, 7 * 24 * 60];
+
+/// Minutes are kept for two days; longer stretches begin with an hour.
+const BY_MINUTE: u32 = 24 * 60;
 
 /// Minutes up to now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stretch {
-    /// The first one: so many before this one, or that in which the pool started.
+    /// The first one.
     pub(super) since: Minute,
     /// What has gone by of them.
     pub(super) millis: u64,
 }
 
-/// Work per second, in H/s.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Rates {
-    /// Over ten minutes.
-    #[serde(rename = "10m")]
-    ten_minutes: f64,
+/// Work per second, in H/s, since the minute that was so long before this one began. A stretch is never
+/// longer than the pool has existed.
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+pub struct Rates {
+    /// Over a minute.
+    #[serde(rename = "1m")]
+    pub(crate) minute: f64,
+    /// Over five minutes.
+    #[serde(rename = "5m")]
+    pub(crate) five_minutes: f64,
+    /// Over fifteen minutes.
+    #[serde(rename = "15m")]
+    pub(crate) quarter: f64,
     /// Over an hour.
     #[serde(rename = "1h")]
-    hour: f64,
-    /// Over a day, or since the pool was started.
-    #[serde(rename = "24h")]
-    day: f64,
+    pub(crate) hour: f64,
+    /// Over six hours.
+    #[serde(rename = "6h")]
+    pub(crate) six_hours: f64,
+    /// Over a day.
+    #[serde(rename = "1d")]
+    pub(crate) day: f64,
+    /// Over seven days, from the beginning of an hour on.
+    #[serde(rename = "7d")]
+    pub(crate) week: f64,
 }
 
 impl Stretch {
     pub(super) fn new(pool: &Pool, minutes: u32, now_ms: i64) -> Self {
-        let started = Minute::of_ms(pool.started_ms);
-        let since = Minute::of_ms(now_ms).back(minutes).max(started);
-        let millis = now_ms - since.start_ms().max(pool.started_ms);
+        let mut since = Minute::of_ms(now_ms).back(minutes);
+        if minutes > BY_MINUTE {
+            since = since.hour();
+        }
+        let millis = now_ms - since.start_ms().max(pool.began_ms);
         Self {
             since,
             millis: u64::try_from(millis).unwrap_or(0).max(1),
@@ -46,8 +64,8 @@ impl Stretch {
     }
 
     /// Those of [`Rates`].
-    pub(super) fn of_miners(pool: &Pool, now_ms: i64) -> [Self; 3] {
-        OF_MINERS.map(|minutes| Self::new(pool, minutes, now_ms))
+    pub(super) fn all(pool: &Pool, now_ms: i64) -> [Self; 7] {
+        WINDOWS.map(|minutes| Self::new(pool, minutes, now_ms))
     }
 
     /// In H/s.
@@ -57,16 +75,33 @@ impl Stretch {
 }
 
 impl Rates {
-    /// Of what was done in [`Stretch::of_miners`].
-    pub(super) fn of(stretches: [Stretch; 3], sums: &[Sums]) -> Self {
+    /// Of what was done in [`Stretch::all`].
+    pub(super) fn of(stretches: [Stretch; 7], sums: &[Sums]) -> Self {
         let rate = |place: usize| {
             let work = sums.get(place).map_or(Work::ZERO, |sums| sums.work);
             stretches[place].rate(work)
         };
         Self {
-            ten_minutes: rate(0),
-            hour: rate(1),
-            day: rate(2),
+            minute: rate(0),
+            five_minutes: rate(1),
+            quarter: rate(2),
+            hour: rate(3),
+            six_hours: rate(4),
+            day: rate(5),
+            week: rate(6),
         }
+    }
+
+    /// Each with its name.
+    pub(crate) fn named(&self) -> [(&'static str, f64); 7] {
+        [
+            ("1m", self.minute),
+            ("5m", self.five_minutes),
+            ("15m", self.quarter),
+            ("1h", self.hour),
+            ("6h", self.six_hours),
+            ("1d", self.day),
+            ("7d", self.week),
+        ]
     }
 }

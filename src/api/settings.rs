@@ -29,114 +29,114 @@ const THRESHOLD_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// How a miner is paid in each pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct AllSettings {
+pub(crate) struct AllSettings {
     /// Its address, in the form that it is kept in.
-    address: String,
+    pub(crate) address: String,
     /// One for each pool that knows it.
-    pools: Vec<MinerSettings>,
+    pub(crate) pools: Vec<MinerSettings>,
 }
 
 /// How a miner is paid in one pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct MinerSettings {
+pub(crate) struct MinerSettings {
     #[serde(flatten)]
-    of: OfPool,
+    pub(crate) of: OfPool,
     /// What the balance must reach, in the smallest unit; null if the pool's own counts.
-    threshold: Option<String>,
+    pub(crate) threshold: Option<String>,
     /// The pool's own threshold.
-    pool_threshold: String,
+    pub(crate) pool_threshold: String,
     /// The least that is ever paid, whatever the threshold.
-    least: String,
+    pub(crate) least: String,
     /// `threshold`, `daily`, `weekly` or `monthly`: how often at most.
-    schedule: &'static str,
+    pub(crate) schedule: &'static str,
     /// Whether nothing is paid until this is changed again.
-    paused: bool,
+    pub(crate) paused: bool,
     /// Where it is paid.
-    pay_to: String,
+    pub(crate) pay_to: String,
     /// Whether that is the miner's own address.
-    pay_to_default: bool,
+    pub(crate) pay_to_default: bool,
     /// Until when nothing is paid because `pay_to` was changed less than a day ago.
-    effective_from: Option<String>,
+    pub(crate) effective_from: Option<String>,
     /// Whether a payout was asked for that is not made yet.
-    requested: bool,
+    pub(crate) requested: bool,
     /// When something was last changed or asked for.
-    changed: Option<String>,
+    pub(crate) changed: Option<String>,
     /// The number of the last signed text, in milliseconds since 1970; the next must be above it.
-    last_number: Option<u64>,
+    pub(crate) last_number: Option<u64>,
     /// Whether blocks of this pool pay miners by themselves, as far as a coinbase has room: where
     /// `pay_to` says, and nothing while it is paused or held; no threshold and no schedule counts.
-    coinbase_pays: bool,
+    pub(crate) coinbase_pays: bool,
     /// `on`, `paused` (by the operator) or `off` (this pool pays nobody).
-    payouts: &'static str,
+    pub(crate) payouts: &'static str,
     /// What is available would be paid the next time the pool pays.
-    due: bool,
+    pub(crate) due: bool,
     /// If not, why.
-    waits_for: Option<String>,
+    pub(crate) waits_for: Option<String>,
     /// The text by which the settings were last changed, and its signature, for whoever doubts it.
-    proof: Option<SignedText>,
+    pub(crate) proof: Option<SignedText>,
     /// Texts to sign now, with the settings as they are.
-    to_sign: ToSign,
+    pub(crate) to_sign: ToSign,
 }
 
 /// A text with its signature.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SignedText {
+pub(crate) struct SignedText {
     /// The text.
-    text: String,
+    pub(crate) text: String,
     /// The signature, in base64.
-    signature: String,
+    pub(crate) signature: String,
 }
 
 /// Texts to be signed with the miner's address. To change settings, change the lines and send the
 /// same values.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ToSign {
+pub(crate) struct ToSign {
     /// The number in the texts.
-    number: u64,
+    pub(crate) number: u64,
     /// Until when it holds.
-    until: String,
+    pub(crate) until: String,
     /// For new settings.
-    settings: String,
+    pub(crate) settings: String,
     /// For a payout.
-    payout: String,
+    pub(crate) payout: String,
 }
 
 /// New settings; all of them, signed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SettingsWish {
+pub(crate) struct SettingsWish {
     /// The pool; may be left out where one pool alone knows the miner.
-    pool: Option<String>,
+    pub(crate) pool: Option<String>,
     /// An amount in the smallest unit, or `default`.
     #[schema(example = "100000")]
-    threshold: String,
+    pub(crate) threshold: String,
     /// `threshold`, `daily`, `weekly` or `monthly`.
     #[schema(example = "threshold")]
-    schedule: String,
+    pub(crate) schedule: String,
     /// An address of the same coin, or `default` for the miner's own.
     #[schema(example = "default")]
-    pay_to: String,
+    pub(crate) pay_to: String,
     /// Whether nothing is to be paid for the time being.
-    paused: bool,
+    pub(crate) paused: bool,
     /// The number in the signed text.
-    number: u64,
+    pub(crate) number: u64,
     /// The signature of the text by the miner's address, in base64: legacy or BIP-322.
-    signature: String,
+    pub(crate) signature: String,
 }
 
 /// A request for all that is available, signed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PayoutWish {
+pub(crate) struct PayoutWish {
     /// The pool; may be left out where one pool alone knows the miner.
-    pool: Option<String>,
+    pub(crate) pool: Option<String>,
     /// Not taken: a payout is always all that is available.
     #[schema(deprecated)]
-    amount: Option<String>,
+    pub(crate) amount: Option<String>,
     /// The number in the signed text.
-    number: u64,
+    pub(crate) number: u64,
     /// The signature of the text by the miner's address, in base64: legacy or BIP-322.
-    signature: String,
+    pub(crate) signature: String,
 }
 
 /// The payout settings of a miner
@@ -147,7 +147,7 @@ pub(super) struct PayoutWish {
     params(("address" = String, Path, description = "An address of a pool's coin")),
     responses((status = 200, description = "The answer.", body = AllSettings), MinerProblems)
 )]
-pub(super) async fn show(miner: Miner) -> Result<Json<AllSettings>, Problem> {
+pub(crate) async fn show(miner: Miner) -> Result<Json<AllSettings>, Problem> {
     let mut pools = Vec::new();
     for place in &miner.places {
         pools.push(MinerSettings::of(place).await?);
@@ -334,7 +334,7 @@ fn instruction<'a>(place: &'a Place, wish: Wish<'a>, number: u64) -> Instruction
 }
 
 impl MinerSettings {
-    async fn of(place: &Place) -> Result<Self, Problem> {
+    pub(super) async fn of(place: &Place) -> Result<Self, Problem> {
         let Place { pool, account, .. } = place;
         let settings = pool.store.payout_settings(pool.id, account).await?;
         let available = pool.store.miner_balance(pool.id, account).await?.available;

@@ -15,21 +15,21 @@ use crate::display;
 
 /// Something that happened to a balance.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct StatementLine {
+pub(crate) struct StatementLine {
     #[serde(flatten)]
-    of: OfPool,
+    pub(crate) of: OfPool,
     /// The entry, as `adit ledger statement` has it.
-    entry: String,
+    pub(crate) entry: String,
     /// `posted`, `pending` (it does not count yet) or `voided` (it never counted).
-    state: String,
+    pub(crate) state: String,
     /// What it adds to the balance; with a minus, what it takes from it.
-    amount: String,
+    pub(crate) amount: String,
     /// Why.
-    reason: String,
+    pub(crate) reason: String,
     /// When it was entered.
-    time: String,
+    pub(crate) time: String,
     /// When it was posted or voided.
-    settled: Option<String>,
+    pub(crate) settled: Option<String>,
 }
 
 /// What happened to a miner's balance
@@ -45,7 +45,7 @@ pub(super) struct StatementLine {
         MinerProblems
     )
 )]
-pub(super) async fn list(
+pub(crate) async fn list(
     miner: Miner,
     query: PageQuery,
 ) -> Result<Json<Page<StatementLine>>, Problem> {

@@ -387,10 +387,7 @@ impl Miner {
     }
 
     fn refuse(&self, reject: Reject, worker: usize, id: Id<'_>, out: &mut Vec<u8>) -> Handled {
-        self.workers[worker]
-            .entry
-            .rejected
-            .fetch_add(1, Ordering::Relaxed);
+        self.workers[worker].entry.reject(reject);
         self.context.metrics.rejected(reject).inc();
         if reject.is_invalid() {
             // A ban ends the connection with its next turn.

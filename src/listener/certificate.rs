@@ -3,13 +3,15 @@
 //! can.
 
 use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    fmt,
+    hash::{DefaultHasher, Hash as StdHash, Hasher as _},
     io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use bitcoin::hashes::{Hash as _, sha256};
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -30,6 +32,7 @@ const FILE_MAX: u64 = 1024 * 1024;
 pub struct Certificate {
     files: Files,
     newest: watch::Sender<Arc<ServerConfig>>,
+    print: watch::Sender<Fingerprint>,
     /// What the files held when they were looked at last.
     seen: u64,
 }
@@ -39,6 +42,10 @@ struct Files {
     certificate: PathBuf,
     key: PathBuf,
 }
+
+/// The SHA-256 of a certificate, by which a person knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
 
 /// What the files hold.
 struct Contents {
@@ -95,10 +102,11 @@ impl Certificate {
             key: key.into(),
         };
         let contents = files.read()?;
-        let config = files.config(&contents)?;
+        let (config, print) = files.config(&contents)?;
         Ok(Self {
             files,
             newest: watch::Sender::new(Arc::new(config)),
+            print: watch::Sender::new(print),
             seen: contents.print(),
         })
     }
@@ -106,6 +114,11 @@ impl Certificate {
     /// What a new connection is to use.
     pub fn newest(&self) -> watch::Receiver<Arc<ServerConfig>> {
         self.newest.subscribe()
+    }
+
+    /// By what a person knows it.
+    pub fn fingerprint(&self) -> watch::Receiver<Fingerprint> {
+        self.print.subscribe()
     }
 
     /// Looks at the files until `stopping`.
@@ -139,8 +152,9 @@ impl Certificate {
         }
         self.seen = print;
         match self.files.config(contents) {
-            Ok(config) => {
+            Ok((config, print)) => {
                 self.newest.send_replace(Arc::new(config));
+                self.print.send_replace(print);
                 info!(certificate = %self.files.certificate.display(), "new certificate in use");
             }
             // One file may be written before the other: then the next look is at a pair again.
@@ -157,16 +171,18 @@ impl Files {
         })
     }
 
-    fn config(&self, contents: &Contents) -> Result<ServerConfig, CertificateError> {
+    fn config(&self, contents: &Contents) -> Result<(ServerConfig, Fingerprint), CertificateError> {
         let chain: Vec<CertificateDer<'static>> =
             CertificateDer::pem_slice_iter(&contents.certificate)
                 .collect::<Result<_, _>>()
                 .unwrap_or_default();
-        if chain.is_empty() {
+        let Some(first) = chain.first() else {
             return Err(CertificateError::NoCertificate {
                 path: self.certificate.clone(),
             });
-        }
+        };
+        let print =
+            Fingerprint(<sha256::Hash as bitcoin::hashes::Hash>::hash(first).to_byte_array());
         let key =
             PrivateKeyDer::from_pem_slice(&contents.key).map_err(|_| CertificateError::NoKey {
                 path: self.key.clone(),
@@ -183,7 +199,18 @@ impl Files {
         // A miner connects once a day: nothing is kept for the next time.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(config)
+        Ok((config, print))
+    }
+}
+
+/// Pairs of hexadecimal digits with colons between, as OpenSSL prints it.
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, byte) in self.0.iter().enumerate() {
+            let colon = if place == 0 { "" } else { ":" };
+            write!(f, "{colon}{byte:02X}")?;
+        }
+        Ok(())
     }
 }
 
@@ -191,8 +218,8 @@ impl Contents {
     /// Tells contents apart. Only the operator can write them, so that nobody makes two alike.
     fn print(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.certificate.hash(&mut hasher);
-        self.key.hash(&mut hasher);
+        StdHash::hash(&self.certificate, &mut hasher);
+        StdHash::hash(&self.key, &mut hasher);
         hasher.finish()
     }
 }

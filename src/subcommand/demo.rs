@@ -137,10 +137,8 @@ impl Demo {
         };
         let pool = pool::start(&settings, data, &store, &house, tasks).await?;
         let page = api::open(page, vec![pool.clone()], tasks).await?;
-        let miners = pool
-            .listening
-            .first()
-            .context("the pool listens for miners")?;
+        let door = pool.doors.first().context("the pool listens for miners")?;
+        let miners = &door.address;
         screen.open(
             &format!("http://{page}/"),
             &format!("stratum+tcp://{miners}"),
@@ -158,9 +156,9 @@ impl Demo {
                 () = &mut stop => break,
                 failure = failures.first() => anyhow::bail!(failure),
             }
-            let status = api::Status::of(std::slice::from_ref(&pool)).await?;
-            screen.draw(&status.pools[0], &workers);
-            let accepted = status.pools[0].blocks.immature + status.pools[0].blocks.mature;
+            let status = api::PoolSummary::of(&pool).await?;
+            screen.draw(&status, &workers);
+            let accepted = status.blocks.immature + status.blocks.mature;
             if accepted > 0 {
                 first_block.get_or_insert_with(|| started.elapsed().as_secs());
             }
@@ -264,8 +262,7 @@ async fn summary(
     seconds_to_first_block: Option<u64>,
     height: u32,
 ) -> anyhow::Result<Summary> {
-    let status = api::Status::of(std::slice::from_ref(pool)).await?;
-    let status = &status.pools[0];
+    let status = api::PoolSummary::of(pool).await?;
     Ok(Summary {
         seconds: started.elapsed().as_secs(),
         seconds_to_first_block,

@@ -13,6 +13,7 @@
 use std::{sync::Arc, time::Duration};
 
 mod bans;
+mod bests;
 mod blocks;
 mod buckets;
 mod database;
@@ -42,6 +43,7 @@ mod worker_list;
 mod workers;
 
 pub use bans::Ban;
+pub use bests::Best;
 pub use blocks::{Block, BlockChange, BlockCounts, BlockError, ByCoinbase, FoundBlock, NewBlock};
 pub use error::{OpenError, ReadError, WriteError};
 pub use figures::{Active, Of, Sums};

@@ -8,7 +8,7 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use crate::{api::PoolStatus, display, worker::Snapshot};
+use crate::{api::PoolSummary, display, worker::Snapshot};
 
 /// The terminal, if there is one. Everything goes to standard error.
 pub(super) struct Screen {
@@ -55,7 +55,7 @@ impl Screen {
     }
 
     /// Shows the pool and its workers as they are now.
-    pub(super) fn draw(&self, pool: &PoolStatus, workers: &[watch::Receiver<Snapshot>; 2]) {
+    pub(super) fn draw(&self, pool: &PoolSummary, workers: &[watch::Receiver<Snapshot>; 2]) {
         self.tell_of_blocks(pool);
         let Some(lines) = &self.lines else { return };
         let height = pool.template.as_ref().map_or(0, |template| template.height);
@@ -94,7 +94,7 @@ impl Screen {
         }
     }
 
-    fn tell_of_blocks(&self, pool: &PoolStatus) {
+    fn tell_of_blocks(&self, pool: &PoolSummary) {
         let mut told = self
             .told
             .lock()

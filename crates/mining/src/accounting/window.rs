@@ -6,7 +6,7 @@
 //! whoever finds the block, it does not matter when a miner comes or goes (Rosenfeld,
 //! arXiv 1112.4980, section 5.4): `tests` simulates one who tries.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use ruint::aliases::U256;
 
@@ -62,6 +62,18 @@ impl Multiple {
     pub fn times(self, block: Work) -> Work {
         let product = U256::from(block.hashes()) * U256::from(self.0) / U256::from(100);
         Work::from_hashes(u128::try_from(product).unwrap_or(u128::MAX).max(1))
+    }
+}
+
+/// Without zeros behind the point.
+impl fmt::Display for Multiple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.0 / 100, self.0 % 100);
+        match (rest, rest % 10) {
+            (0, _) => write!(f, "{whole}"),
+            (_, 0) => write!(f, "{whole}.{}", rest / 10),
+            _ => write!(f, "{whole}.{rest:02}"),
+        }
     }
 }
 

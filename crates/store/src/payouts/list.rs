@@ -1,5 +1,7 @@
 //! Payouts and payments as they are read: open ones, pages of all, and what an account was paid.
 
+use std::collections::BTreeMap;
+
 use mining::ledger::Account;
 
 use super::{OwnPayment, PaymentRow, Payout, Signed, payments, state};
@@ -60,6 +62,32 @@ impl Store {
         };
         let mut reading = self.database.read().await?;
         Ok(payments(&mut reading, pool, number).await?)
+    }
+
+    /// How many payments each of the payouts from one number to another has, by number.
+    pub async fn payment_counts(
+        &self,
+        pool: PoolId,
+        from: u64,
+        to: u64,
+    ) -> Result<BTreeMap<u64, u64>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let found: Vec<(i64, i64)> = sql::query(
+            "SELECT payout, COUNT(*) FROM payments
+             WHERE pool = $1 AND payout >= $2 AND payout <= $3 GROUP BY payout",
+        )
+        .bind(pool.0)
+        .bind(rows::cursor(Some(from)))
+        .bind(rows::cursor(Some(to)))
+        .fetch_all(&mut reading)
+        .await?;
+        let row = |(number, count)| {
+            Ok((
+                rows::unsigned(number, "payments.payout")?,
+                rows::unsigned(count, "the number of payments")?,
+            ))
+        };
+        Ok(found.into_iter().map(row).collect::<sqlx::Result<_>>()?)
     }
 
     /// A page of what was paid to an account, newest first. The next page begins before the last

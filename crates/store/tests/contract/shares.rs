@@ -11,6 +11,7 @@ contract!(
     a_batch_makes_its_workers,
     two_stores_make_the_same_workers,
     the_best_hash_is_kept,
+    the_best_shares_are_ranked,
     what_is_pruned_stays_in_the_sums,
     the_newest_height_is_never_pruned,
 );
@@ -153,6 +154,42 @@ async fn the_best_hash_is_kept(place: Place) {
         .await
         .unwrap();
     assert_eq!(best(1).await, hash(98));
+}
+
+async fn the_best_shares_are_ranked(place: Place) {
+    let (store, pool) = place.pool().await;
+    let (one, two) = (worker("one"), worker("two"));
+    assert_eq!(store.first_share_ms(pool).await.unwrap(), None);
+    assert_eq!(store.bests(pool, None, 9).await.unwrap(), []);
+    assert_eq!(store.worker(pool, &one).await.unwrap(), None);
+    let ranked = async |address: Option<&str>, limit| {
+        let bests = store.bests(pool, address, limit).await.unwrap();
+        let told = bests
+            .into_iter()
+            .map(|best| (best.worker.name().to_owned(), best.hash));
+        told.collect::<Vec<_>>()
+    };
+    // What is not rolled up counts as what is.
+    for (number, who) in [(50, &one), (40, &two), (60, &two), (30, &one)] {
+        store
+            .append_shares(pool, &[share(number, who)])
+            .await
+            .unwrap();
+    }
+    let expected = [("one".to_owned(), hash(30)), ("two".to_owned(), hash(40))];
+    for _ in 0..2 {
+        assert_eq!(ranked(None, 9).await, expected);
+        assert_eq!(ranked(Some(one.address()), 9).await, expected);
+        assert_eq!(ranked(None, 1).await, expected[..1]);
+        assert_eq!(ranked(Some("another"), 9).await, []);
+        while !store.roll_up(pool).await.unwrap().done {}
+    }
+    store.append_shares(pool, &[share(20, &two)]).await.unwrap();
+    assert_eq!(ranked(None, 1).await, [("two".to_owned(), hash(20))]);
+    assert!(store.first_share_ms(pool).await.unwrap().is_some());
+    let id = store.worker(pool, &two).await.unwrap();
+    let listed = store.workers(pool, None, &[], None, 9).await.unwrap();
+    assert_eq!(id, Some(listed[1].id));
 }
 
 fn at_height(number: u64, height: u32, time_ms: i64) -> ShareRow {

@@ -1,0 +1,243 @@
+//! Every word that the pages say, in one place. Another language is another value of [`Words`].
+
+/// Declares the words and their English.
+macro_rules! words {
+    ($($name:ident = $text:literal;)*) => {
+        /// What the pages say.
+        #[derive(Debug)]
+        pub(super) struct Words {
+            $(pub(super) $name: &'static str,)*
+        }
+
+        /// In English.
+        pub(super) static ENGLISH: Words = Words { $($name: $text,)* };
+    };
+}
+
+words! {
+    language = "en";
+
+    // The frame of each page.
+    skip = "Skip to the page";
+    nav = "Pages";
+    home = "Pool";
+    connect = "Connect";
+    check = "Check my address";
+    blocks = "Blocks";
+    payouts = "Payouts";
+    source_of_figures = "All figures come from the public API:";
+    api_description = "its description";
+    health = "health";
+    metrics = "metrics";
+    live = "live";
+    not_live = "not live: reload for newer figures";
+
+    // What several pages share.
+    copy = "Copy";
+    copied = "Copied";
+    none_yet = "none yet";
+    unknown = "not known yet";
+    older = "Older";
+    newest = "Newest";
+    worker = "Worker";
+    device = "Device";
+    state = "State";
+    height = "Height";
+    reward = "Reward";
+    effort = "Effort";
+    confirmations = "Confirmations";
+    found = "Found";
+    found_by = "Found by";
+    paid_by = "Paid by";
+    hash = "Block";
+    amount = "Amount";
+    time = "Time";
+    hashrate = "Hashrate";
+    difficulty = "Difficulty";
+    shares = "Shares";
+    last_share = "Last share";
+    transaction = "Transaction";
+    number = "Number";
+
+    // States of blocks.
+    submitted_says = "sent to the nodes, not seen in the chain yet";
+    immature_says = "in the chain; counts once it has enough confirmations";
+    mature_says = "deep enough in the chain: its credits count";
+    orphaned_says = "not in the chain: nobody is paid for it";
+
+    // Home.
+    no_work = "No work for miners:";
+    fit = "node ready";
+    not_fit = "not fit:";
+    daemon = "Node";
+    template = "Template";
+    template_age = "old";
+    seconds = "s";
+    payouts_on = "payouts on";
+    payouts_off = "this pool pays nobody";
+    payouts_paused = "payouts paused:";
+    miners = "miners";
+    miners_says = "addresses with a share in the last ten minutes";
+    workers = "workers";
+    connected = "connections";
+    blocks_found = "blocks found";
+    of_network = "of the network's hashrate";
+    effort_says = "Work since the last block, against what a block takes on average. Below 100 % at a block was good luck, above it bad.";
+    effort_now = "effort";
+    luck = "luck";
+    luck_says = "Blocks found against the blocks that the pool's work was expected to find. It comes near 100 % with many blocks.";
+    best_share = "best share";
+    best_share_says = "The hardest share that anyone found here. A block needs the network's difficulty.";
+    network_difficulty = "network difficulty";
+    next_block = "next block, on average";
+    next_block_says = "At the hashrate of the last hour. It is chance: it may take ten times as long, or a tenth.";
+    hashrate_over = "Hashrate over";
+    block_marks = "A line marks a block that the pool found.";
+    as_table = "The same as a table";
+    averages = "Averages";
+    last_blocks = "Last blocks";
+    all_blocks = "All blocks";
+    no_block = "No block was found yet.";
+    how_paid = "How you are paid";
+    pay_pplns = "By the last work before a block (PPLNS): the window is so many times the work that a block takes:";
+    pay_prop = "By your part of the work since the block before (PROP).";
+    pay_pps = "For each share at once, whatever blocks are found (PPS).";
+    pay_fpps = "For each share at once, with the average of the transactions' fees (FPPS).";
+    pay_solo = "Solo: whoever solves a block is paid all of it by the block itself, without a fee.";
+    pay_fees = "Taken from each reward before the miners:";
+    pay_no_fees = "Nothing is taken from a reward.";
+    pay_maturity = "A block counts after so many confirmations:";
+    pay_threshold = "You are paid once your balance reaches";
+    pay_coinbase = "Blocks pay miners by themselves, as far as they have room.";
+    pay_off = "This pool pays nobody by itself.";
+    mining_now = "Mining now";
+    pays = "Pays";
+    transactions = "Transactions";
+    subsidy_only = "the first job of a new block, without transactions";
+    start = "Start mining";
+    start_says = "Point your miner here; your address is your user name. There is no account.";
+    all_devices = "What to type for your device";
+
+    // Check my address.
+    address = "Address";
+    address_hint = "The address that your miner has as its user name";
+    look = "Look it up";
+    address_says = "No account and no password: everything about an address is public, as the shares are.";
+
+    // Connect.
+    connect_title = "Connect a miner";
+    your_address = "Your address";
+    your_worker = "A name for this machine";
+    fill_in = "Fill in";
+    port_plain = "plain";
+    tls_only = "TLS only";
+    tls_and_plain = "plain and TLS";
+    fingerprint = "SHA-256 of the certificate";
+    fingerprint_says = "Compare it with what your device shows, where the certificate is no public one.";
+    host = "Host";
+    port = "Port";
+    url = "Pool URL";
+    user = "User";
+    password = "Password";
+    password_says = "Anything; x is usual. Some options may stand there, such as d=1024 for a difficulty.";
+    qr = "The pool URL as a QR code";
+    per_device = "By device";
+    loopback_only = "This port listens on this machine alone. For miners elsewhere the operator must let it listen on the network.";
+    lan_first = "For miners in the same network. From elsewhere use the pool's public name.";
+    scheme = "Pays by";
+    start_difficulty = "Begins at difficulty";
+    wait_says = "Fill in your address: a light shows here when its first share comes.";
+    waiting = "Waiting for the first share of";
+    waiting_connected = "Connected, no share yet:";
+    share_came = "It works: shares come in for";
+    to_miner = "See this address";
+
+    // Miner.
+    miner = "Miner";
+    nobody_mined = "Nothing came in for this address yet. If your miner was just connected, the first share comes within a minute or two.";
+    no_address = "That is no address of a coin that is mined here.";
+    balance = "Balance";
+    available = "ready to be paid";
+    immature = "immature";
+    immature_explained = "credits of blocks that are not deep enough in the chain";
+    pending = "being paid";
+    in_flight = "sent, not confirmed";
+    paid = "paid";
+    earned = "earned in all";
+    until_threshold = "until the threshold of";
+    rejected = "Rejected";
+    best = "Best difficulty";
+    odds = "Finding a block alone";
+    odds_says = "The chance that this hashrate alone finds at least one block within";
+    expected_time = "On average it would take";
+    expected_income = "Expected here";
+    per_day = "a day";
+    by_hour = "at the speed of the last hour";
+    by_day = "at the speed of the last day";
+    expected_says = "An average and no promise. Luck and the network's difficulty change it.";
+    why_quiet = "Why was I not paid yet?";
+    workers_title = "Workers";
+    no_workers = "No worker had a share yet.";
+    rejects_title = "Why shares were rejected";
+    rejects_says = "Counted on the connections that are open now.";
+    credits = "Credits";
+    credits_says = "What each block brought. Only those of mature blocks count.";
+    no_credits = "No block has paid this address yet.";
+    own_part = "Part of the work";
+    explain = "How it came about";
+    payouts_own = "Payouts";
+    no_payouts = "Nothing was paid yet.";
+    csv = "as CSV";
+    settings = "How you want to be paid";
+    settings_says = "Changes are signed with this address in your wallet; nobody else can make them.";
+    threshold = "Threshold";
+    schedule = "At most";
+    pay_to = "Paid to";
+    own_address = "this address";
+    waits_for = "Not paid now:";
+    due = "Paid with the next payout.";
+    sign_this = "Sign this text with your address, change the lines as you like, and send the same values:";
+    asked_payout = "A payout was asked for.";
+    hashes = "hashes";
+
+    // Reasons of rejects.
+    reject_unknown_job = "Job not found: it answered work of long ago, most often after its connection was away. A few are nothing to worry about.";
+    reject_stale = "Stale: somebody found a block while it was on its way. Some are normal; many mean a slow connection.";
+    reject_duplicate = "Duplicate: the same proof twice. The device sends again what was answered, or its firmware is at fault.";
+    reject_low_difficulty = "Difficulty too low: it works on an older difficulty than it was told, or the wrong algorithm.";
+    reject_ntime = "Time out of range: the clock that it rolls ran too far.";
+    reject_version_mask = "Invalid version mask: it rolled bits that were not agreed on.";
+    reject_extranonce2_size = "Invalid nonce2 length: its firmware ignores the size that it was told.";
+    reject_too_many = "Too many shares on one block: its difficulty is far too low. Raise it.";
+
+    // How a credit came about.
+    credit_title = "How a credit came about";
+    window_work = "Work that the block pays for";
+    window_length = "What a full window holds";
+    own_work = "This address's part of it";
+    miners_part = "Left for the miners";
+    whole_units = "Whole units of the exact part";
+    left_units = "From what could not be split";
+    shared_by = "Shared by so many miners";
+    rule = "The rule";
+    entry = "Entry in the books";
+    equals = "Together";
+
+    // Doctor.
+    doctor_title = "Luck or fault?";
+    doctor_says = "What is known about why this address was not paid yet, looked up now.";
+
+    // Blocks and payouts.
+    blocks_title = "Blocks of the pool";
+    blocks_says = "Effort is the work of a round against what a block takes on average.";
+    payouts_title = "Payouts of the pool";
+    payouts_says = "Each is one transaction. Who was paid how much, each address sees on its own page.";
+    no_payout = "Nothing was paid out yet.";
+    payments = "Payments";
+    network_fee = "Chain's fee";
+    by_pool = "borne by the pool";
+
+    // Errors.
+    error_title = "That did not work";
+    back_home = "Back to the pool";
+}
