@@ -5,13 +5,14 @@
 //! cannot both be right about refuses the later one.
 
 mod books;
+mod json;
 mod log;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
-    fs::File,
-    io::{BufRead as _, BufReader, Read as _},
-    path::{Path, PathBuf},
+    collections::{BTreeMap, HashMap, HashSet, btree_map::Entry, hash_map},
+    io::{self, BufRead, BufReader, Read as _},
+    path::PathBuf,
+    sync::Arc,
 };
 
 use mining::{
@@ -22,7 +23,7 @@ use mining::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use self::books::Books;
+use self::{books::Books, log::Logged};
 use crate::receipts::export::{
     self, Day, LogHead, MinerSum, Promise, Proof, Receipt, Split, Wrong, digest, form,
 };
@@ -69,29 +70,62 @@ struct Verifier {
     places: HashMap<(Issuer, pow::Hash), (Date, u64)>,
     /// What receipts show of each account.
     received: HashMap<(LogOf, Digest), (u64, Work)>,
-    sums: HashMap<(LogOf, Digest), (u64, Work)>,
+    sums: HashMap<(LogOf, Digest), SumAt>,
     /// The salts of addresses, as files say them and accounts show.
     salts: HashMap<(Issuer, String), Salt>,
     books: Books,
-    /// The hashes in the logs, shortened: each share counts on one day.
-    logged: HashSet<(Issuer, [u8; 16])>,
+    /// The logs that were read: each share counts on one day.
+    logs: Vec<Logged>,
+}
+
+/// What a file shows a miner to have done, and where it stands among the miners of that day.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct SumAt {
+    index: u64,
+    shares: u64,
+    work: Work,
+}
+
+/// Where what is verified comes from.
+#[derive(Clone)]
+enum File {
+    Path(PathBuf),
+    Bytes(Arc<[u8]>),
+}
+
+/// Checks one file by itself, which was read already.
+pub fn verify_bytes(bytes: &[u8], trusted: Option<PublicKey>) -> Report {
+    verify_all(vec![("-".into(), File::Bytes(bytes.into()))], trusted)
 }
 
 /// Checks files. With a key, nothing that another one signed is accepted.
 pub fn verify(paths: &[PathBuf], trusted: Option<PublicKey>) -> Report {
+    let files = paths
+        .iter()
+        .map(|path| (path.clone(), File::Path(path.clone())));
+    verify_all(files.collect(), trusted)
+}
+
+fn verify_all(files: Vec<(PathBuf, File)>, trusted: Option<PublicKey>) -> Report {
     let mut verifier = Verifier {
         trusted,
         ..Verifier::default()
     };
-    let mut files: Vec<FileReport> = paths.iter().map(|path| report(path)).collect();
+    let (mut files, sources): (Vec<FileReport>, Vec<File>) = files
+        .into_iter()
+        .map(|(path, source)| (report(path), source))
+        .unzip();
     // Logs last: they are held against all that the others show.
-    let (logs, others): (Vec<_>, Vec<_>) = files.iter_mut().partition(|file| is_log(&file.file));
-    for file in others {
-        let read = read(&file.file).and_then(|value| verifier.value(&value, &mut file.shown));
+    let all = files.iter_mut().zip(&sources);
+    let (logs, others): (Vec<_>, Vec<_>) = all.partition(|(_, source)| source.is_log());
+    for (file, source) in others {
+        let read = source
+            .read()
+            .and_then(|value| verifier.value(&value, &mut file.shown));
         file.refused = read.err().map(|wrong| wrong.0);
     }
-    for file in logs {
-        let read = verifier.log(&file.file.clone(), &mut file.shown);
+    for (file, source) in logs {
+        let read = verifier.log(source, &mut file.shown);
         file.refused = read.err().map(|wrong| wrong.0);
     }
     if let Some(last) = files.last_mut().filter(|file| file.refused.is_none()) {
@@ -341,7 +375,18 @@ impl Verifier {
         }
         let of = (statement.issuer.clone(), statement.date);
         self.salts.insert((of.0.clone(), address.clone()), salt);
-        self.sums.insert((of, account), (*shares, work));
+        let at = SumAt {
+            index: of_miner.index,
+            shares: *shares,
+            work,
+        };
+        match self.sums.entry((of, account)) {
+            hash_map::Entry::Vacant(place) => drop(place.insert(at)),
+            hash_map::Entry::Occupied(other) if *other.get() == at => {}
+            hash_map::Entry::Occupied(_) => {
+                return Err(Wrong("account: it stands among the sums twice".into()));
+            }
+        }
         Ok(format!(
             "{address} did {} in {shares} shares on {}",
             work.hashes(),
@@ -355,6 +400,7 @@ impl Verifier {
             .verify(key, signature)
             .map_err(|error| Wrong(error.to_string()))?;
         self.key(&split.issuer, key)?;
+        self.books.one_split(&split)?;
         split.check().map_err(|error| Wrong(error.to_string()))?;
         let text = format!(
             "block {}: {} split by {} among {} miners and {} fees, to the unit",
@@ -370,6 +416,24 @@ impl Verifier {
 
     /// What no file shows by itself.
     fn together(&self, shown: &mut Vec<String>) -> Result<(), Wrong> {
+        for (of, leaves) in &self.leaves {
+            let (Some(signed), Some((index, _))) =
+                (self.statements.get(of), leaves.last_key_value())
+            else {
+                continue;
+            };
+            if *index >= signed.statement.shares {
+                return Err(said_of(
+                    of.1,
+                    &format_args!("the pool promised place {index}, and signed fewer shares"),
+                ));
+            }
+        }
+        let digests: HashSet<Digest> = self
+            .statements
+            .iter()
+            .map(|(_, signed)| signed.statement.digest())
+            .collect();
         let mut linked = 0;
         for (((issuer, date), older), ((next_issuer, next_date), newer)) in
             self.statements.iter().zip(self.statements.iter().skip(1))
@@ -380,7 +444,10 @@ impl Verifier {
             let previous = newer.statement.previous;
             if previous == Some(older.statement.digest()) {
                 linked += 1;
-            } else if previous.is_none() || date.next() == *next_date {
+            } else if previous.is_none()
+                || date.next() == *next_date
+                || previous.is_some_and(|previous| digests.contains(&previous))
+            {
                 // Between others there may be days that no file has.
                 return Err(Wrong(format!("{next_date} does not follow {date}")));
             }
@@ -388,9 +455,9 @@ impl Verifier {
         if linked > 0 {
             shown.push(format!("{linked} days follow the one before them"));
         }
-        for (of, (shares, work)) in &self.sums {
+        for (of, sum) in &self.sums {
             let (seen, done) = self.received.get(of).copied().unwrap_or_default();
-            if seen > *shares || done > *work {
+            if seen > sum.shares || done > sum.work {
                 let ((_, date), _) = of;
                 return Err(Wrong(format!("receipts of {date} show more than its sum")));
             }
@@ -430,9 +497,9 @@ fn name(issuer: &Issuer) -> String {
     format!("{} {} {}", issuer.pool(), issuer.coin(), issuer.network())
 }
 
-fn report(path: &Path) -> FileReport {
+fn report(file: PathBuf) -> FileReport {
     FileReport {
-        file: path.into(),
+        file,
         shown: Vec::new(),
         refused: None,
     }
@@ -442,22 +509,35 @@ fn parsed<T: DeserializeOwned>(value: &Value) -> Result<T, Wrong> {
     T::deserialize(value).map_err(|error| Wrong(error.to_string()))
 }
 
-fn is_log(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else {
-        return false;
-    };
-    let mut line = String::new();
-    let read = BufReader::new(file).take(LINE_MAX).read_line(&mut line);
-    read.is_ok() && serde_json::from_str::<LogHead>(&line).is_ok()
+impl File {
+    fn open(&self) -> io::Result<Box<dyn BufRead + '_>> {
+        Ok(match self {
+            Self::Path(path) => Box::new(BufReader::new(std::fs::File::open(path)?)),
+            Self::Bytes(bytes) => Box::new(&bytes[..]),
+        })
+    }
+
+    fn is_log(&self) -> bool {
+        let Ok(file) = self.open() else {
+            return false;
+        };
+        let mut line = String::new();
+        let read = file.take(LINE_MAX).read_line(&mut line);
+        read.is_ok() && serde_json::from_str::<LogHead>(&line).is_ok()
+    }
+
+    /// What is not a log, whole.
+    fn read(&self) -> Result<Value, Wrong> {
+        let unreadable = |error: io::Error| Wrong(format!("it cannot be read: {error}"));
+        let mut bytes = Vec::new();
+        let file = self.open().map_err(unreadable)?;
+        let read = file.take(FILE_MAX + 1).read_to_end(&mut bytes);
+        if u64::try_from(read.map_err(unreadable)?).unwrap_or(u64::MAX) > FILE_MAX {
+            return Err(Wrong("it has more than 64 MiB".into()));
+        }
+        json::read(&bytes).map_err(|error| Wrong(format!("it is no JSON: {error}")))
+    }
 }
 
-fn read(path: &Path) -> Result<Value, Wrong> {
-    let unreadable = |error: std::io::Error| Wrong(format!("it cannot be read: {error}"));
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    let file = file.take(FILE_MAX + 1).read_to_end(&mut bytes);
-    if u64::try_from(file.map_err(unreadable)?).unwrap_or(u64::MAX) > FILE_MAX {
-        return Err(Wrong("it has more than 64 MiB".into()));
-    }
-    serde_json::from_slice(&bytes).map_err(|error| Wrong(format!("it is no JSON: {error}")))
-}
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,7 @@ pub struct Day {
     /// The root of their sums.
     pub accounts_root: String,
     /// The digest of the statement of the last day before that had shares; null for the first.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub previous: Option<String>,
     /// The pool's public key.
     pub key: String,
@@ -107,8 +108,10 @@ pub struct Receipt {
     /// What blinds the address.
     pub salt: String,
     /// That it will have this place, while the day is open; null afterwards.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub promise: Option<Promise>,
     /// That it has this place, once the day is closed; null before.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub proof: Option<Proof>,
 }
 

@@ -47,16 +47,42 @@ impl Verify {
 }
 
 fn tell(file: &FileReport) {
-    let path = file.file.display();
+    let path = plain(&file.file.display().to_string());
     for text in &file.shown {
-        println!("{path}: {text}");
+        println!("{path}: {}", plain(text));
     }
     match &file.refused {
-        Some(why) => println!("{path}: REFUSED: {why}"),
+        Some(why) => println!("{path}: REFUSED: {}", plain(why)),
         None => println!("{path}: right"),
     }
 }
 
+/// A file may be anybody's: what a terminal would obey, or write from right to left, is shown by its
+/// number.
+fn plain(text: &str) -> String {
+    let is_shown = |c: char| c == ' ' || c.is_alphanumeric() || c.is_ascii_graphic();
+    let mut shown = String::new();
+    for c in text.chars() {
+        match c {
+            c if is_shown(c) => shown.push(c),
+            c => shown.extend(c.escape_unicode()),
+        }
+    }
+    shown
+}
+
 fn key(text: &str) -> Result<PublicKey, &'static str> {
     PublicKey::from_hex(text).ok_or("a key has 64 of 0-9 and a-f")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_by_its_number() {
+        assert_eq!(plain("a/b-c_1: \"é\""), "a/b-c_1: \"é\"");
+        assert_eq!(plain("\u{1b}[2J\r\n"), "\\u{1b}[2J\\u{d}\\u{a}");
+        assert_eq!(plain("\u{202e}abc\u{9b}"), "\\u{202e}abc\\u{9b}");
+    }
 }

@@ -109,6 +109,20 @@ impl Books {
         Ok(format!("balances of {address}: earned is its parts"))
     }
 
+    /// A block is split once.
+    pub(super) fn one_split(&self, split: &BlockSplit) -> Result<(), Wrong> {
+        let other = self.splits.iter().find(|other| {
+            (&other.issuer, other.block) == (&split.issuer, split.block) && *other != split
+        });
+        match other {
+            None => Ok(()),
+            Some(_) => Err(Wrong(format!(
+                "the pool has signed two splits of block {}",
+                split.block
+            ))),
+        }
+    }
+
     /// Statements against balances and splits.
     pub(super) fn together(
         &self,
