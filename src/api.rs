@@ -23,6 +23,7 @@ pub(crate) mod payouts;
 pub(crate) mod pools;
 pub(crate) mod problem;
 mod rate;
+mod receipts;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod shares;
@@ -157,6 +158,13 @@ fn documented() -> OpenApiRouter<Vec<Pool>> {
         .routes(routes!(statement::list))
         .routes(routes!(settings::show, settings::change))
         .routes(routes!(settings::request))
+        .routes(routes!(receipts::issuers))
+        .routes(routes!(receipts::days))
+        .routes(routes!(receipts::day))
+        .routes(routes!(receipts::log))
+        .routes(routes!(receipts::split))
+        .routes(routes!(receipts::of_miner))
+        .routes(routes!(receipts::day_of_miner))
         .routes(routes!(bans::list))
         .routes(routes!(bans::lift))
         .routes(routes!(luck::list))

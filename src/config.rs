@@ -95,6 +95,8 @@ pub struct Pool {
     pub fee: Vec<Fee>,
     /// What block explorers know the pool by; at most 38 bytes.
     pub coinbase_tag: String,
+    /// Whether coinbases bear what was signed last of the logs of shares.
+    pub receipts_in_coinbase: bool,
     /// The bytes of extranonce2, 2 to 8.
     pub extranonce2_size: usize,
     /// The version bits that miners may roll, as eight hexadecimal digits.
@@ -334,6 +336,7 @@ impl Default for Pool {
             remainder: "foundation".into(),
             fee: vec![Fee::new("pool", 150), Fee::new("foundation", 100)],
             coinbase_tag: "/adit/".into(),
+            receipts_in_coinbase: false,
             extranonce2_size: coinbase::EXTRANONCE2_SIZE_MAX,
             version_mask: "1fffe000".into(),
             refresh_s: 30,

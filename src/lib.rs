@@ -40,6 +40,9 @@ pub mod payout;
 #[cfg(test)]
 mod money_model;
 
+pub mod receipts;
+pub mod verify;
+
 pub mod data;
 pub mod first_block;
 pub mod pool;

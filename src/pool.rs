@@ -14,7 +14,8 @@ use std::{
 
 use anyhow::Context as _;
 use mining::{
-    Address, Coin, Difficulty, Network, Scheme, extranonce::Allocator, payout::Policy, seen::Seen,
+    Address, Coin, Difficulty, Network, Scheme, extranonce::Allocator, payout::Policy,
+    receipt::Issuer, seen::Seen,
 };
 use store::{PoolId, Store};
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ use crate::{
     metrics::Metrics,
     payout::{self, Payouts, Purse},
     proposal::{self, Proposals},
+    receipts::{self, Receipts},
     sessions::Sessions,
     share_log,
     tasks::{Stage, Tasks},
@@ -78,6 +80,8 @@ pub struct Pool {
     pub reserve: Reserve,
     /// Who finds too few blocks.
     pub suspects: Suspects,
+    /// The logs of shares.
+    pub receipts: Receipts,
     /// Who is connected.
     pub sessions: Sessions,
     /// Who was, and may come back.
@@ -154,7 +158,14 @@ pub async fn start(
     )
     .map_err(|error| bad(settings, &format!("{error:#}")))?;
     first_block::confirm(first_block, daemons.clone(), store.clone(), id, tasks);
-    let recipe = plan.recipe;
+    let issuer = Issuer::new(&settings.name, coin.name, &settings.network.to_string());
+    let issuer = issuer.map_err(|error| bad(settings, &error.to_string()))?;
+    // Before the first share: from here on each is in a log.
+    let receipts = Receipts::open(store.clone(), id, issuer, data).await?;
+    let mut recipe = plan.recipe;
+    if settings.receipts_in_coinbase {
+        recipe.mark = Some(receipts.newest());
+    }
     let kept_sessions = KeptSessions::default();
     let (saved, next_job) = read_sessions(&sessions_file(data, settings));
     let job_ids = JobIds::from(next_job);
@@ -183,6 +194,13 @@ pub async fn start(
         keep_minutes: days(settings.shares.keep_minutes_days),
         keep_hours: days(settings.shares.keep_hours_days),
     };
+    receipts.clone().keep(
+        receipts::Config {
+            keep_shares: log.keep_shares,
+            keep_sums: log.keep_hours,
+        },
+        tasks,
+    );
     let share_log = share_log::start(store.clone(), id, log, tasks);
     let blocks = Blocks::start(
         daemons.clone(),
@@ -304,6 +322,7 @@ pub async fn start(
         payouts,
         reserve,
         suspects,
+        receipts,
         sessions,
         kept_sessions,
         bans,

@@ -6,7 +6,9 @@ mod ledger;
 mod mine;
 mod payout;
 mod pool;
+mod receipts;
 mod simnet;
+mod verify;
 
 use clap::Parser;
 
@@ -25,6 +27,10 @@ pub(crate) enum Subcommand {
     Ledger(ledger::Ledger),
     /// Look at the payouts of a pool, and decide what only a person can
     Payout(payout::Payout),
+    /// Look at what is signed of each day, for receipts
+    Receipts(receipts::Receipts),
+    /// Check receipts, logs, splits and books that a pool exported, without trusting it
+    Verify(verify::Verify),
     /// Print the settings in force and where each came from
     Config(config::Config),
 }
@@ -38,6 +44,8 @@ impl Subcommand {
             Self::Simnet(simnet) => simnet.run().await,
             Self::Ledger(ledger) => ledger.run().await,
             Self::Payout(payout) => payout.run().await,
+            Self::Receipts(receipts) => receipts.run().await,
+            Self::Verify(verify) => verify.run(),
             Self::Config(config) => config.run().await,
         }
     }

@@ -15,9 +15,10 @@ use std::{
 use mining::{
     Template,
     accounting::Split,
-    coinbase::{Coinbase, CoinbaseError, Payees},
+    coinbase::{self, Coinbase, CoinbaseError, Payees},
     device::CoinbaseClass,
     job::JobTemplate,
+    receipt::Digest,
 };
 use pow::{Algorithm, Hash};
 use tokio::{sync::watch, time::Instant};
@@ -45,6 +46,8 @@ pub struct Recipe {
     pub extranonce2_size: usize,
     /// The proof of work.
     pub algorithm: Algorithm,
+    /// What the pool has signed last of its logs of shares, where coinbases bear it.
+    pub mark: Option<watch::Receiver<Option<Digest>>>,
     /// Unchanged work is offered again after this long, so that miners see that the pool lives.
     pub refresh: Duration,
 }
@@ -109,6 +112,7 @@ impl Recipe {
             split,
             extranonce2_size,
             algorithm,
+            mark: _,
             refresh: _,
         } = self;
         let split = split.as_ref().and_then(|split| split.borrow().clone());
@@ -128,6 +132,18 @@ impl Recipe {
                 .clone_from(&split);
             shared
         }))
+    }
+
+    /// A template with the mark of the moment, if coinbases bear one and have the room. It is part of the
+    /// template from here on, as it changes while jobs of the template are mined. Where a coinbase pays
+    /// miners by itself, each byte is theirs.
+    fn marked(&self, template: &Arc<Template>) -> Arc<Template> {
+        let mark = self.mark.as_ref().filter(|_| self.split.is_none());
+        let mark = mark.and_then(|mark| *mark.borrow());
+        let marked = mark.and_then(|Digest(mark)| {
+            coinbase::marked(template, mark, &self.tag, self.extranonce2_size)
+        });
+        marked.map_or_else(|| Arc::clone(template), Arc::new)
     }
 
     /// An offer's work for a miner whose blocks pay it alone, by this script.
@@ -277,7 +293,7 @@ impl Follower {
             );
         }
         self.last = Some((Arc::clone(template), Instant::now()));
-        match self.build(template, received, clean) {
+        match self.build(&self.recipe.marked(template), received, clean) {
             Ok(offer) => Newest::Offer(Arc::new(offer)),
             Err(error) => {
                 error!(%error, "no coinbase can be made for this template");

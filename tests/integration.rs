@@ -24,6 +24,7 @@ mod openapi;
 mod payouts;
 mod pool;
 mod postgres;
+mod receipts;
 mod reserve;
 mod resume;
 mod soak;

@@ -21,6 +21,7 @@ use utoipa::OpenApi;
         (name = "pool", description = "The pools at a glance"),
         (name = "miners", description = "What a miner does and has. Everyone may ask."),
         (name = "payouts", description = "How a miner is paid. A change is signed by its address."),
+        (name = "receipts", description = "Proofs that shares count: docs/receipts.md"),
         (name = "operator", description = "For this machine alone")
     )
 )]

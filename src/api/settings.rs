@@ -251,7 +251,7 @@ pub(super) async fn request(
 }
 
 /// The one pool that a wish is about.
-fn place<'m>(miner: &'m Miner, name: Option<&str>) -> Result<&'m Place, Problem> {
+pub(super) fn place<'m>(miner: &'m Miner, name: Option<&str>) -> Result<&'m Place, Problem> {
     match (name, &miner.places[..]) {
         (None, [only]) => Ok(only),
         (None, _) => Err(Problem::bad(

@@ -100,6 +100,8 @@ fn text_of(recipe: &Recipe) -> String {
         split,
         extranonce2_size,
         algorithm,
+        // It stands in each template.
+        mark: _,
         refresh: _,
     } = recipe;
     let is_split = split.is_some();

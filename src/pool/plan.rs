@@ -158,6 +158,7 @@ impl Plan {
             split: accounting.split.is_some().then_some(splits),
             extranonce2_size: settings.extranonce2_size,
             algorithm: coin.algorithm,
+            mark: None,
             refresh: Duration::from_secs(settings.refresh_s),
         };
         Ok(Self {

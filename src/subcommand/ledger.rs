@@ -82,6 +82,7 @@ pub(super) struct Desk {
     pub(super) pool: PoolId,
     pub(super) coin: &'static Coin,
     pub(super) settings: crate::config::Pool,
+    pub(super) data: std::path::PathBuf,
 }
 
 #[derive(Serialize)]
@@ -138,6 +139,7 @@ impl Desk {
             pool,
             coin,
             settings: settings.clone(),
+            data: config.data.clone(),
         })
     }
 

@@ -23,6 +23,8 @@ pub const SALT_SIZE: usize = 4;
 pub const EXTRANONCE2_SIZE_MAX: usize = 8;
 /// The fewest bytes of extranonce2 with which an ASIC does not run out of work.
 pub const EXTRANONCE2_SIZE_MIN: usize = 2;
+/// The bytes of a mark.
+pub const MARK_SIZE: usize = 32;
 /// Consensus: a coinbase's script has 2 to 100 bytes.
 const SCRIPT_SIZE_MAX: usize = 100;
 
@@ -74,6 +76,27 @@ pub enum CoinbaseError {
         /// The bytes it may have.
         budget: usize,
     },
+}
+
+/// The template whose coinbases bear a mark too, behind the daemon's flags: 32 bytes that mean something
+/// to whoever knows them. Nothing if the script has no room for it beside this tag.
+///
+/// It stands in the template, so that whoever has that makes the same coinbase again.
+pub fn marked(
+    template: &Template,
+    mark: [u8; MARK_SIZE],
+    tag: &[u8],
+    extranonce2_size: usize,
+) -> Option<Template> {
+    let mut flags = template.coinbase_flags.clone();
+    push_data(&mut flags, &mark);
+    let free = SALT_SIZE + EXTRANONCE1_SIZE + extranonce2_size;
+    let script = script(template.height, &flags, tag, free);
+    let fits = script.len() + free <= SCRIPT_SIZE_MAX;
+    fits.then(|| Template {
+        coinbase_flags: flags,
+        ..template.clone()
+    })
 }
 
 impl Coinbase {
@@ -211,12 +234,7 @@ const OP_CHECKSIG: u8 = 0xac;
 const LARGEST_COUNT: usize = 3;
 
 fn prefix(template: &Template, tag: &[u8], free: usize) -> Result<Vec<u8>, CoinbaseError> {
-    let mut script = height_push(template.height);
-    script.extend(&template.coinbase_flags);
-    if !tag.is_empty() {
-        push_data(&mut script, tag);
-    }
-    script.push(u8::try_from(free).expect("at most 16 bytes are free"));
+    let script = script(template.height, &template.coinbase_flags, tag, free);
     let script_size = script.len() + free;
     if script_size > SCRIPT_SIZE_MAX {
         return Err(CoinbaseError::ScriptTooLong(script_size));
@@ -228,6 +246,17 @@ fn prefix(template: &Template, tag: &[u8], free: usize) -> Result<Vec<u8>, Coinb
     prefix.push(u8::try_from(script_size).expect("at most 100"));
     prefix.extend(script);
     Ok(prefix)
+}
+
+/// The script without the bytes that differ by job and miner.
+fn script(height: u32, flags: &[u8], tag: &[u8], free: usize) -> Vec<u8> {
+    let mut script = height_push(height);
+    script.extend(flags);
+    if !tag.is_empty() {
+        push_data(&mut script, tag);
+    }
+    script.push(u8::try_from(free).expect("at most 16 bytes are free"));
+    script
 }
 
 /// BIP34: the height as Bitcoin's script number, with the small-number opcodes up to 16.
@@ -370,6 +399,45 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_mark_stands_in_every_coinbase_and_none_is_too_large_for_its_device() {
+        let mark: [u8; MARK_SIZE] = std::array::from_fn(|i| u8::try_from(i).unwrap() + 0x80);
+        let tag = [b'x'; 38];
+        // The longest height that there will be for a thousand years, and the longest tag.
+        let template = template(8_388_608, true);
+        let marked = marked(&template, mark, &tag, 8).unwrap();
+        for class in CoinbaseClass::ALL {
+            for count in [0, 1, 20, 250] {
+                let coinbase = Coinbase::new(&marked, &tag, &payees(count), 8, class).unwrap();
+                let bytes = coinbase.transaction(5, [1, 2, 3, 4], &[9; 8]);
+                let decoded: bitcoin::Transaction = consensus::deserialize(&bytes).unwrap();
+                assert!(decoded.base_size() <= class.budget(), "{class:?} {count}");
+                let script = decoded.input[0].script_sig.as_bytes();
+                assert!(script.len() <= SCRIPT_SIZE_MAX);
+                let pushed = [&[32][..], &mark, &[38], &tag].concat();
+                assert!(script.windows(pushed.len()).any(|part| part == pushed));
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_that_has_no_room_is_left_out() {
+        let tag = [b'x'; 38];
+        let room_for = |flags: usize, height, size| {
+            let mut template = template(height, true);
+            template.coinbase_flags = vec![1; flags];
+            let marked = marked(&template, [7; MARK_SIZE], &tag, size)?;
+            let new = Coinbase::new(&marked, &tag, &payees(0), size, CoinbaseClass::Rental);
+            new.unwrap();
+            Some(marked.coinbase_flags.len() - flags)
+        };
+        assert_eq!(room_for(0, 840_000, 8), Some(33));
+        assert_eq!(room_for(7, 840_000, 8), Some(33));
+        assert_eq!(room_for(8, 840_000, 8), None);
+        assert_eq!(room_for(8, 840_000, 7), Some(33));
+        assert_eq!(room_for(7, 8_388_608, 8), None);
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //! says who sent too much of what is wrong, and [`block`] follows what was solved. [`luck`] says who found
 //! too few blocks, and [`orphans`] whether too many were lost, both by [`poisson`]. Then the money:
 //! [`accounting`] splits a reward by the work behind it, [`ledger`] is what may be written into the
-//! books, and [`payout`] says who is due. Beside the flow, [`message`] says whether an address signed
-//! what somebody claims it did, and [`instruction`] is what it has to sign.
+//! books, and [`payout`] says who is due; a [`receipt`] shows a miner that its shares count. Beside the
+//! flow, [`message`] says whether an address signed what somebody claims it did, and [`instruction`] is
+//! what it has to sign.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ pub mod address;
 pub mod amount;
 pub mod coin;
 pub mod coins;
+pub mod date;
 pub mod decimal;
 pub mod instruction;
 pub mod message;
@@ -47,6 +49,7 @@ pub mod share;
 pub mod accounting;
 pub mod ledger;
 pub mod payout;
+pub mod receipt;
 
 pub use address::Address;
 pub use amount::Amount;

@@ -154,7 +154,8 @@ impl Store {
     }
 
     /// Removes batches of shares that all came before `before`, some a call, and says how many
-    /// batches; to be called until it says 0. Their sums stay, as only what is rolled up goes.
+    /// batches; to be called until it says 0. Their sums stay, as only what is rolled up and logged
+    /// goes.
     ///
     /// With its row goes the memory of a hash, so those of the newest height stay however old they
     /// are.
@@ -166,6 +167,8 @@ impl Store {
                  WHERE pool = $1
                    AND last_ms < $2
                    AND seq <= (SELECT rolled_seq FROM pools WHERE id = $1)
+                   AND NOT EXISTS (SELECT 1 FROM receipt_logs
+                                   WHERE pool = $1 AND logged_seq < share_batches.seq)
                    AND seq < (SELECT MAX(seq) FROM share_batches WHERE pool = $1)
                    AND height < (SELECT height FROM share_batches WHERE pool = $1
                                  ORDER BY seq DESC LIMIT 1)

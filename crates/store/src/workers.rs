@@ -118,6 +118,22 @@ impl Store {
         Ok(address)
     }
 
+    /// All workers of an address.
+    pub async fn workers_of(
+        &self,
+        pool: PoolId,
+        address: &str,
+    ) -> Result<Vec<WorkerId>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let found: Vec<(i64,)> =
+            sql::query("SELECT id FROM workers WHERE pool = $1 AND address = $2")
+                .bind(pool.0)
+                .bind(address)
+                .fetch_all(&mut reading)
+                .await?;
+        Ok(found.into_iter().map(|(id,)| WorkerId(id)).collect())
+    }
+
     /// The number that is an alias for an address: that of its first worker.
     pub async fn alias_of(&self, pool: PoolId, address: &str) -> Result<Option<u64>, ReadError> {
         let mut reading = self.database.read().await?;

@@ -261,7 +261,13 @@ fn a_miner_of_any_number_of_workers_fits_a_nerdminer_and_adds_up() {
     let coin = samples::bitcoin();
     for number in [0_u64, 1, 5, 11, 12, 13, 14, 100, 3_000] {
         let long = "\"".repeat(64);
-        let name = |place: u64| if place.is_multiple_of(3) { long.as_str() } else { "rig" };
+        let name = |place: u64| {
+            if place.is_multiple_of(3) {
+                long.as_str()
+            } else {
+                "rig"
+            }
+        };
         let workers: Vec<_> = (1..=number)
             .rev()
             .map(|place| samples::worker(place, name(place), None))

@@ -146,6 +146,7 @@ impl<'a> Rig<'a> {
             },
             extranonce2_size: setup.extranonce2_size,
             algorithm: Algorithm::Sha256d,
+            mark: None,
             // Each template is new work here.
             refresh: Duration::ZERO,
         };

@@ -16,6 +16,7 @@ mod luck;
 mod miners;
 mod payouts;
 mod ranking;
+mod receipts;
 mod rounds;
 mod settings;
 mod share_credits;
