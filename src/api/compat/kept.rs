@@ -156,7 +156,12 @@ fn the_shape_of_miningcore_is_kept() {
             ),
             (
                 "/api/pools/POOL of a young pool",
-                text(miningcore::PoolInfo::new(&young, &money, vec![], 0)),
+                text(miningcore::PoolInfo::new(
+                    &young,
+                    &samples::young_money(),
+                    vec![],
+                    0,
+                )),
             ),
             ("/api/pools/POOL/blocks", text(of_blocks())),
             (
@@ -192,7 +197,7 @@ fn the_shape_of_nodejs_pool_is_kept() {
                 "/pool/stats of a young pool",
                 text(nodejs_pool::PoolStats::new(
                     &samples::young_pool(),
-                    &money,
+                    &samples::young_money(),
                     None,
                 )),
             ),
@@ -240,7 +245,11 @@ fn the_shapes_of_lists_of_pools_are_kept() {
             ),
             (
                 "/stats of a young pool",
-                text(stats_mod::StatsMod::new(&young, &money, &[])),
+                text(stats_mod::StatsMod::new(
+                    &young,
+                    &samples::young_money(),
+                    &[],
+                )),
             ),
         ],
     );
@@ -261,7 +270,13 @@ fn a_miner_of_any_number_of_workers_fits_a_nerdminer_and_adds_up() {
     let coin = samples::bitcoin();
     for number in [0_u64, 1, 5, 11, 12, 13, 14, 100, 3_000] {
         let long = "\"".repeat(64);
-        let name = |place: u64| if place % 3 == 0 { long.as_str() } else { "rig" };
+        let name = |place: u64| {
+            if place.is_multiple_of(3) {
+                long.as_str()
+            } else {
+                "rig"
+            }
+        };
         let workers: Vec<_> = (1..=number)
             .rev()
             .map(|place| samples::worker(place, name(place), None))

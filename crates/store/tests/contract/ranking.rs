@@ -108,7 +108,10 @@ async fn a_worker_is_found_by_its_name_alone(place: Place) {
             .worker(pool, "a", "one", &[minute(0), minute(2)])
             .await;
         let found = found.unwrap().unwrap();
-        assert_eq!(told(&[found.clone()]), expected(&[("a.one", [11, 10])]));
+        assert_eq!(
+            told(std::slice::from_ref(&found)),
+            expected(&[("a.one", [11, 10])])
+        );
         assert_eq!(found.total.work, Work::from_hashes(11));
         assert_eq!(
             (found.first_share_ms, found.last_share_ms, found.best),
