@@ -31,6 +31,9 @@ pub(crate) struct Check {
 
 /// Tries what a configuration needs: settings, daemons, wallets, database, ports.
 pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
+    // With the second pair of ports, as the pool opens it.
+    let mut config = config.clone();
+    let ports = config.open_public_pool_ports();
     let mut checks = Vec::new();
     let mut note = |what: String, result: anyhow::Result<String>| {
         let (ok, found) = match result {
@@ -86,6 +89,12 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
         format!("port for HTTP {}", config.http.listen),
         try_port(config.http.listen),
     );
+    if let Some(ports) = ports {
+        note(
+            format!("port for NerdMiners' HTTP {}", ports.http),
+            try_port(ports.http),
+        );
+    }
     let store = data::open_store(&config.data, config.database.as_deref()).await;
     note(
         match config.database {

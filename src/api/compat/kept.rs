@@ -156,7 +156,12 @@ fn the_shape_of_miningcore_is_kept() {
             ),
             (
                 "/api/pools/POOL of a young pool",
-                text(miningcore::PoolInfo::new(&young, &money, vec![], 0)),
+                text(miningcore::PoolInfo::new(
+                    &young,
+                    &samples::young_money(),
+                    vec![],
+                    0,
+                )),
             ),
             ("/api/pools/POOL/blocks", text(of_blocks())),
             (
@@ -192,7 +197,7 @@ fn the_shape_of_nodejs_pool_is_kept() {
                 "/pool/stats of a young pool",
                 text(nodejs_pool::PoolStats::new(
                     &samples::young_pool(),
-                    &money,
+                    &samples::young_money(),
                     None,
                 )),
             ),
@@ -240,7 +245,11 @@ fn the_shapes_of_lists_of_pools_are_kept() {
             ),
             (
                 "/stats of a young pool",
-                text(stats_mod::StatsMod::new(&young, &money, &[])),
+                text(stats_mod::StatsMod::new(
+                    &young,
+                    &samples::young_money(),
+                    &[],
+                )),
             ),
         ],
     );

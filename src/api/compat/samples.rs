@@ -205,6 +205,17 @@ pub(super) fn money() -> Money {
     }
 }
 
+/// The same before anything was found and paid.
+pub(super) fn young_money() -> Money {
+    Money {
+        paid: Amount::ZERO,
+        payouts: 0,
+        miners_paid: 0,
+        last_block: None,
+        ..money()
+    }
+}
+
 /// Two transactions, the newer one with two payments.
 pub(super) fn payments() -> Vec<OwnPayment> {
     let payment = |payout: u64, units: u64, hours_ago: i64| OwnPayment {
