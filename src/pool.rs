@@ -16,7 +16,7 @@ use mining::{Address, Coin, Network, extranonce::Allocator, payout::Policy, seen
 use store::{PoolId, Store};
 use tokio::sync::watch;
 
-pub(crate) use self::check::{Check, check};
+pub(crate) use self::check::{Check, check, try_daemon};
 use self::plan::{Plan, bad};
 use crate::{
     accounting::{self, Reserve},

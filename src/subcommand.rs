@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 mod demo;
+mod init;
 mod ledger;
 mod mine;
 mod payout;
@@ -15,6 +16,8 @@ use clap::Parser;
 pub(crate) enum Subcommand {
     /// Show a whole pool at work: a simulated node, a pool, two workers and a status page
     Demo(demo::Demo),
+    /// Ask a few questions, check the answers against the node, and write adit.toml
+    Init(init::Init),
     /// Run a pool
     Pool(pool::Pool),
     /// Mine on a pool with this machine's processor
@@ -33,6 +36,7 @@ impl Subcommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Demo(demo) => demo.run().await,
+            Self::Init(init) => init.run().await,
             Self::Pool(pool) => pool.run().await,
             Self::Mine(mine) => mine.run().await,
             Self::Simnet(simnet) => simnet.run().await,

@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod door;
 mod firmware;
+mod init;
 mod key;
 mod layout;
 mod limits;
