@@ -40,6 +40,7 @@ pub mod payout;
 #[cfg(test)]
 mod money_model;
 
+pub mod backup;
 pub mod data;
 pub mod first_block;
 pub mod pool;

@@ -1,5 +1,6 @@
 //! The subcommands; each has a file of its own with its options and its `run`.
 
+mod backup;
 pub(crate) mod config;
 mod demo;
 mod init;
@@ -28,6 +29,10 @@ pub(crate) enum Subcommand {
     Ledger(ledger::Ledger),
     /// Look at the payouts of a pool, and decide what only a person can
     Payout(payout::Payout),
+    /// Copy the database of a running pool, and what lies beside it, into one file
+    Backup(backup::Backup),
+    /// Put a backup back into an empty data directory
+    Restore(backup::Restore),
     /// Print the settings in force and where each came from
     Config(config::Config),
 }
@@ -42,6 +47,8 @@ impl Subcommand {
             Self::Simnet(simnet) => simnet.run().await,
             Self::Ledger(ledger) => ledger.run().await,
             Self::Payout(payout) => payout.run().await,
+            Self::Backup(backup) => backup.run().await,
+            Self::Restore(restore) => restore.run().await,
             Self::Config(config) => config.run().await,
         }
     }

@@ -4,6 +4,7 @@
 mod support;
 
 mod attacks;
+mod backup;
 mod clients;
 mod coinbase;
 mod command;

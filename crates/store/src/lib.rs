@@ -15,6 +15,7 @@ use std::{sync::Arc, time::Duration};
 mod bans;
 mod blocks;
 mod buckets;
+mod copy;
 mod database;
 mod error;
 mod extranonce;
@@ -42,6 +43,7 @@ mod workers;
 
 pub use bans::Ban;
 pub use blocks::{Block, BlockChange, BlockCounts, BlockError, ByCoinbase, FoundBlock, NewBlock};
+pub use copy::{Stamp, copy_sqlite, is_empty, stamps};
 pub use error::{OpenError, ReadError, WriteError};
 pub use figures::{Active, Of, Sums};
 pub use health::Integrity;
