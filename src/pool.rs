@@ -20,7 +20,7 @@ use mining::{
 use store::{PoolId, Store};
 use tokio::sync::watch;
 
-pub(crate) use self::check::{Check, check};
+pub(crate) use self::check::{Check, check, try_daemon};
 use self::plan::{Plan, bad};
 use crate::{
     accounting::{self, Reserve},

@@ -4,6 +4,7 @@
 mod support;
 
 mod attacks;
+mod backup;
 mod clients;
 mod coinbase;
 mod command;
@@ -13,6 +14,7 @@ mod dashboard;
 mod demo;
 mod door;
 mod firmware;
+mod init;
 mod key;
 mod layout;
 mod limits;

@@ -13,10 +13,10 @@ use crate::{
 const KILLS: u32 = 8;
 
 /// A new database on the server that `scripts/postgres` has started.
-fn database() -> String {
+pub(crate) fn database(name: &str) -> String {
     let server = std::env::var("ADIT_TEST_POSTGRES")
         .expect("no PostgreSQL server: run the tests with scripts/postgres");
-    let name = format!("pool_{}", std::process::id());
+    let name = format!("{name}_{}", std::process::id());
     runtime().block_on(async {
         let mut connection = PgConnection::connect(&server).await.unwrap();
         let create = format!("CREATE DATABASE {name}");
@@ -33,7 +33,7 @@ fn a_pool_on_postgresql_pays_and_survives_kills() {
     let folder = TempDir::new().unwrap();
     let node = Node::start(&folder, "node", &["--rules", "regtest", "--maturity", "3"]);
     let address = node.rpc.call("getnewaddress", json!([]));
-    let database = database();
+    let database = database("pool");
     let pool = Pool::start(
         &folder,
         &PoolSettings {

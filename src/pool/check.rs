@@ -8,7 +8,7 @@ use mining::{Coin, Network};
 use super::plan::Plan;
 use crate::{
     config,
-    daemon::{self, Feed, FirstBlock},
+    daemon::{self, Feed},
     data, devices,
     listener::{self, StatusPage},
     payout::Purse,
@@ -107,21 +107,13 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
 }
 
 /// Follows a daemon as the pool would, until it gives a template or says why not.
-async fn try_daemon(
+pub(crate) async fn try_daemon(
     daemon: &daemon::Config,
     coin: &'static Coin,
     network: Network,
 ) -> anyhow::Result<String> {
     let (tasks, _failures) = Tasks::new();
-    let nowhere = std::path::PathBuf::from("/nonexistent");
-    let (daemons, mut templates) = daemon::start(
-        vec![daemon.clone()],
-        coin,
-        network,
-        nowhere,
-        FirstBlock::any(),
-        &tasks,
-    )?;
+    let (daemons, mut templates) = daemon::try_out(daemon.clone(), coin, network, &tasks)?;
     let settled = templates.wait_for(|feed| !matches!(feed, Feed::Waiting));
     let in_time = tokio::time::timeout(TRY_DAEMON, settled).await.is_ok();
     let health = daemons.health();
