@@ -48,6 +48,8 @@ pub mod accounting;
 pub mod ledger;
 pub mod payout;
 
+pub mod alert;
+
 pub use address::Address;
 pub use amount::Amount;
 pub use coin::{Coin, Network};
