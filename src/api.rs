@@ -2,6 +2,7 @@
 //! daemon's poke, the reset of a breaker, the end of a ban, and who finds too few blocks. What a miner wants of its payouts is
 //! taken from anywhere, with the miner's signature. Everything else is read-only.
 
+mod alerts;
 mod balances;
 mod bans;
 mod credits;
@@ -17,6 +18,8 @@ mod rate;
 mod settings;
 mod statement;
 mod status;
+mod subscription_link;
+mod subscriptions;
 mod workers;
 
 use std::net::SocketAddr;
@@ -83,6 +86,10 @@ fn routes(pools: Vec<Pool>) -> Router {
         .route("/style.css", get(dashboard::style))
         .route("/favicon.ico", get(dashboard::icon))
         .route(
+            subscription_link::PATH,
+            get(subscription_link::page).post(subscription_link::done),
+        )
+        .route(
             "/api/openapi.json",
             get(async move || openapi::answer(description)),
         )
@@ -108,6 +115,13 @@ fn documented() -> OpenApiRouter<Vec<Pool>> {
         .routes(routes!(statement::list))
         .routes(routes!(settings::show, settings::change))
         .routes(routes!(settings::request))
+        .routes(routes!(alerts::of_miner))
+        .routes(routes!(alerts::of_operator))
+        .routes(routes!(alerts::dead_letters))
+        .routes(routes!(alerts::send_again))
+        .routes(routes!(subscriptions::show, subscriptions::subscribe))
+        .routes(routes!(subscriptions::list))
+        .routes(routes!(subscriptions::remove))
         .routes(routes!(bans::list))
         .routes(routes!(bans::lift))
         .routes(routes!(luck::list))

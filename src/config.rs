@@ -31,6 +31,8 @@ pub struct Config {
     pub log: Log,
     /// Status page, API and metrics.
     pub http: Http,
+    /// Who is told what.
+    pub alerts: crate::alerts::config::Config,
     /// The pools of this process; one for each coin.
     pub pool: Vec<Pool>,
 }
@@ -293,6 +295,7 @@ impl Default for Config {
             devices: None,
             log: Log::default(),
             http: Http::default(),
+            alerts: crate::alerts::config::Config::default(),
             pool: Vec::new(),
         }
     }
@@ -339,6 +342,16 @@ impl Default for Pool {
             daemon: Vec::new(),
             listener: vec![Listener::default()],
         }
+    }
+}
+
+impl Pool {
+    /// The connections that its listeners allow together.
+    pub fn connections_max(&self) -> usize {
+        let listeners = self.listener.iter();
+        listeners.fold(0, |sum: usize, listener| {
+            sum.saturating_add(listener.connections_max)
+        })
     }
 }
 

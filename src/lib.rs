@@ -40,6 +40,8 @@ pub mod payout;
 #[cfg(test)]
 mod money_model;
 
+pub mod alerts;
+
 pub mod data;
 pub mod first_block;
 pub mod pool;

@@ -20,7 +20,7 @@ pub(crate) use self::check::{Check, check};
 use self::plan::{Plan, bad};
 use crate::{
     accounting::{self, Reserve},
-    bans,
+    alerts, bans,
     bans::Bans,
     block::{Blocks, Maturity},
     clock, config,
@@ -87,6 +87,8 @@ pub struct Pool {
     pub listening: Vec<SocketAddr>,
     /// On what terms miners are paid.
     pub terms: Arc<Terms>,
+    /// What its miners can ask to be told.
+    pub alerts: Arc<alerts::Terms>,
     /// When it was started, in milliseconds since 1970.
     pub started_ms: i64,
 }
@@ -110,6 +112,7 @@ pub async fn start(
     data: &Path,
     store: &Store,
     house: &House,
+    alerts: &Arc<alerts::Terms>,
     tasks: &Tasks,
 ) -> anyhow::Result<Pool> {
     let plan = Plan::new(settings)?;
@@ -271,6 +274,7 @@ pub async fn start(
         metrics,
         listening,
         terms,
+        alerts: Arc::clone(alerts),
         started_ms: clock::now_ms(),
     })
 }

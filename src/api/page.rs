@@ -162,3 +162,62 @@ impl<'m> Walk<'m> {
         }
     }
 }
+
+/// Which page of a list that is no miner's.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Cursor {
+    /// How many entries, from 1 to 500; 50 if nothing is said.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Cursor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::from_request_parts(parts, state).await;
+        let Query(query): Query<Self> =
+            query.map_err(|rejection| Problem::bad("bad_query", rejection.body_text()))?;
+        match query.limit {
+            None | Some(1..=LIMIT_MAX) => Ok(query),
+            Some(_) => Err(Problem::bad("bad_limit", "limit: 1 to 500")),
+        }
+    }
+}
+
+impl Cursor {
+    /// How many entries.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit.unwrap_or(LIMIT)
+    }
+
+    /// After which entry.
+    pub(super) fn after(&self) -> Result<Option<u64>, Problem> {
+        let Some(text) = &self.cursor else {
+            return Ok(None);
+        };
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| is_plain);
+        let bad = || Problem::bad("bad_cursor", "a cursor is the `next` of the page before");
+        number.map(Some).ok_or_else(bad)
+    }
+
+    /// The page, and where the next one begins, of one entry more than a page has.
+    pub(super) fn cut<T>(
+        &self,
+        mut found: Vec<T>,
+        number: impl Fn(&T) -> u64,
+    ) -> (Vec<T>, Option<String>) {
+        let most = usize::try_from(self.limit()).unwrap_or(usize::MAX);
+        if found.len() <= most {
+            return (found, None);
+        }
+        found.truncate(most);
+        let next = found.last().map(|last| number(last).to_string());
+        (found, next)
+    }
+}

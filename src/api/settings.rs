@@ -251,7 +251,7 @@ pub(super) async fn request(
 }
 
 /// The one pool that a wish is about.
-fn place<'m>(miner: &'m Miner, name: Option<&str>) -> Result<&'m Place, Problem> {
+pub(super) fn place<'m>(miner: &'m Miner, name: Option<&str>) -> Result<&'m Place, Problem> {
     match (name, &miner.places[..]) {
         (None, [only]) => Ok(only),
         (None, _) => Err(Problem::bad(
@@ -294,7 +294,7 @@ fn threshold(text: &str) -> Result<Option<Amount>, Problem> {
 }
 
 /// The text of a wish, once it is shown that the miner signed it and that its number holds.
-async fn verified(
+pub(super) async fn verified(
     place: &Place,
     wish: Wish<'_>,
     number: u64,
@@ -321,7 +321,7 @@ async fn verified(
     Ok(text)
 }
 
-fn instruction<'a>(place: &'a Place, wish: Wish<'a>, number: u64) -> Instruction<'a> {
+pub(super) fn instruction<'a>(place: &'a Place, wish: Wish<'a>, number: u64) -> Instruction<'a> {
     Instruction {
         pool: &place.pool.name,
         coin: place.pool.coin,

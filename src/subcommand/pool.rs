@@ -7,8 +7,8 @@ use tracing::info;
 
 use super::config::SettingsArguments;
 use crate::{
-    api,
-    config::BadConfig,
+    alerts, api,
+    config::{self, BadConfig},
     data,
     devices::Devices,
     listener::{House, StatusPage},
@@ -44,10 +44,11 @@ async fn serve(
     tasks: &Tasks,
     mut failures: Failures,
 ) -> anyhow::Result<()> {
-    let listeners = config.pool.iter().flat_map(|pool| &pool.listener);
-    let wanted = listeners.fold(0_usize, |sum, listener| {
-        sum.saturating_add(listener.connections_max)
-    });
+    let room = config.pool.iter().map(config::Pool::connections_max);
+    let room: Vec<usize> = room.collect();
+    let wanted = room
+        .iter()
+        .fold(0_usize, |sum, room| sum.saturating_add(*room));
     let devices = Devices::start(config.devices.clone(), tasks)?;
     let status_page = StatusPage::new(&config.http).map_err(BadConfig::Value)?;
     let lock = data::lock(&config.data)?;
@@ -57,6 +58,7 @@ async fn serve(
         files: open_files::for_miners(wanted),
         holder: lock.name().to_owned(),
     };
+    let terms = alerts::Terms::new(&config.alerts, config.http.url.as_deref())?;
     let mut pools = Vec::new();
     let store = data::open_store(&config.data, config.database.as_deref()).await?;
     let (ended, opened) = (tasks.ending(Stage::Database), store.clone());
@@ -66,8 +68,9 @@ async fn serve(
         Ok(())
     });
     for settings in &config.pool {
-        pools.push(pool::start(settings, &config.data, &store, &house, tasks).await?);
+        pools.push(pool::start(settings, &config.data, &store, &house, &terms, tasks).await?);
     }
+    alerts::start(&terms, &pools, &room, &config.data, tasks).await?;
     api::open(config.http.listen, pools, tasks).await?;
     info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");
     tokio::select! {

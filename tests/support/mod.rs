@@ -4,6 +4,7 @@ pub(crate) mod heavy;
 pub(crate) mod key;
 pub(crate) mod miner;
 pub(crate) mod node;
+pub(crate) mod receiver;
 pub(crate) mod rig;
 pub(crate) mod stored;
 pub(crate) mod tls;

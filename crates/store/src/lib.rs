@@ -12,6 +12,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+mod alerts;
 mod bans;
 mod blocks;
 mod buckets;
@@ -40,6 +41,16 @@ mod sql;
 mod worker_list;
 mod workers;
 
+pub use alerts::{
+    Alert, Audience, NewAlert, Seen,
+    outbox::{DeadLetter, Delivery, OutboxCounts},
+    seen::{
+        AddressWork, BlockNews, BlockSeen, ConditionChange, KnownCondition, PayoutNews, PayoutSeen,
+    },
+    subscriptions::{
+        NewSubscription, SubscribeError, Subscription, SubscriptionLimits, SubscriptionSecret,
+    },
+};
 pub use bans::Ban;
 pub use blocks::{Block, BlockChange, BlockCounts, BlockError, ByCoinbase, FoundBlock, NewBlock};
 pub use error::{OpenError, ReadError, WriteError};
