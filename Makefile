@@ -22,7 +22,7 @@ check: lint unit
 test: packages lint unit integration judge
 
 packages:
-	@scripts/packages build daemons postgres judge clients
+	@scripts/packages build daemons postgres judge clients alerts
 
 lint:
 	$(CARGO) fmt --all --check

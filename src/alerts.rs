@@ -8,6 +8,8 @@
 
 pub mod config;
 mod discord;
+mod email;
+mod mqtt;
 mod ntfy;
 mod outbox;
 pub(crate) mod place;
@@ -79,7 +81,7 @@ impl Terms {
         let reachable = Networks::parse(&miners.reachable)
             .map_err(|error| format!("alerts.miners.reachable: {error}"))?;
         let reach = Reach::Public(reachable);
-        let sender = Sender::new(settings, reach.clone())?;
+        let sender = Sender::new(settings, reach.clone(), page)?;
         let mut sinks = Vec::new();
         for name in &miners.sinks {
             let sink = Sink::of_name(name).filter(|sink| *sink != Sink::Mqtt);
@@ -146,6 +148,9 @@ pub async fn start(
         let disk = (place == 0).then(|| data.to_owned());
         let room = room.get(place).copied().unwrap_or(usize::MAX);
         watch::start(pool.clone(), settings.clone(), room, disk, tasks).await?;
+    }
+    if let Some(broker) = terms.sender.broker() {
+        mqtt::start(broker, &settings.mqtt, pools, tasks).map_err(BadConfig::Value)?;
     }
     outbox::start(store, &terms.sender, tasks);
     prune(store.clone(), settings.keep_days, tasks);

@@ -14,7 +14,7 @@ mod openapi;
 mod page;
 mod payments;
 mod problem;
-mod rate;
+pub(crate) mod rate;
 mod settings;
 mod statement;
 mod status;

@@ -1,6 +1,7 @@
 //! Whoever asked for it is told, once, and nobody else: by the real program, over real sockets.
 
 mod asked;
+mod servers;
 mod told;
 
 use std::time::{Duration, SystemTime};
@@ -85,13 +86,12 @@ fn wish(pool: &Pool, key: &Key, what: &str, wish: &Value) -> (u16, Value) {
 }
 
 fn send(pool: &Pool, address: &str, what: &str, body: &Value) -> (u16, Value) {
-    let json = Some("application/json");
     let url = format!("http://127.0.0.1:{}{}", pool.http, path(address, what));
     // What is done has no body.
     crate::support::runtime().block_on(async {
         let request = reqwest::Client::new()
             .post(url)
-            .header("content-type", json.unwrap())
+            .header("content-type", "application/json")
             .body(body.to_string());
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();

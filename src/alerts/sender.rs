@@ -10,7 +10,10 @@ use store::Delivery;
 
 use super::{
     config::Config,
-    discord, ntfy, place,
+    discord,
+    email::{MailError, Mailer},
+    mqtt::{Broker, MqttError},
+    ntfy, place,
     post::{Post, PostError, Poster},
     reach::Reach,
     telegram, webhook,
@@ -28,6 +31,8 @@ pub(super) struct Sender {
     /// Where the bot sends.
     telegram: Option<Url>,
     chat: Option<String>,
+    mailer: Option<Mailer>,
+    broker: Option<Arc<Broker>>,
 }
 
 /// Why a copy did not get through.
@@ -36,6 +41,12 @@ pub(super) enum SendError {
     /// It was not taken.
     #[error(transparent)]
     Post(#[from] PostError),
+    /// The mail server did not take it.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    /// The broker did not take it.
+    #[error(transparent)]
+    Mqtt(#[from] MqttError),
     /// The configuration says no more how such places are reached.
     #[error("alerts are no more sent to places of this kind")]
     NotOffered,
@@ -49,7 +60,8 @@ pub(super) enum SendError {
 
 impl Sender {
     /// From the settings. The error names the key that is wrong.
-    pub(super) fn new(config: &Config, reach: Reach) -> Result<Self, String> {
+    pub(super) fn new(config: &Config, reach: Reach, page: Option<&str>) -> Result<Self, String> {
+        let tls = Arc::new(tls(config)?);
         let url = |key: &str, url: &Option<Secret>| {
             let parsed = url.as_ref().map(|url| Url::parse(url.expose()));
             let is_web = |url: &Url| ["http", "https"].contains(&url.scheme()) && url.has_host();
@@ -80,7 +92,9 @@ impl Sender {
             );
         }
         Ok(Self {
-            poster: Poster::new(Arc::new(tls(config)?)),
+            mailer: Mailer::new(config, page)?,
+            broker: Broker::new(config, &tls)?.map(Arc::new),
+            poster: Poster::new(tls),
             reach,
             webhook,
             ntfy: url("ntfy.url", &config.ntfy.url)?.map(|url| (url, config.ntfy.token.clone())),
@@ -97,9 +111,19 @@ impl Sender {
             (Sink::Ntfy, self.ntfy.is_some()),
             (Sink::Discord, self.discord.is_some()),
             (Sink::Telegram, self.chat.is_some()),
+            (
+                Sink::Email,
+                self.mailer.as_ref().is_some_and(Mailer::has_operator),
+            ),
+            (Sink::Mqtt, self.broker.is_some()),
         ];
         let sinks = sinks.into_iter().filter(|(_, there)| *there);
         sinks.map(|(sink, _)| sink).collect()
+    }
+
+    /// The broker that figures are published by.
+    pub(super) fn broker(&self) -> Option<Arc<Broker>> {
+        self.broker.clone()
     }
 
     /// Whether miners can be told at places of this kind.
@@ -107,7 +131,8 @@ impl Sender {
         match sink {
             Sink::Page | Sink::Webhook | Sink::Ntfy | Sink::Discord => true,
             Sink::Telegram => self.telegram.is_some(),
-            Sink::Email | Sink::Mqtt => false,
+            Sink::Email => self.mailer.is_some(),
+            Sink::Mqtt => false,
         }
     }
 
@@ -139,7 +164,11 @@ impl Sender {
                 self.post(bot, &Reach::Anywhere, post).await
             }
             Sink::Page => Ok(()),
-            Sink::Email | Sink::Mqtt => Err(SendError::NotOffered),
+            Sink::Email => {
+                let mailer = self.mailer.as_ref().ok_or(SendError::NotOffered)?;
+                Ok(mailer.send_to(delivery, &target).await?)
+            }
+            Sink::Mqtt => Err(SendError::NotOffered),
         }
     }
 
@@ -162,7 +191,15 @@ impl Sender {
                 let chat = self.chat.as_ref().ok_or(SendError::NotOffered)?;
                 (bot, telegram::post(delivery, chat))
             }
-            Sink::Page | Sink::Email | Sink::Mqtt => return Err(SendError::NotOffered),
+            Sink::Email => {
+                let mailer = self.mailer.as_ref().ok_or(SendError::NotOffered)?;
+                return Ok(mailer.send_to_operator(delivery).await?);
+            }
+            Sink::Mqtt => {
+                let broker = self.broker.as_ref().ok_or(SendError::NotOffered)?;
+                return Ok(broker.tell(delivery).await?);
+            }
+            Sink::Page => return Err(SendError::NotOffered),
         };
         self.post(url, &Reach::Anywhere, post).await
     }

@@ -13,9 +13,9 @@ const OF_MINERS: [u32; 3] = [10, 60, 24 * 60];
 
 /// Minutes up to now.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
+pub(crate) struct Stretch {
     /// The first one: so many before this one, or that in which the pool started.
-    pub(super) since: Minute,
+    pub(crate) since: Minute,
     /// What has gone by of them.
     pub(super) millis: u64,
 }
@@ -35,7 +35,7 @@ pub(super) struct Rates {
 }
 
 impl Stretch {
-    pub(super) fn new(pool: &Pool, minutes: u32, now_ms: i64) -> Self {
+    pub(crate) fn new(pool: &Pool, minutes: u32, now_ms: i64) -> Self {
         let started = Minute::of_ms(pool.started_ms);
         let since = Minute::of_ms(now_ms).back(minutes).max(started);
         let millis = now_ms - since.start_ms().max(pool.started_ms);
@@ -51,7 +51,7 @@ impl Stretch {
     }
 
     /// In H/s.
-    pub(super) fn rate(self, work: Work) -> f64 {
+    pub(crate) fn rate(self, work: Work) -> f64 {
         display::to_f64(work.per_second(self.millis))
     }
 }
