@@ -43,7 +43,9 @@ mod money_model;
 pub mod receipts;
 pub mod verify;
 
+pub mod alerts;
 pub mod backup;
+
 pub mod data;
 pub mod first_block;
 pub mod pool;
