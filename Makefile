@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check lint unit integration clients judge bench fuzz soak packages
+.PHONY: help demo test check lint unit integration clients openapi judge bench fuzz soak packages
 
 help:
 	@echo "make demo    a pool, a simulated node and two workers on this machine"
@@ -22,7 +22,7 @@ check: lint unit
 test: packages lint unit integration judge
 
 packages:
-	@scripts/packages build daemons postgres judge clients
+	@scripts/packages build daemons postgres judge clients openapi terminal
 
 lint:
 	$(CARGO) fmt --all --check
@@ -37,7 +37,7 @@ unit:
 	scripts/postgres $(CARGO) test --locked -p wire -p store -p simnet --tests
 
 # The real program, real litecoind, clients of others, and at least 200 kills in the middle of work.
-integration: clients
+integration: clients openapi
 	scripts/postgres $(CARGO) test --locked -p adit --test integration
 
 # Clients in JavaScript that the pool is tested with, in the versions of their lock file.
@@ -45,6 +45,14 @@ clients: tests/clients/node_modules/.package-lock.json
 
 tests/clients/node_modules/.package-lock.json: tests/clients/package-lock.json
 	cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund
+
+# What makes requests from the description of the API, in the versions of its list.
+openapi: tests/openapi/venv/installed
+
+tests/openapi/venv/installed: tests/openapi/requirements.txt
+	python3 -m venv --clear tests/openapi/venv
+	tests/openapi/venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/openapi/requirements.txt
+	touch $@
 
 # Bitcoin's own consensus library on the pool's blocks; compiles C++, so it stands apart.
 judge:

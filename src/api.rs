@@ -5,6 +5,7 @@
 pub(crate) mod balances;
 mod bans;
 pub(crate) mod blocks;
+mod compat;
 pub(crate) mod credits;
 mod csv;
 pub(crate) mod daemons;
@@ -46,7 +47,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    dashboard,
+    config, dashboard,
     metrics::Metrics,
     pool::Pool,
     tasks::{Stage, Tasks},
@@ -64,15 +65,38 @@ const BODY_MAX: usize = 8 * 1024;
 pub async fn open(
     address: SocketAddr,
     pools: Vec<Pool>,
+    shapes: &config::Compat,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
+    if let Some(folder) = &shapes.ckpool_logdir {
+        let stopping = tasks.ending(Stage::Doors);
+        let keep = compat::keep_ckpool_files(folder.clone(), pools.clone(), stopping);
+        tasks.spawn(Stage::Doors, "ckpool files", keep);
+    }
+    let live = Live::start(pools.clone(), tasks);
+    serve(address, routes(pools, live, shapes), tasks).await
+}
+
+/// Opens the port that NerdMiners ask for this pool. It serves until shutdown.
+pub async fn open_for_nerdminers(
+    address: SocketAddr,
+    pool: Pool,
+    tasks: &Tasks,
+) -> anyhow::Result<SocketAddr> {
+    let routes = compat::public_pool_alone()
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(vec![pool]);
+    serve(address, routes, tasks).await
+}
+
+async fn serve(address: SocketAddr, routes: Router, tasks: &Tasks) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen for HTTP at {address}"))?;
     let address = listener.local_addr()?;
     info!(%address, "listening for HTTP");
-    let live = Live::start(pools.clone(), tasks);
-    let routes = routes(pools, live).into_make_service_with_connect_info::<SocketAddr>();
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     let stopping = tasks.ending(Stage::Doors);
     tasks.spawn(Stage::Doors, "http", async move {
         let stopped = stopping.clone().cancelled_owned();
@@ -88,7 +112,7 @@ pub async fn open(
     Ok(address)
 }
 
-fn routes(pools: Vec<Pool>, live: Live) -> Router {
+fn routes(pools: Vec<Pool>, live: Live, shapes: &config::Compat) -> Router {
     let (documented, description) = documented().split_for_parts();
     // Once a process, and for as long as it lives.
     let description: &'static str = openapi::text(&description).leak();
@@ -98,10 +122,12 @@ fn routes(pools: Vec<Pool>, live: Live) -> Router {
             "/api/openapi.json",
             get(async move || openapi::answer(description)),
         )
+        .merge(compat::routes(shapes))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(Extension(live))
+        .layer(Extension(shapes.clone()))
         .with_state(pools)
 }
 
@@ -207,14 +233,15 @@ async fn block_notify(
 async fn reset_breaker(
     State(pools): State<Vec<Pool>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path((name, index)): Path<(String, usize)>,
+    Path((name, index)): Path<(String, String)>,
 ) -> Response {
     if let Some(refusal) = refuse_strangers(peer) {
         return refusal;
     }
-    let reset = pools
-        .iter()
-        .any(|pool| pool.name == name && pool.daemons.reset_breaker(index));
+    let reset = index.parse().is_ok_and(|index| {
+        let mut pools = pools.iter().filter(|pool| pool.name == name);
+        pools.any(|pool| pool.daemons.reset_breaker(index))
+    });
     if reset {
         StatusCode::NO_CONTENT.into_response()
     } else {
@@ -237,13 +264,23 @@ fn refuse_strangers(peer: SocketAddr) -> Option<Response> {
         (status = 503, description = "The store cannot be used now.", body = problem::Error)
     )
 )]
-async fn metrics(State(pools): State<Vec<Pool>>) -> Response {
+async fn metrics(
+    State(pools): State<Vec<Pool>>,
+    Extension(shapes): Extension<config::Compat>,
+) -> Response {
     for pool in &pools {
         if let Err(error) = status::refresh_gauges(pool).await {
             return unavailable(&error);
         }
     }
-    let text = Metrics::text_of(pools.iter().map(|pool| &*pool.metrics));
+    let mut text = Metrics::text_of(pools.iter().map(|pool| &*pool.metrics));
+    if shapes.metrics_alias {
+        match compat::metrics_of(&pools).await {
+            // The end is that of the aliases.
+            Ok(aliases) => text = text.replace("# EOF\n", "") + &aliases,
+            Err(error) => return unavailable(&error.into()),
+        }
+    }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -4,6 +4,7 @@
 //! Each section's keys are plain fields with a default. An unknown key is an error that names it
 //! and the nearest known one. `adit config` prints what is in force, secrets as `***`.
 
+mod compat;
 mod layers;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -15,6 +16,7 @@ use mining::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use compat::{Compat, PublicPoolPorts};
 pub use layers::{BadConfig, BrokenLine, Layers, Source};
 
 /// Everything an `adit.toml` can say.
@@ -31,6 +33,8 @@ pub struct Config {
     pub log: Log,
     /// Status page, API and metrics.
     pub http: Http,
+    /// The shapes of other pools.
+    pub compat: Compat,
     /// The pools of this process; one for each coin.
     pub pool: Vec<Pool>,
 }
@@ -295,6 +299,7 @@ impl Default for Config {
             devices: None,
             log: Log::default(),
             http: Http::default(),
+            compat: Compat::default(),
             pool: Vec::new(),
         }
     }

@@ -28,6 +28,7 @@ use mining::{
     seen::Seen,
     vardiff,
 };
+use prometheus_client::metrics::gauge::Gauge;
 use store::{PoolId, Store};
 use tokio::{
     sync::watch,
@@ -99,6 +100,8 @@ pub struct Context {
     pub mailboxes: Mailboxes,
     /// Who is connected.
     pub sessions: Sessions,
+    /// How many are, at this port.
+    pub connected: Gauge,
     /// Who may not be.
     pub bans: Bans,
     /// What is counted.
@@ -203,8 +206,8 @@ impl End {
 /// Serves a miner until one of both sides has enough. The time to authorize runs from
 /// `accepted_at`.
 pub async fn serve(stream: Stream, peer: SocketAddr, accepted_at: Instant, context: Arc<Context>) {
-    let metrics = Arc::clone(&context.metrics);
-    metrics.connections.inc();
+    let connected = context.connected.clone();
+    connected.inc();
     let mut connection = Connection::new(stream, peer, accepted_at, context);
     let end = connection.run().await;
     Box::pin(connection.drain(&end)).await;
@@ -212,7 +215,7 @@ pub async fn serve(stream: Stream, peer: SocketAddr, accepted_at: Instant, conte
     if end.leaves_a_session() {
         connection.session.keep(Instant::now());
     }
-    metrics.connections.dec();
+    connected.dec();
     debug!(%peer, worker, reason = %end, "connection ended");
 }
 

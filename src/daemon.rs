@@ -28,6 +28,7 @@ mod follow;
 mod kept_blocks;
 #[cfg(test)]
 mod litecoind_tests;
+mod look;
 mod node;
 mod notify;
 mod pause;
@@ -44,6 +45,7 @@ pub use bitcoind::{BlockStatus, Proposal};
 pub use config::{Config, Secret};
 pub use feed::Feed;
 pub use first_block::FirstBlock;
+pub use look::{Seen, look, wallets};
 pub use node::Source;
 pub use rpc::CallError;
 pub use submit::{Submission, Verdict};
@@ -120,6 +122,49 @@ pub fn start(
     first_block: FirstBlock,
     tasks: &Tasks,
 ) -> anyhow::Result<(Daemons, watch::Receiver<Feed>)> {
+    let started = follow_all(configs, coin, network, blocks, first_block, tasks)?;
+    let run = |name, task| run_until_the_end(tasks, name, task);
+    let (daemons, _) = &started;
+    for daemon in daemons.0.daemons.iter() {
+        let this = || Arc::clone(daemon);
+        run("long poll", Box::pin(notify::long_poll(this())));
+        run(
+            "waitfornewblock",
+            Box::pin(notify::wait_for_new_block(this())),
+        );
+        run("hashblock", Box::pin(notify::zmq(this())));
+    }
+    run("resubmit blocks", Box::pin(daemons.clone().resubmit()));
+    Ok(started)
+}
+
+/// Follows one daemon for a moment, to see whether it can be mined with. No call waits for news: a
+/// daemon has four threads as a rule, and such a call keeps one of them after we have gone.
+pub fn try_out(
+    config: Config,
+    coin: &'static Coin,
+    network: Network,
+    tasks: &Tasks,
+) -> anyhow::Result<(Daemons, watch::Receiver<Feed>)> {
+    let nowhere = PathBuf::new();
+    follow_all(
+        vec![config],
+        coin,
+        network,
+        nowhere,
+        FirstBlock::any(),
+        tasks,
+    )
+}
+
+fn follow_all(
+    configs: Vec<Config>,
+    coin: &'static Coin,
+    network: Network,
+    blocks: PathBuf,
+    first_block: FirstBlock,
+    tasks: &Tasks,
+) -> anyhow::Result<(Daemons, watch::Receiver<Feed>)> {
     let rules = coin
         .on(network)
         .with_context(|| format!("{} has no network {network}", coin.name))?;
@@ -153,12 +198,6 @@ pub fn start(
             "follow daemon",
             Box::pin(follow::follow(this(), notices, Arc::clone(&changed))),
         );
-        run("long poll", Box::pin(notify::long_poll(this())));
-        run(
-            "waitfornewblock",
-            Box::pin(notify::wait_for_new_block(this())),
-        );
-        run("hashblock", Box::pin(notify::zmq(this())));
     }
     let (publish, feed) = watch::channel(Feed::Waiting);
     run(
@@ -176,7 +215,6 @@ pub fn start(
         kept,
         tasks: tasks.clone(),
     }));
-    run("resubmit blocks", Box::pin(daemons.clone().resubmit()));
     Ok((daemons, feed))
 }
 

@@ -14,9 +14,9 @@ use anyhow::{Context as _, bail};
 use store::Store;
 
 /// The file that the process holds. In it is the directory's name, which no other has.
-const LOCK: &str = "adit.lock";
+pub(crate) const LOCK: &str = "adit.lock";
 /// The database, unless it is elsewhere.
-const FILE: &str = "adit.db";
+pub(crate) const FILE: &str = "adit.db";
 /// The digits of that name.
 const NAME_SIZE: usize = 16;
 

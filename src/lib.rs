@@ -43,6 +43,7 @@ mod money_model;
 pub mod receipts;
 pub mod verify;
 
+pub mod backup;
 pub mod data;
 pub mod first_block;
 pub mod pool;

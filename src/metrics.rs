@@ -1,7 +1,7 @@
 //! What is counted, in Prometheus' text form at `/metrics`. Labels are few and fixed: nothing a
 //! miner types becomes one.
 
-use std::sync::atomic::AtomicU64;
+use std::{net::SocketAddr, sync::atomic::AtomicU64};
 
 use mining::share::Reject;
 use prometheus_client::{
@@ -14,8 +14,7 @@ use prometheus_client::{
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Miners connected.
-    pub connections: Gauge,
+    connections: Family<Door, Gauge>,
     /// Connections refused at the door: a limit, a ban, or not what the port is for.
     pub turned_away: Counter,
     /// Connections that ended in a fault of this program.
@@ -57,6 +56,13 @@ pub struct Metrics {
     /// Work per second over ten minutes.
     pub hashrate: Gauge<f64, AtomicU64>,
     rejected: [Counter; Reject::ALL.len()],
+}
+
+/// Where miners come in, and how they speak.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Door {
+    listener: String,
+    protocol: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -156,6 +162,15 @@ impl Metrics {
             hashrate,
             rejected,
         }
+    }
+
+    /// The gauge of the miners connected at a port.
+    pub fn connections(&self, listener: SocketAddr) -> Gauge {
+        let door = Door {
+            listener: listener.to_string(),
+            protocol: "sv1",
+        };
+        self.connections.get_or_create(&door).clone()
     }
 
     /// The counter of shares refused for this reason.

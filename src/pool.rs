@@ -6,6 +6,7 @@ mod plan;
 
 use std::{
     net::SocketAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -19,7 +20,7 @@ use mining::{
 use store::{PoolId, Store};
 use tokio::sync::watch;
 
-pub(crate) use self::check::{Check, check};
+pub(crate) use self::check::{Check, check, try_daemon};
 use self::plan::{Plan, bad};
 use crate::{
     accounting::{self, Reserve},
@@ -108,6 +109,10 @@ pub struct Door {
     pub scheme: Scheme,
     /// What a miner begins with that nothing is known of.
     pub start_difficulty: Difficulty,
+    /// The easiest and the hardest difficulty.
+    pub difficulties: RangeInclusive<Difficulty>,
+    /// The time between two shares of a miner that vardiff aims at.
+    pub share_time: Duration,
     /// By what its certificate is known, if it speaks TLS.
     pub tls: Option<watch::Receiver<Fingerprint>>,
     /// Whether it speaks nothing else.
@@ -266,6 +271,7 @@ pub async fn start(
 
     let mut doors = Vec::new();
     for (port, rules) in plan.ports.into_iter().zip(plan.rules) {
+        let vardiff = rules.vardiff;
         let (scheme, start_difficulty) = (rules.scheme, rules.start_difficulty);
         let context = Arc::new(Context {
             coin,
@@ -282,6 +288,7 @@ pub async fn start(
             pool: id,
             mailboxes: mailboxes.clone(),
             sessions: sessions.clone(),
+            connected: metrics.connections(port.address),
             bans: bans.clone(),
             metrics: Arc::clone(&metrics),
             devices: house.devices.clone(),
@@ -292,6 +299,8 @@ pub async fn start(
             address: port.address,
             scheme,
             start_difficulty,
+            difficulties: vardiff.min..=vardiff.max,
+            share_time: Duration::from_millis(vardiff.share_time_ms),
             tls: port.tls.as_ref().map(|tls| tls.certificate.fingerprint()),
             tls_only: port.tls.as_ref().is_some_and(|tls| tls.only),
         };

@@ -1,7 +1,9 @@
 //! The subcommands; each has a file of its own with its options and its `run`.
 
+mod backup;
 pub(crate) mod config;
 mod demo;
+mod init;
 mod ledger;
 mod mine;
 mod payout;
@@ -17,6 +19,8 @@ use clap::Parser;
 pub(crate) enum Subcommand {
     /// Show a whole pool at work: a simulated node, a pool, two workers and a status page
     Demo(demo::Demo),
+    /// Ask a few questions, check the answers against the node, and write adit.toml
+    Init(init::Init),
     /// Run a pool
     Pool(pool::Pool),
     /// Mine on a pool with this machine's processor
@@ -31,6 +35,10 @@ pub(crate) enum Subcommand {
     Receipts(receipts::Receipts),
     /// Check receipts, logs, splits and books that a pool exported, without trusting it
     Verify(verify::Verify),
+    /// Copy the database of a running pool, and what lies beside it, into one file
+    Backup(backup::Backup),
+    /// Put a backup back into an empty data directory
+    Restore(backup::Restore),
     /// Print the settings in force and where each came from
     Config(config::Config),
 }
@@ -39,6 +47,7 @@ impl Subcommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Demo(demo) => demo.run().await,
+            Self::Init(init) => init.run().await,
             Self::Pool(pool) => pool.run().await,
             Self::Mine(mine) => mine.run().await,
             Self::Simnet(simnet) => simnet.run().await,
@@ -46,6 +55,8 @@ impl Subcommand {
             Self::Payout(payout) => payout.run().await,
             Self::Receipts(receipts) => receipts.run().await,
             Self::Verify(verify) => verify.run(),
+            Self::Backup(backup) => backup.run().await,
+            Self::Restore(restore) => restore.run().await,
             Self::Config(config) => config.run().await,
         }
     }

@@ -431,8 +431,8 @@ impl Verifier {
         }
         let digests: HashSet<Digest> = self
             .statements
-            .iter()
-            .map(|(_, signed)| signed.statement.digest())
+            .values()
+            .map(|signed| signed.statement.digest())
             .collect();
         let mut linked = 0;
         for (((issuer, date), older), ((next_issuer, next_date), newer)) in

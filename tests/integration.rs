@@ -4,14 +4,17 @@
 mod support;
 
 mod attacks;
+mod backup;
 mod clients;
 mod coinbase;
 mod command;
+mod compat;
 mod crash;
 mod dashboard;
 mod demo;
 mod door;
 mod firmware;
+mod init;
 mod key;
 mod layout;
 mod limits;
@@ -19,6 +22,7 @@ mod litecoind;
 mod luck;
 mod miners;
 mod money;
+mod openapi;
 mod payouts;
 mod pool;
 mod postgres;

@@ -20,13 +20,14 @@ const LINES_MAX: usize = 600;
 /// What the rules may use: numbers, encodings, errors. Nothing that waits, listens or stores.
 const GUESTS_OF_MINING: [&str; 4] = ["bitcoin", "ruint", "serde", "thiserror"];
 /// Files that belong to no one who reads the tree: built, fetched or made by a run.
-const NOT_OURS: [&str; 6] = [
+const NOT_OURS: [&str; 7] = [
     ".git",
     ".adit",
     "target",
     "corpus",
     "artifacts",
     "node_modules",
+    "venv",
 ];
 
 #[test]
@@ -239,7 +240,8 @@ fn every_case_of_the_attacks_has_its_test_and_every_such_test_its_case() {
 }
 
 /// Keys that have no default: what is said in the example is an example.
-const WITHOUT_DEFAULT: [&str; 13] = [
+const WITHOUT_DEFAULT: [&str; 14] = [
+    "compat.ckpool_logdir",
     "pool.listener.default_address",
     "pool.listener.scheme",
     "devices",

@@ -21,8 +21,8 @@ const LITECOIND: &str = "/usr/lib/litecoin/litecoind";
 const MWEB_HEIGHT: u64 = 432;
 
 /// Two nodes that are each other's peer: one alone gives no templates.
-struct Litecoin {
-    rpc: Rpc,
+pub(crate) struct Litecoin {
+    pub(crate) rpc: Rpc,
     _nodes: [Process; 2],
 }
 
@@ -52,7 +52,7 @@ fn start_node(folder: &Path, name: &str, rpc_port: u16, flags: &[String]) -> Pro
 }
 
 impl Litecoin {
-    fn start(folder: &TempDir) -> Self {
+    pub(crate) fn start(folder: &TempDir) -> Self {
         Self::with(folder, &[])
     }
 

@@ -14,7 +14,7 @@ use crate::{
 const KILLS: u32 = 8;
 
 /// A new database on the server that `scripts/postgres` has started.
-fn database(name: &str) -> String {
+pub(crate) fn database(name: &str) -> String {
     let server = std::env::var("ADIT_TEST_POSTGRES")
         .expect("no PostgreSQL server: run the tests with scripts/postgres");
     let name = format!("{name}_{}", std::process::id());

@@ -10,7 +10,7 @@ use axum::{
 };
 use mining::Work;
 use serde::{Deserialize, Serialize};
-use store::{Minute, Of, WorkerName};
+use store::{Minute, Of};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -201,9 +201,9 @@ pub(crate) async fn of_miner(miner: Miner, query: MinerSpanQuery) -> Result<Json
         None => Of::Miner(address),
         Some(name) => {
             let unknown = || Problem::unknown("unknown_worker", "this miner has no such worker");
-            let who = WorkerName::new(address, name).map_err(|_| unknown())?;
-            let worker = place.pool.store.worker(place.pool.id, &who).await?;
-            Of::Worker(worker.ok_or_else(unknown)?)
+            let pool = &place.pool;
+            let worker = pool.store.worker(pool.id, address, name, &[]).await?;
+            Of::Worker(worker.ok_or_else(unknown)?.id)
         }
     };
     Ok(Json(Chart::new(&place.pool, of, query.span).await?))

@@ -58,12 +58,12 @@ pub(crate) struct MinerSummary {
     /// Its address, in the form that it is kept in.
     pub(crate) address: String,
     /// What it does and has in each pool that knows it.
-    pub(crate) pools: Vec<PoolSummary>,
+    pub(crate) pools: Vec<MinerInPool>,
 }
 
 /// A miner in one pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PoolSummary {
+pub(crate) struct MinerInPool {
     #[serde(flatten)]
     pub(crate) stats: MinerStats,
     /// Its money.
@@ -176,7 +176,7 @@ impl FromRequestParts<Vec<Pool>> for Miner {
 pub(crate) async fn summary(miner: Miner) -> Result<Json<MinerSummary>, Problem> {
     let mut pools = Vec::new();
     for place in &miner.places {
-        pools.push(PoolSummary {
+        pools.push(MinerInPool {
             stats: MinerStats::of(place).await?,
             balance: Balance::of(place).await?,
         });

@@ -61,6 +61,32 @@ mod tests {
         );
     }
 
+    /// Two types of one name would be described as one of them.
+    #[test]
+    fn every_type_that_is_described_has_a_name_of_its_own() {
+        let mut names = std::collections::BTreeSet::new();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let Ok(text) = std::fs::read_to_string(&path) else {
+                continue;
+            };
+            let mut is_described = false;
+            for line in text.lines() {
+                is_described |= line.starts_with("#[derive(") && line.contains("ToSchema");
+                let mut words = line.split([' ', '<', '{', '(']);
+                let kind = words.find(|word| matches!(*word, "struct" | "enum"));
+                let is_item = kind.is_some() && !line.starts_with([' ', '/']);
+                if is_described && is_item {
+                    is_described = false;
+                    let name = words.next().unwrap().to_owned();
+                    assert!(names.insert(name.clone()), "{name} in {}", path.display());
+                }
+            }
+        }
+        assert!(names.len() > 30, "{names:?}");
+    }
+
     /// What generators of clients stumble over.
     #[test]
     fn every_operation_has_a_name_of_its_own_and_says_what_it_answers() {

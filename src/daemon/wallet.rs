@@ -157,6 +157,12 @@ struct Validated {
 }
 
 #[derive(Deserialize)]
+struct Owned {
+    #[serde(default, rename = "ismine")]
+    is_mine: bool,
+}
+
+#[derive(Deserialize)]
 struct Finalized {
     hex: Option<String>,
     complete: bool,
@@ -393,6 +399,35 @@ impl Wallet {
             .call(Lane::Quick, "validateaddress", params)
             .await?;
         Ok(told.isvalid)
+    }
+
+    /// A new address of the wallet.
+    pub async fn new_address(&self) -> Result<String, CallError> {
+        let params = match self.coin.has_segwit() {
+            true => json!(["adit", "bech32"]),
+            false => json!(["adit"]),
+        };
+        self.rpc.call(Lane::Quick, "getnewaddress", params).await
+    }
+
+    /// Whether the wallet can spend what is paid to an address.
+    pub async fn is_own(&self, address: &Address) -> Result<bool, CallError> {
+        let params = json!([address.as_str()]);
+        let told: Result<Owned, CallError> =
+            self.rpc.call(Lane::Quick, "getaddressinfo", &params).await;
+        let told = match told {
+            // Dogecoin Core tells it elsewhere.
+            Err(CallError::Rpc {
+                code: METHOD_NOT_FOUND,
+                ..
+            }) => {
+                self.rpc
+                    .call(Lane::Quick, "validateaddress", &params)
+                    .await?
+            }
+            told => told?,
+        };
+        Ok(told.is_mine)
     }
 
     /// Whether the wallet is there, and what it has; for `adit config --check`.

@@ -8,7 +8,7 @@ use mining::{Coin, Network};
 use super::plan::Plan;
 use crate::{
     config,
-    daemon::{self, Feed, FirstBlock},
+    daemon::{self, Feed},
     data, devices,
     listener::{self, StatusPage},
     payout::Purse,
@@ -31,6 +31,9 @@ pub(crate) struct Check {
 
 /// Tries what a configuration needs: settings, daemons, wallets, database, ports.
 pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
+    // With the second pair of ports, as the pool opens it.
+    let mut config = config.clone();
+    let ports = config.open_public_pool_ports();
     let mut checks = Vec::new();
     let mut note = |what: String, result: anyhow::Result<String>| {
         let (ok, found) = match result {
@@ -86,6 +89,12 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
         format!("port for HTTP {}", config.http.listen),
         try_port(config.http.listen),
     );
+    if let Some(ports) = ports {
+        note(
+            format!("port for NerdMiners' HTTP {}", ports.http),
+            try_port(ports.http),
+        );
+    }
     let store = data::open_store(&config.data, config.database.as_deref()).await;
     note(
         match config.database {
@@ -98,21 +107,13 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
 }
 
 /// Follows a daemon as the pool would, until it gives a template or says why not.
-async fn try_daemon(
+pub(crate) async fn try_daemon(
     daemon: &daemon::Config,
     coin: &'static Coin,
     network: Network,
 ) -> anyhow::Result<String> {
     let (tasks, _failures) = Tasks::new();
-    let nowhere = std::path::PathBuf::from("/nonexistent");
-    let (daemons, mut templates) = daemon::start(
-        vec![daemon.clone()],
-        coin,
-        network,
-        nowhere,
-        FirstBlock::any(),
-        &tasks,
-    )?;
+    let (daemons, mut templates) = daemon::try_out(daemon.clone(), coin, network, &tasks)?;
     let settled = templates.wait_for(|feed| !matches!(feed, Feed::Waiting));
     let in_time = tokio::time::timeout(TRY_DAEMON, settled).await.is_ok();
     let health = daemons.health();

@@ -136,7 +136,8 @@ impl Demo {
             files: open_files::for_miners(settings.listener[0].connections_max),
         };
         let pool = pool::start(&settings, data, &store, &house, tasks).await?;
-        let page = api::open(page, vec![pool.clone()], tasks).await?;
+        let shapes = config::Compat::default();
+        let page = api::open(page, vec![pool.clone()], &shapes, tasks).await?;
         let door = pool.doors.first().context("the pool listens for miners")?;
         let miners = &door.address;
         screen.open(

@@ -8,7 +8,7 @@ use tracing::info;
 use super::config::SettingsArguments;
 use crate::{
     api,
-    config::BadConfig,
+    config::{BadConfig, Config, PublicPoolPorts},
     data,
     devices::Devices,
     listener::{House, StatusPage},
@@ -26,11 +26,12 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let (layers, config) = self.settings.read()?;
+        let (layers, mut config) = self.settings.read()?;
         drop(layers);
         telemetry::start(&config.log)?;
         let (tasks, failures) = Tasks::new();
-        let served = serve(&config, &tasks, failures).await;
+        let ports = config.open_public_pool_ports();
+        let served = serve(&config, ports, &tasks, failures).await;
         let in_time = tasks.shut_down().await;
         served?;
         anyhow::ensure!(in_time, "not everything ended in time");
@@ -40,7 +41,8 @@ impl Pool {
 
 /// Runs all pools of the configuration until a signal or a failure.
 async fn serve(
-    config: &crate::config::Config,
+    config: &Config,
+    ports: Option<PublicPoolPorts>,
     tasks: &Tasks,
     mut failures: Failures,
 ) -> anyhow::Result<()> {
@@ -68,7 +70,12 @@ async fn serve(
     for settings in &config.pool {
         pools.push(pool::start(settings, &config.data, &store, &house, tasks).await?);
     }
-    api::open(config.http.listen, pools, tasks).await?;
+    if let Some(ports) = ports
+        && let Some(pool) = pools.get(ports.pool)
+    {
+        api::open_for_nerdminers(ports.http, pool.clone(), tasks).await?;
+    }
+    api::open(config.http.listen, pools, &config.compat, tasks).await?;
     info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");
     tokio::select! {
         () = stop_signal() => {

@@ -6,6 +6,7 @@ pub(crate) mod miner;
 pub(crate) mod node;
 pub(crate) mod rig;
 pub(crate) mod stored;
+pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod transport;
 

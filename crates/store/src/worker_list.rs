@@ -41,23 +41,6 @@ pub struct Worker {
 }
 
 impl Store {
-    /// A worker by its name; nothing if it never had a share.
-    pub async fn worker(
-        &self,
-        pool: PoolId,
-        who: &WorkerName,
-    ) -> Result<Option<WorkerId>, ReadError> {
-        let mut reading = self.database.read().await?;
-        let id: Option<i64> =
-            sql::query("SELECT id FROM workers WHERE pool = $1 AND address = $2 AND name = $3")
-                .bind(pool.0)
-                .bind(who.address())
-                .bind(who.name())
-                .fetch_optional_value(&mut reading)
-                .await?;
-        Ok(id.map(WorkerId))
-    }
-
     /// A page of workers, all or those of one address, in the order in which they first came, with
     /// what each did since the beginning of each of `windows` (at most 8). The next page begins
     /// after the last id; a page has at most 1000.

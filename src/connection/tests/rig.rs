@@ -166,6 +166,7 @@ impl<'a> Rig<'a> {
             bans: Bans::new(bans, mailboxes.clone(), Arc::clone(&house.metrics)),
             mailboxes,
             sessions: Sessions::default(),
+            connected: prometheus_client::metrics::gauge::Gauge::default(),
             metrics: Arc::clone(&house.metrics),
             devices: house.devices.clone(),
             stopping: CancellationToken::new(),

@@ -129,6 +129,58 @@ impl Store {
         };
         Ok(rows.into_iter().map(payment).collect::<sqlx::Result<_>>()?)
     }
+
+    /// The newest payments whose transaction is signed, to whomever, newest first; at most 1000.
+    pub async fn recent_payments(
+        &self,
+        pool: PoolId,
+        limit: u32,
+    ) -> Result<Vec<OwnPayment>, ReadError> {
+        let mut reading = self.database.read().await?;
+        type Row = (i64, String, i64, Option<Vec<u8>>, String, i64);
+        let rows: Vec<Row> = sql::query(
+            "SELECT payouts.number, payouts.state, payouts.made_ms, payouts.txid, payments.address,
+                    payments.amount
+             FROM (SELECT number, state, made_ms, txid FROM payouts WHERE pool = $1
+                     AND state IN ('signed', 'broadcast', 'confirmed')
+                   ORDER BY number DESC LIMIT $2) AS payouts
+             JOIN payments ON payments.pool = $1 AND payments.payout = payouts.number
+             ORDER BY payouts.number DESC, payments.amount DESC, payments.address LIMIT $2",
+        )
+        .bind(pool.0)
+        .bind(limit.min(LONGEST_PAGE))
+        .fetch_all(&mut reading)
+        .await?;
+        let payment = |(number, state_name, made_ms, txid, address, amount): Row| {
+            Ok(OwnPayment {
+                payout: rows::unsigned(number, "payouts.number")?,
+                state: state(&state_name)?,
+                made_ms,
+                txid: txid.as_deref().map(rows::hash).transpose()?,
+                address,
+                amount: rows::amount(amount)?,
+            })
+        };
+        Ok(rows.into_iter().map(payment).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// How many payouts are confirmed, and how many accounts were ever paid by one.
+    pub async fn paid_counts(&self, pool: PoolId) -> Result<(u64, u64), ReadError> {
+        let mut reading = self.database.read().await?;
+        let (payouts, accounts): (i64, i64) = sql::query(
+            "SELECT COUNT(DISTINCT payouts.number), COUNT(DISTINCT payments.account)
+             FROM payouts JOIN payments
+                 ON payments.pool = payouts.pool AND payments.payout = payouts.number
+             WHERE payouts.pool = $1 AND payouts.state = 'confirmed'",
+        )
+        .bind(pool.0)
+        .fetch_one(&mut reading)
+        .await?;
+        Ok((
+            rows::unsigned(payouts, "the number of payouts")?,
+            rows::unsigned(accounts, "the number of accounts")?,
+        ))
+    }
 }
 
 /// The columns of `select_payouts`.

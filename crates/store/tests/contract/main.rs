@@ -15,6 +15,7 @@ mod ledger;
 mod luck;
 mod miners;
 mod payouts;
+mod ranking;
 mod receipts;
 mod rounds;
 mod settings;

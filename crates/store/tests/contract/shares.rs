@@ -161,7 +161,6 @@ async fn the_best_shares_are_ranked(place: Place) {
     let (one, two) = (worker("one"), worker("two"));
     assert_eq!(store.first_share_ms(pool).await.unwrap(), None);
     assert_eq!(store.bests(pool, None, 9).await.unwrap(), []);
-    assert_eq!(store.worker(pool, &one).await.unwrap(), None);
     let ranked = async |address: Option<&str>, limit| {
         let bests = store.bests(pool, address, limit).await.unwrap();
         let told = bests
@@ -187,9 +186,6 @@ async fn the_best_shares_are_ranked(place: Place) {
     store.append_shares(pool, &[share(20, &two)]).await.unwrap();
     assert_eq!(ranked(None, 1).await, [("two".to_owned(), hash(20))]);
     assert!(store.first_share_ms(pool).await.unwrap().is_some());
-    let id = store.worker(pool, &two).await.unwrap();
-    let listed = store.workers(pool, None, &[], None, 9).await.unwrap();
-    assert_eq!(id, Some(listed[1].id));
 }
 
 fn at_height(number: u64, height: u32, time_ms: i64) -> ShareRow {

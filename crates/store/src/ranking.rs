@@ -1,0 +1,293 @@
+//! Workers by what they did of late and by their best shares, the strongest first, and single workers
+//! by name. For the shapes that other tools read.
+//!
+//! What a call costs is bounded by the workers that found a share in the time asked for.
+
+use std::collections::HashMap;
+
+use pow::Hash;
+
+use crate::{
+    Minute, PoolId, ReadError, Store, Sums, Worker, WorkerId, WorkerName,
+    database::Connection,
+    figures::{since_of_workers, sums_of_sums},
+    packed::Packed,
+    rows,
+    shares::tail,
+    sql,
+};
+
+/// The most workers in one answer.
+const MOST_WORKERS: usize = 10_000;
+
+/// The most windows of one query.
+const MOST_WINDOWS: usize = 8;
+
+/// The smallest hash of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BestShare {
+    /// Whose.
+    pub who: WorkerName,
+    /// The hash.
+    pub hash: Hash,
+    /// When that worker's last share came, in milliseconds since 1970: it is not older.
+    pub last_share_ms: i64,
+}
+
+impl Store {
+    /// The workers of a pool, or of one address, that found a share since the first of `windows`, by
+    /// their work since then, the most first; with what they did since each of `windows`, at most 8.
+    /// At most `limit` and at most 10,000 of them.
+    pub async fn strongest(
+        &self,
+        pool: PoolId,
+        address: Option<&str>,
+        windows: &[Minute],
+        limit: usize,
+    ) -> Result<Vec<Worker>, ReadError> {
+        let windows = &windows[..windows.len().min(MOST_WINDOWS)];
+        let Some(first) = windows.first() else {
+            return Ok(Vec::new());
+        };
+        let address = address.unwrap_or("");
+        let mut reading = self.database.read().await?;
+        let late = tail(&mut reading, pool).await?;
+        let mut ranking = since(&mut reading, pool, address, *first).await?;
+        for Packed { share, worker } in &late {
+            if share.minute() >= *first {
+                ranking.entry(*worker).or_default().add_share(share)?;
+            }
+        }
+        let mut ranking: Vec<(i64, Sums)> = ranking.into_iter().collect();
+        ranking.sort_unstable_by_key(|(worker, sums)| (std::cmp::Reverse(sums.work), *worker));
+        // Shares that are not rolled up are of any address: who they are of is known below.
+        let is_cut = address.is_empty();
+        if is_cut {
+            ranking.truncate(limit.min(MOST_WORKERS));
+        }
+        let ids: Vec<i64> = ranking.iter().map(|(worker, _)| *worker).collect();
+        let mut workers = by_id(&mut reading, pool, &ids).await?;
+        workers.retain(|worker| address.is_empty() || worker.who.address() == address);
+        workers.truncate(limit.min(MOST_WORKERS));
+        add_windows(&mut reading, pool, windows, &mut workers).await?;
+        add_late(windows, &late, &mut workers)?;
+        Ok(workers)
+    }
+
+    /// The worker of this name, with what it did since each of `windows`, at most 8; nothing if it never
+    /// found a share.
+    pub async fn worker(
+        &self,
+        pool: PoolId,
+        address: &str,
+        name: &str,
+        windows: &[Minute],
+    ) -> Result<Option<Worker>, ReadError> {
+        let windows = &windows[..windows.len().min(MOST_WINDOWS)];
+        let mut reading = self.database.read().await?;
+        let id: Option<i64> =
+            sql::query("SELECT id FROM workers WHERE pool = $1 AND address = $2 AND name = $3")
+                .bind(pool.0)
+                .bind(address)
+                .bind(name)
+                .fetch_optional_value(&mut reading)
+                .await?;
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        let mut workers = by_id(&mut reading, pool, &[id]).await?;
+        add_windows(&mut reading, pool, windows, &mut workers).await?;
+        add_late(windows, &tail(&mut reading, pool).await?, &mut workers)?;
+        Ok(workers.pop())
+    }
+
+    /// The smallest hash of each address, the smallest first, at most `limit`, as far as shares are
+    /// rolled up: seconds late.
+    pub async fn best_shares(&self, pool: PoolId, limit: u32) -> Result<Vec<BestShare>, ReadError> {
+        type Row = (String, String, Vec<u8>, i64);
+        let mut reading = self.database.read().await?;
+        let rows: Vec<Row> = sql::query(
+            "SELECT address, name, best, last_seen_ms FROM (
+                 SELECT address, name, best, last_seen_ms,
+                        ROW_NUMBER() OVER (PARTITION BY address ORDER BY best, id) AS place
+                 FROM workers WHERE pool = $1 AND best IS NOT NULL) AS own
+             WHERE place = 1 ORDER BY best LIMIT $2",
+        )
+        .bind(pool.0)
+        .bind(limit)
+        .fetch_all(&mut reading)
+        .await?;
+        let best = |(address, name, hash, last_share_ms): Row| {
+            Ok(BestShare {
+                who: WorkerName::of_row(address, name),
+                hash: rows::hash(&hash)?,
+                last_share_ms,
+            })
+        };
+        Ok(rows.into_iter().map(best).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// The smallest hash of one address, likewise.
+    pub async fn best_of(&self, pool: PoolId, address: &str) -> Result<Option<Hash>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let best: Option<(Vec<u8>,)> = sql::query(
+            "SELECT best FROM workers WHERE pool = $1 AND address = $2 AND best IS NOT NULL
+             ORDER BY best LIMIT 1",
+        )
+        .bind(pool.0)
+        .bind(address)
+        .fetch_optional(&mut reading)
+        .await?;
+        Ok(best.map(|(best,)| rows::hash(&best)).transpose()?)
+    }
+
+    /// What a pool did since each of these minutes.
+    pub async fn pool_windows(
+        &self,
+        pool: PoolId,
+        windows: &[Minute],
+    ) -> Result<Vec<Sums>, ReadError> {
+        let mut sums = Vec::with_capacity(windows.len());
+        for since in windows {
+            sums.push(self.pool_sums(pool, *since).await?);
+        }
+        Ok(sums)
+    }
+}
+
+/// What each worker did since a minute, as far as it is rolled up; of all addresses if none is named.
+async fn since(
+    connection: &mut Connection,
+    pool: PoolId,
+    address: &str,
+    since: Minute,
+) -> sqlx::Result<HashMap<i64, Sums>> {
+    let text = concat!(
+        "SELECT worker, ",
+        sums_of_sums!(),
+        since_of_workers!(),
+        " WHERE $4 = '' OR worker IN (SELECT id FROM workers WHERE pool = $1 AND address = $4)
+          GROUP BY worker"
+    );
+    type Row = (i64, i64, i64, i64, i64);
+    let found: Vec<Row> = sql::query(text)
+        .bind(pool.0)
+        .bind(since.number())
+        .bind(since.next_hour())
+        .bind(address)
+        .fetch_all(connection)
+        .await?;
+    let sums =
+        |(worker, shares, top, middle, low)| Ok((worker, Sums::of((shares, top, middle, low))?));
+    found.into_iter().map(sums).collect()
+}
+
+/// The workers with these ids, in their order, without windows.
+async fn by_id(
+    connection: &mut Connection,
+    pool: PoolId,
+    ids: &[i64],
+) -> sqlx::Result<Vec<Worker>> {
+    type Row = (
+        i64,
+        String,
+        String,
+        i64,
+        i64,
+        Option<Vec<u8>>,
+        i64,
+        i64,
+        i64,
+    );
+    let mut found: HashMap<i64, Worker> = HashMap::with_capacity(ids.len());
+    for chunk in rows::chunks(ids) {
+        let text = format!(
+            "SELECT id, address, name, first_seen_ms, last_seen_ms, best, shares, work_high, work_low
+             FROM workers WHERE pool = $1 AND id IN (VALUES {})",
+            sql::placeholders(connection.kind(), 2, chunk.len(), 1)
+        );
+        let mut query = sql::built(text).bind(pool.0);
+        for id in chunk {
+            query = query.bind(id);
+        }
+        let rows: Vec<Row> = query.fetch_all(connection).await?;
+        for (id, address, name, first_share_ms, last_share_ms, best, shares, high, low) in rows {
+            let worker = Worker {
+                id: WorkerId(id),
+                who: WorkerName::of_row(address, name),
+                first_share_ms,
+                last_share_ms,
+                best: best.map(|best| rows::hash(&best)).transpose()?,
+                total: Sums::of((shares, 0, high, low))?,
+                windows: Vec::new(),
+            };
+            found.insert(id, worker);
+        }
+    }
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+/// Adds what workers did since each of these minutes, as far as it is rolled up.
+async fn add_windows(
+    connection: &mut Connection,
+    pool: PoolId,
+    windows: &[Minute],
+    workers: &mut [Worker],
+) -> sqlx::Result<()> {
+    for worker in workers.iter_mut() {
+        worker.windows = vec![Sums::default(); windows.len()];
+    }
+    let ids: Vec<i64> = workers.iter().map(|worker| worker.id.0).collect();
+    let mut place = 0;
+    for chunk in rows::chunks(&ids) {
+        let workers = &mut workers[place..place + chunk.len()];
+        place += chunk.len();
+        let index: HashMap<i64, usize> = chunk.iter().copied().zip(0..).collect();
+        for (number, since) in windows.iter().enumerate() {
+            let text = format!(
+                "SELECT worker, {} {} WHERE worker IN (VALUES {}) GROUP BY worker",
+                sums_of_sums!(),
+                since_of_workers!(),
+                sql::placeholders(connection.kind(), 4, chunk.len(), 1)
+            );
+            let mut query = sql::built(text)
+                .bind(pool.0)
+                .bind(since.number())
+                .bind(since.next_hour());
+            for id in chunk {
+                query = query.bind(id);
+            }
+            let rows: Vec<(i64, i64, i64, i64, i64)> = query.fetch_all(connection).await?;
+            for (id, shares, top, middle, low) in rows {
+                if let Some(place) = index.get(&id) {
+                    workers[*place].windows[number] = Sums::of((shares, top, middle, low))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds the shares that are not rolled up.
+fn add_late(windows: &[Minute], late: &[Packed], workers: &mut [Worker]) -> sqlx::Result<()> {
+    let places = workers.iter().map(|worker| worker.id.0).zip(0..);
+    let index: HashMap<i64, usize> = places.collect();
+    for Packed { share, worker } in late {
+        let Some(place) = index.get(worker) else {
+            continue;
+        };
+        let worker = &mut workers[*place];
+        worker.last_share_ms = worker.last_share_ms.max(share.time_ms());
+        worker.total.add_share(share)?;
+        let best = worker.best.get_or_insert(share.hash());
+        if share.hash().to_display_bytes() < best.to_display_bytes() {
+            *best = share.hash();
+        }
+        for (since, window) in windows.iter().zip(&mut worker.windows) {
+            if share.minute() >= *since {
+                window.add_share(share)?;
+            }
+        }
+    }
+    Ok(())
+}
