@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use self::{books::Books, log::Logged};
 use crate::receipts::export::{
-    self, Day, LogHead, MinerSum, Promise, Proof, Receipt, Split, Wrong, digest, form,
+    self, Day, MinerSum, Promise, Proof, Receipt, Split, Wrong, digest, form,
 };
 
 /// The longest file that is not a log: a page of 500 receipts has 2 MB.
@@ -523,7 +523,10 @@ impl File {
         };
         let mut line = String::new();
         let read = file.take(LINE_MAX).read_line(&mut line);
-        read.is_ok() && serde_json::from_str::<LogHead>(&line).is_ok()
+        let head = serde_json::from_str::<Value>(&line)
+            .ok()
+            .filter(|_| read.is_ok());
+        head.is_some_and(|head| head.get("form").and_then(Value::as_str) == Some(export::LOG))
     }
 
     /// What is not a log, whole.

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use crate::{
     money::{Mint, OTHER, PAYING, is_open, miner, on_chain},
+    receipts::{refuses_nonsense, worked_and_exported},
     support::{ADDRESS, FIXED_DIFFICULTY, Node, Pool, PoolSettings, runtime, wait_for},
 };
 
@@ -28,25 +29,37 @@ pub(crate) fn database(name: &str) -> String {
     server.replacen("/postgres?", &format!("/{name}?"), 1)
 }
 
-#[test]
-fn a_pool_on_postgresql_pays_and_survives_kills() {
+/// A pool with a new database of this name.
+fn mint(name: &str, settings: &str) -> Mint {
     let folder = TempDir::new().unwrap();
     let node = Node::start(&folder, "node", &["--rules", "regtest", "--maturity", "3"]);
     let address = node.rpc.call("getnewaddress", json!([]));
-    let database = database("pool");
+    let database = database(name);
     let pool = Pool::start(
         &folder,
         &PoolSettings {
             address: address.as_str().unwrap(),
             database: Some(&database),
-            pool: PAYING,
+            pool: settings,
             listener: FIXED_DIFFICULTY,
             daemons: node.rpc.daemon(),
             ..PoolSettings::default()
         },
     );
-    let mut mint = Mint { pool, node, folder };
+    let mint = Mint { pool, node, folder };
     assert!(!mint.pool.database().exists(), "there is a file too");
+    mint
+}
+
+#[test]
+fn receipts_of_a_pool_on_postgresql_are_verified_as_those_of_any_other() {
+    worked_and_exported(mint("receipts", "maturity = 3\n"));
+    refuses_nonsense(&mint("nonsense", ""));
+}
+
+#[test]
+fn a_pool_on_postgresql_pays_and_survives_kills() {
+    let mut mint = mint("pool", PAYING);
     for round in 0..KILLS {
         mint.find_block(if round % 2 == 0 { ADDRESS } else { OTHER });
         mint.pool.process.kill();

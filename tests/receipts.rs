@@ -1,6 +1,8 @@
 //! A miner need not believe the pool: what a real one exported is verified from files alone, and a
 //! hundred changes of it are refused.
 
+mod changes;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -9,13 +11,14 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use self::changes::Change;
 use crate::{
     money::{Mint, OTHER},
     support::{ADDRESS, Miner, Pool, adit, wait_for},
 };
 
 /// The files that a pool exported, in a folder of their own.
-struct Exported {
+pub(crate) struct Exported {
     folder: TempDir,
     key: String,
 }
@@ -59,20 +62,62 @@ impl Exported {
         text
     }
 
+    /// Whether a changed file is refused, that one and no other, and for the reason that its change is.
     #[track_caller]
-    fn refused(&self, what: &str, text: &str, beside: &[&str]) {
-        let mutated = self.save("mutated", text);
+    fn refused(&self, name: &str, change: &Change, beside: &[&str]) {
+        assert_ne!(change.text, self.text(name), "{}", change.what);
+        let mutated = self.save("mutated", &change.text);
         let mut paths: Vec<_> = beside.iter().map(|name| self.path(name)).collect();
-        paths.push(mutated);
+        paths.push(mutated.clone());
         let paths: Vec<_> = paths.iter().map(PathBuf::as_path).collect();
         let (accepted, said) = self.verify(&paths);
-        assert!(!accepted, "{what} was accepted: {text}\n{said}");
+        let what = format!("{name}: {}: {}\n{said}", change.what, change.text);
+        assert!(!accepted, "it was accepted: {what}");
+        let refused: Vec<&str> = said
+            .lines()
+            .filter(|line| line.contains("REFUSED"))
+            .collect();
+        let [refused] = refused[..] else {
+            panic!("not that file alone: {what}");
+        };
+        assert!(refused.starts_with(mutated.to_str().unwrap()), "{what}");
+        let is_why = |why: &String| refused.contains(why.as_str());
+        assert!(
+            change.why.iter().any(is_why),
+            "not for {:?}: {what}",
+            change.why
+        );
     }
 }
 
 #[test]
 fn what_a_pool_exported_is_verified_and_a_hundred_changes_of_it_are_refused() {
-    let mut mint = Mint::new("maturity = 3\n");
+    let exported = worked_and_exported(Mint::new("maturity = 3\n"));
+    let mut changes = 0;
+    for name in ["promise", "receipt", "sum", "day", "split"] {
+        exported.accepted(&[name]);
+        for change in changes::of_fields(name, &exported.json(name)) {
+            exported.refused(name, &change, &[]);
+            changes += 1;
+        }
+    }
+    for change in changes::of_log(&exported.text("log")) {
+        exported.refused("log", &change, &[]);
+        changes += 1;
+    }
+    let block = exported.json("split")["block"].as_str().unwrap().to_owned();
+    for change in changes::of_books(&exported.json("statement"), &block) {
+        exported.refused("statement", &change, &["balances", "receipt", "split"]);
+        changes += 1;
+    }
+    println!("{changes} changes were refused");
+    assert!(changes >= 100, "{changes}");
+    refused_by_key(&exported);
+}
+
+/// A pool that is mined at, killed and started again: all that it exports is right together, and every
+/// share that it accepted is in it.
+pub(crate) fn worked_and_exported(mut mint: Mint) -> Exported {
     let mut accepted = work(&mint, ADDRESS, 12);
     accepted.extend(work(&mint, OTHER, 9));
     mint.find_block(OTHER);
@@ -133,28 +178,55 @@ fn what_a_pool_exported_is_verified_and_a_hundred_changes_of_it_are_refused() {
     for hash in &accepted {
         assert!(logged.contains(hash), "{hash} is in no log");
     }
-
-    let mut mutations = 0;
-    for name in ["promise", "receipt", "sum", "day", "split"] {
-        exported.accepted(&[name]);
-        let whole = exported.json(name);
-        for (what, changed) in changes(&whole) {
-            exported.refused(&format!("{name}: {what}"), &changed.to_string(), &[]);
-            mutations += 1;
+    // What everybody may read unblinds nobody.
+    let salts = ["sum", "other-sum"].map(|name| exported.json(name)["salt"].clone());
+    assert_ne!(salts[0], salts[1]);
+    for public in ["day", "days", "log", "split"].map(|name| exported.text(name)) {
+        for secret in [
+            ADDRESS,
+            OTHER,
+            salts[0].as_str().unwrap(),
+            salts[1].as_str().unwrap(),
+        ] {
+            assert!(!public.contains(secret), "{secret}");
         }
     }
-    for (what, changed) in changes_of_log(&log) {
-        exported.refused(&format!("log: {what}"), &changed, &[]);
-        mutations += 1;
-    }
-    for (what, changed) in changes_of_books(&exported.json("statement")) {
-        let beside = ["balances", "receipt", "split"];
-        exported.refused(&format!("statement: {what}"), &changed.to_string(), &beside);
-        mutations += 1;
-    }
-    println!("{mutations} changes were refused");
-    assert!(mutations >= 100, "{mutations}");
-    refused_by_key(&exported);
+    assert!(!exported.text("sum").contains(salts[1].as_str().unwrap()));
+    exported
+}
+
+#[test]
+fn coinbases_bear_what_was_signed_last_where_that_is_asked_for() {
+    let mint = Mint::new("receipts_in_coinbase = true\n");
+    let coinbase = || {
+        let mut miner = Miner::connect(mint.pool.miners);
+        miner.log_in(&format!("{ADDRESS}.rig"));
+        hex::encode(&miner.job.unwrap().work.coinbase1)
+    };
+    let before = coinbase();
+    work(&mint, ADDRESS, 3);
+    let closed = mint.ask(&["receipts", "close"]);
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("day");
+    std::fs::write(&file, closed[0].to_string()).unwrap();
+    let said = adit(&["verify", file.to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let digest = said
+        .lines()
+        .next()
+        .unwrap()
+        .split("signed as ")
+        .nth(1)
+        .unwrap();
+    assert_eq!(digest.len(), 64, "{said}");
+    assert!(!before.contains(digest));
+    wait_for("a coinbase with what was signed", || {
+        mint.find_block(OTHER);
+        coinbase().contains(&format!("20{digest}")).then_some(())
+    });
+    // The daemon takes such blocks, and a run that comes after goes on with them.
+    let height = mint.find_block(ADDRESS);
+    assert_eq!(mint.node.rpc.height(), height);
 }
 
 /// What another key signed is nothing.
@@ -175,8 +247,11 @@ fn refused_by_key(exported: &Exported) {
 
 #[test]
 fn questions_about_receipts_that_make_no_sense_are_refused() {
-    let mint = Mint::new("");
-    work(&mint, ADDRESS, 1);
+    refuses_nonsense(&Mint::new(""));
+}
+
+pub(crate) fn refuses_nonsense(mint: &Mint) {
+    work(mint, ADDRESS, 1);
     let miner = format!("/api/v1/miners/{ADDRESS}/receipts");
     let refused = |status: u16, path: &str, code: &str| {
         let (found, answer) = mint.pool.send("GET", path, None, "");
@@ -291,116 +366,4 @@ fn export(mint: &Mint, date: &str, promised: &Value) -> Exported {
     let block = credits["items"][0]["block"].as_str().unwrap();
     save("split", &format!("/api/v1/receipts/blocks/{block}"));
     exported
-}
-
-/// Each field with another value, each left out, and one that nobody knows.
-fn changes(whole: &Value) -> Vec<(String, Value)> {
-    let mut changed = Vec::new();
-    for path in paths(whole, "") {
-        let mut other = whole.clone();
-        let place = other.pointer_mut(&path).unwrap();
-        *place = match place.take() {
-            Value::String(text) => Value::String(another(&text)),
-            Value::Number(number) => json!(number.as_i64().unwrap() + 1),
-            Value::Null => json!("00".repeat(32)),
-            value => panic!("{value}"),
-        };
-        changed.push((path.clone(), other));
-        let (parent, name) = path.rsplit_once('/').unwrap();
-        let mut other = whole.clone();
-        match other.pointer_mut(parent).unwrap() {
-            // A null may be left out.
-            Value::Object(fields) if fields[name].is_null() => continue,
-            Value::Object(fields) => drop(fields.remove(name)),
-            Value::Array(list) => drop(list.remove(name.parse().unwrap())),
-            value => panic!("{value}"),
-        }
-        changed.push((format!("without {path}"), other));
-    }
-    let mut other = whole.clone();
-    other["more"] = json!(1);
-    changed.push(("a field more".into(), other));
-    changed
-}
-
-/// The places of all values that hold no others.
-fn paths(value: &Value, path: &str) -> Vec<String> {
-    let join = |name: &str, value: &Value| paths(value, &format!("{path}/{name}"));
-    match value {
-        Value::Object(fields) => fields.iter().flat_map(|(n, v)| join(n, v)).collect(),
-        Value::Array(list) => {
-            let list = list.iter().enumerate();
-            list.flat_map(|(n, v)| join(&n.to_string(), v)).collect()
-        }
-        _ => vec![path.to_owned()],
-    }
-}
-
-/// One character of it is another one of the same kind.
-fn another(text: &str) -> String {
-    let at = text.len() / 2;
-    let other = match text.as_bytes()[at] {
-        b'9' => '8',
-        digit @ b'0'..=b'8' => char::from(digit + 1),
-        b'a' => 'b',
-        _ => 'a',
-    };
-    format!("{}{other}{}", &text[..at], &text[at + 1..])
-}
-
-fn changes_of_log(log: &str) -> Vec<(String, String)> {
-    let lines: Vec<&str> = log.lines().collect();
-    let joined = |lines: &[&str]| lines.join("\n") + "\n";
-    let mut changed = Vec::new();
-    for number in [0, 1, lines.len() / 2, lines.len() - 1] {
-        let whole: Value = serde_json::from_str(lines[number]).unwrap();
-        for (what, line) in changes(&whole) {
-            let line = line.to_string();
-            let mut other = lines.clone();
-            other[number] = &line;
-            changed.push((format!("line {number}: {what}"), joined(&other)));
-        }
-    }
-    let mut other = lines.clone();
-    other.swap(3, 4);
-    changed.push(("two lines changed places".into(), joined(&other)));
-    let mut other = lines.clone();
-    other.remove(5);
-    changed.push(("a line is missing".into(), joined(&other)));
-    let mut other = lines.clone();
-    other.insert(5, lines[4]);
-    changed.push(("a line twice".into(), joined(&other)));
-    let mut other = lines.clone();
-    other.insert(5, "");
-    changed.push(("an empty line".into(), joined(&other)));
-    changed.push((
-        "the last byte is missing".into(),
-        log[..log.len() - 1].into(),
-    ));
-    changed.push(("nothing".into(), String::new()));
-    changed
-}
-
-/// Amounts, states and entries; a line twice, and one less.
-fn changes_of_books(statement: &Value) -> Vec<(String, Value)> {
-    let mut changed = Vec::new();
-    let lines = statement["items"].as_array().unwrap();
-    for number in 0..lines.len() {
-        for (field, value) in [
-            ("amount", json!("1")),
-            ("amount", json!("01")),
-            ("amount", json!(1)),
-            ("state", json!("voided")),
-            ("state", json!("paid")),
-        ] {
-            let mut other = statement.clone();
-            other["items"][number][field] = value.clone();
-            changed.push((format!("{number} {field} {value}"), other));
-        }
-        let mut other = statement.clone();
-        let list = other["items"].as_array_mut().unwrap();
-        list.push(lines[number].clone());
-        changed.push((format!("{number} twice"), other));
-    }
-    changed
 }

@@ -8,7 +8,7 @@ use mining::{
 use pow::Hash;
 
 use super::*;
-use crate::receipts::export::{Share, SplitFee, SumNode};
+use crate::receipts::export::{LogHead, Share, SplitFee, SumNode};
 
 const SALT: Salt = Salt(Digest([3; 32]));
 const ALICE: &str = "bcrt1qalice";
