@@ -147,3 +147,138 @@ where
         Err(PostError::Status(answer.status()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::networks::Networks;
+
+    const OK: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+    fn poster(roots: rustls::RootCertStore) -> Poster {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        Poster::new(Arc::new(
+            config.with_root_certificates(roots).with_no_client_auth(),
+        ))
+    }
+
+    fn message() -> Post {
+        Post {
+            content_type: "text/plain",
+            headers: vec![(HeaderName::from_static("title"), "a title".into())],
+            body: b"hello".to_vec(),
+        }
+    }
+
+    /// Reads a request as far as its body, and answers.
+    async fn serve<S>(mut stream: S, answer: &str) -> String
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"hello") {
+            let mut bytes = [0; 1024];
+            match stream.read(&mut bytes).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => heard.extend(&bytes[..count]),
+            }
+        }
+        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.shutdown().await;
+        String::from_utf8(heard).unwrap()
+    }
+
+    /// What is answered to a POST to a server that answers so.
+    async fn case(answer: &'static str) -> (Result<(), PostError>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served =
+            tokio::spawn(async move { serve(listener.accept().await.unwrap().0, answer).await });
+        let url = Url::parse(&format!("http://127.0.0.1:{port}/a?b=c")).unwrap();
+        let poster = poster(rustls::RootCertStore::empty());
+        let posted = poster.post(&url, &Reach::Anywhere, message()).await;
+        (posted, served.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn only_a_2xx_is_taken() {
+        let (posted, heard) = case(OK).await;
+        posted.unwrap();
+        assert!(
+            heard.starts_with("POST /a?b=c HTTP/1.1\r\nhost: 127.0.0.1:"),
+            "{heard}"
+        );
+        assert!(heard.contains("content-length: 5\r\n"), "{heard}");
+        assert!(heard.contains("title: a title\r\n"), "{heard}");
+        for (answer, said) in [
+            (
+                "HTTP/1.1 500 X\r\n\r\n",
+                "answered with 500 Internal Server Error",
+            ),
+            ("HTTP/1.1 404 X\r\n\r\n", "answered with 404 Not Found"),
+            (
+                "HTTP/1.1 301 X\r\nlocation: http://127.0.0.1:1/\r\n\r\n",
+                "answered with 301 Moved Permanently",
+            ),
+        ] {
+            assert_eq!(case(answer).await.0.unwrap_err().to_string(), said);
+        }
+        for answer in ["", "SSH-2.0-OpenSSH_9.2\r\n", "HTTP/1.1 999999 X\r\n\r\n"] {
+            let refused = case(answer).await.0.unwrap_err();
+            assert!(matches!(refused, PostError::Http(_)), "{answer}: {refused}");
+        }
+        // A head without an end.
+        let endless = String::leak("HTTP/1.1 200 OK\r\n".to_owned() + &"a: b\r\n".repeat(10_000));
+        assert!(matches!(case(endless).await.0, Err(PostError::Http(_))));
+    }
+
+    #[tokio::test]
+    async fn tls_is_spoken_with_whom_an_authority_vouches_for() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let certificate = made.cert.der().clone();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    serve(stream, OK).await;
+                }
+            }
+        });
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let url = |host: &str| Url::parse(&format!("https://{host}:{port}/")).unwrap();
+        let known = poster(roots);
+        let here = Reach::Public(Networks::parse(&["127.0.0.0/8".into(), "::1".into()]).unwrap());
+        known
+            .post(&url("localhost"), &here, message())
+            .await
+            .unwrap();
+        // Another name, and another authority.
+        let other = known.post(&url("127.0.0.1"), &here, message()).await;
+        assert!(matches!(other, Err(PostError::Tls(_))), "{other:?}");
+        let unknown = poster(rustls::RootCertStore::empty());
+        let unknown = unknown.post(&url("localhost"), &here, message()).await;
+        assert!(matches!(unknown, Err(PostError::Tls(_))), "{unknown:?}");
+    }
+}

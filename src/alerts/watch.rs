@@ -45,7 +45,13 @@ pub(super) async fn start(
     let known = known.with_context(|| format!("the alerts of pool {}", pool.name))?;
     let watch = Watch {
         miners: Miners::new(&settings),
-        operator: Operator::new(&pool, &settings, room, disk, clock::now_ms()),
+        operator: Operator::new(
+            operator::counts(&pool.metrics),
+            &settings,
+            room,
+            disk,
+            clock::now_ms(),
+        ),
         troubles: Troubles::new(known),
         subscribers: HashMap::new(),
         read_ms: None,

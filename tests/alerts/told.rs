@@ -172,6 +172,10 @@ fn a_subscribed_webhook_is_told_of_each_thing_once() {
     assert_eq!(trap.connections(), 0, "a redirect was followed");
     let log = mint.pool.process.log_text();
     assert!(!log.contains("operator's own") && !log.contains(&secret));
+    assert!(
+        log.contains("no answer within 10 seconds"),
+        "the hung server is given up"
+    );
     mint.assert_balanced();
 }
 

@@ -14,6 +14,7 @@ use mining::{
     },
     ban::{Counts, Rule, Window},
 };
+use pow::Hash;
 use store::{AddressWork, Audience, Minute, Seen};
 
 use super::{
@@ -32,8 +33,10 @@ const WORKERS_MAX: usize = 65_536;
 const WATCHED_MS: i64 = 24 * 60 * 60 * 1000;
 /// Rejects are counted over that time.
 const REJECTS_WINDOW_MS: i64 = 20 * 60 * 1000;
-/// How often figures of the store are compared.
+/// How often the work of the store is compared: it adds up half an hour and a day.
 const FIGURES_EVERY_MS: i64 = 60_000;
+/// How often best shares are.
+const RECORDS_EVERY_MS: i64 = 10_000;
 /// The stretch that counts as now, and what of it is not rolled up for sure.
 const RECENT_MINUTES: u32 = 30;
 const OPEN_MINUTES: u32 = 2;
@@ -54,6 +57,7 @@ pub(super) struct Miners {
     sessions: HashMap<usize, (Arc<Session>, u64, u64)>,
     rejects: HashMap<String, Window>,
     figures_ms: Option<i64>,
+    records_ms: Option<i64>,
 }
 
 impl Miners {
@@ -67,6 +71,7 @@ impl Miners {
             sessions: HashMap::new(),
             rejects: HashMap::new(),
             figures_ms: None,
+            records_ms: None,
         }
     }
 
@@ -89,10 +94,12 @@ impl Miners {
         let has_work = matches!(&*pool.newest.borrow(), Newest::Offer(_));
         self.look_at_workers(&connected, has_work, troubles, seen, now_ms);
         self.look_at_rejects(sessions, subscribers, troubles, seen, now_ms);
-        let is_due = |last: i64| now_ms < last || now_ms - last >= FIGURES_EVERY_MS;
-        if self.figures_ms.is_none_or(is_due) {
-            self.figures_ms = Some(now_ms);
+        if is_due(self.records_ms, RECORDS_EVERY_MS, now_ms) {
+            self.records_ms = Some(now_ms);
             look_at_records(pool, troubles, seen, now_ms).await?;
+        }
+        if is_due(self.figures_ms, FIGURES_EVERY_MS, now_ms) {
+            self.figures_ms = Some(now_ms);
             self.look_at_hashrate(pool, troubles, seen, now_ms).await?;
         }
         Ok(())
@@ -284,6 +291,20 @@ impl Miners {
         let usual = store
             .usual_work(pool.id, begin.back(USUAL_MINUTES), begin)
             .await?;
+        self.compare(recent, usual, begin, troubles, seen, now_ms);
+        Ok(())
+    }
+
+    /// Compares what was done since `begin` with what was done before it.
+    fn compare(
+        &self,
+        recent: Vec<AddressWork>,
+        usual: Vec<AddressWork>,
+        begin: Minute,
+        troubles: &mut Troubles,
+        seen: &mut Seen,
+        now_ms: i64,
+    ) {
         let recent: HashMap<String, AddressWork> = recent
             .into_iter()
             .map(|work| (work.address.clone(), work))
@@ -300,7 +321,7 @@ impl Miners {
             let now = Done {
                 hashes: now.map_or(0, |work| work.sums.work.hashes()),
                 shares: now.map_or(0, |work| work.sums.shares),
-                millis: millis(begin, end),
+                millis: u64::from(RECENT_MINUTES) * 60_000,
             };
             let usual = Done {
                 hashes: usual.sums.work.hashes(),
@@ -333,18 +354,38 @@ impl Miners {
                 troubles.keep(&key, usual.per_second().to_string(), seen);
             }
         }
-        Ok(())
     }
 }
 
-/// The first time an address is looked at, its best share is only noted.
 async fn look_at_records(
     pool: &Pool,
     troubles: &mut Troubles,
     seen: &mut Seen,
     now_ms: i64,
 ) -> anyhow::Result<()> {
-    for (address, hash) in pool.store.best_hashes(pool.id).await? {
+    let best = pool.store.best_hashes(pool.id).await?;
+    let network = match &*pool.newest.borrow() {
+        Newest::Offer(offer) => Some(offer.template.target),
+        Newest::Nothing(_) => None,
+    };
+    let shown = |target| {
+        let difficulty = Difficulty::at_most(target, pool.coin.algorithm);
+        display::difficulty(difficulty.to_f64())
+    };
+    note_records(best, network.map(shown), shown, troubles, seen, now_ms);
+    Ok(())
+}
+
+/// The first time an address is looked at, its best share is only noted.
+fn note_records(
+    best: Vec<(String, Hash)>,
+    network: Option<String>,
+    shown: impl Fn(Target) -> String,
+    troubles: &mut Troubles,
+    seen: &mut Seen,
+    now_ms: i64,
+) {
+    for (address, hash) in best {
         let key = Key::new(Kind::RecordShare, &address, "");
         let text = hash.to_string();
         let known = troubles.value(&key);
@@ -355,25 +396,20 @@ async fn look_at_records(
         if known.is_some()
             && let Ok(target) = Target::from_hex(&text)
         {
-            let difficulty = Difficulty::at_most(target, pool.coin.algorithm);
-            let network = match &*pool.newest.borrow() {
-                Newest::Offer(offer) => Some(offer.template.target),
-                Newest::Nothing(_) => None,
-            };
-            let shown = |target| {
-                let difficulty = Difficulty::at_most(target, pool.coin.algorithm);
-                display::difficulty(difficulty.to_f64())
-            };
             let event = Event::Record {
-                difficulty: display::difficulty(difficulty.to_f64()),
-                network: network.map(shown),
+                difficulty: shown(target),
+                network: network.clone(),
             };
             seen.alerts
                 .push(alert(Audience::Miner(address.clone()), event));
         }
         troubles.set(key, text, now_ms, seen);
     }
-    Ok(())
+}
+
+/// Whether it is time again for something.
+fn is_due(last_ms: Option<i64>, every_ms: i64, now_ms: i64) -> bool {
+    last_ms.is_none_or(|last_ms| now_ms < last_ms || now_ms - last_ms >= every_ms)
 }
 
 fn millis(from: Minute, to: Minute) -> u64 {
@@ -383,3 +419,6 @@ fn millis(from: Minute, to: Minute) -> u64 {
 fn minutes(millis: i64) -> i64 {
     millis / 60_000
 }
+
+#[cfg(test)]
+mod tests;

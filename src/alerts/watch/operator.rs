@@ -11,7 +11,9 @@ use store::Seen;
 use tracing::warn;
 
 use super::troubles::{Key, Troubles};
-use crate::{alerts::config::Config, daemon::Health, pool::Pool, template_feed::Newest};
+use crate::{
+    alerts::config::Config, daemon::Health, metrics::Metrics, pool::Pool, template_feed::Newest,
+};
 
 /// A daemon so many blocks behind another one lags.
 const LAGS_BY: u32 = 2;
@@ -39,7 +41,7 @@ pub(super) struct Operator {
 
 impl Operator {
     pub(super) fn new(
-        pool: &Pool,
+        counted: Counts,
         settings: &Config,
         room: usize,
         disk: Option<PathBuf>,
@@ -51,7 +53,7 @@ impl Operator {
             disk,
             disk_ms: 0,
             invalid: Window::new(now_ms),
-            counted: counts(pool),
+            counted,
             books_ms: now_ms - BOOKS_EVERY_MS + BOOKS_FIRST_MS,
         }
     }
@@ -70,8 +72,8 @@ impl Operator {
         };
         self.look_at_daemons(&pool.daemons.health(), &mut look);
         self.look_at_work(pool, &mut look);
-        self.look_at_shares(pool, &mut look);
-        self.look_at_room(pool, &mut look);
+        self.look_at_shares(counts(&pool.metrics), &mut look);
+        self.look_at_room(connections(pool), &mut look);
         self.look_at_disk(&mut look);
         self.look_at_payments(pool, &mut look).await?;
         self.look_at_books(pool, &mut look).await
@@ -122,8 +124,7 @@ impl Operator {
         look.tell(Kind::TemplateOld, "", level, hold, detail);
     }
 
-    fn look_at_shares(&mut self, pool: &Pool, look: &mut Look<'_>) {
-        let now = counts(pool);
+    fn look_at_shares(&mut self, now: Counts, look: &mut Look<'_>) {
         let more = Counts {
             valid: now.valid.saturating_sub(self.counted.valid),
             invalid: now.invalid.saturating_sub(self.counted.invalid),
@@ -144,11 +145,7 @@ impl Operator {
         look.tell(Kind::InvalidShares, "", level, hold, detail);
     }
 
-    fn look_at_room(&self, pool: &Pool, look: &mut Look<'_>) {
-        let doors = pool.doors.iter();
-        let taken: i64 = doors
-            .map(|door| pool.metrics.connections(door.address).get())
-            .sum();
+    fn look_at_room(&self, taken: i64, look: &mut Look<'_>) {
         let taken = u64::try_from(taken).unwrap_or(0);
         let percent = u128::from(taken) * 100 / u128::from(self.room.max(1));
         let percent = u64::try_from(percent).unwrap_or(u64::MAX);
@@ -259,12 +256,21 @@ fn bad_if(is_bad: bool) -> Level {
 }
 
 /// All shares since the start: good ones, and those that are invalid and not only late.
-fn counts(pool: &Pool) -> Counts {
+pub(super) fn counts(metrics: &Metrics) -> Counts {
     let invalid = Reject::ALL.into_iter().filter(|reject| reject.is_invalid());
     Counts {
-        valid: pool.metrics.accepted.get(),
-        invalid: invalid
-            .map(|reject| pool.metrics.rejected(reject).get())
-            .sum(),
+        valid: metrics.accepted.get(),
+        invalid: invalid.map(|reject| metrics.rejected(reject).get()).sum(),
     }
 }
+
+/// The connections of all listeners of a pool.
+fn connections(pool: &Pool) -> i64 {
+    let doors = pool.doors.iter();
+    doors
+        .map(|door| pool.metrics.connections(door.address).get())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests;
