@@ -9,6 +9,8 @@ mod mine;
 mod payout;
 mod pool;
 mod simnet;
+mod top;
+mod verify_rental;
 
 use clap::Parser;
 
@@ -29,6 +31,10 @@ pub(crate) enum Subcommand {
     Ledger(ledger::Ledger),
     /// Look at the payouts of a pool, and decide what only a person can
     Payout(payout::Payout),
+    /// Show a running pool in the terminal
+    Top(top::Top),
+    /// Look at a pool as sellers of hashrate do before they let a buyer mine there
+    VerifyRental(verify_rental::VerifyRental),
     /// Copy the database of a running pool, and what lies beside it, into one file
     Backup(backup::Backup),
     /// Put a backup back into an empty data directory
@@ -47,6 +53,8 @@ impl Subcommand {
             Self::Simnet(simnet) => simnet.run().await,
             Self::Ledger(ledger) => ledger.run().await,
             Self::Payout(payout) => payout.run().await,
+            Self::Top(top) => top.run().await,
+            Self::VerifyRental(verify) => verify.run().await,
             Self::Backup(backup) => backup.run().await,
             Self::Restore(restore) => restore.run().await,
             Self::Config(config) => config.run().await,
