@@ -55,6 +55,8 @@ pub mod dashboard;
 pub mod metrics;
 
 pub mod display;
+pub mod rental;
+pub mod top;
 pub mod worker;
 
 mod arguments;
