@@ -89,8 +89,8 @@ struct Template {
 struct Hashrate {
     #[serde(rename = "1m")]
     minute: f64,
-    #[serde(rename = "10m")]
-    ten_minutes: f64,
+    #[serde(rename = "15m")]
+    quarter: f64,
     #[serde(rename = "1h")]
     hour: f64,
 }

@@ -90,8 +90,7 @@ fn serve(script: &'static [(&'static str, &'static [&'static str])]) -> u16 {
 }
 
 fn answer(mut stream: TcpStream, script: &[(&str, &[&str])]) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    while let Some(line) = lines.next() {
+    for line in BufReader::new(stream.try_clone()?).lines() {
         let request: Value = serde_json::from_str(&line?)?;
         let lines = script
             .iter()

@@ -200,9 +200,9 @@ fn labelled(label: &'static str, text: String) -> Line<'static> {
 fn rates(pool: &Pool) -> String {
     let rate = &pool.hashrate;
     format!(
-        "1m {}   10m {}   1h {}   {} miners connected",
+        "1m {}   15m {}   1h {}   {} miners connected",
         hashrate(rate.minute),
-        hashrate(rate.ten_minutes),
+        hashrate(rate.quarter),
         hashrate(rate.hour),
         pool.connected
     )
@@ -285,7 +285,7 @@ mod tests {
                 "name": name, "coin": "bitcoin", "network": "regtest", "connected": 2,
                 "template": {"height": 102, "difficulty": 1e14, "transactions": 7, "age_s": 3},
                 "stopped": null,
-                "hashrate": {"1m": 1.5e12, "10m": 1e12, "1h": 9e11},
+                "hashrate": {"1m": 1.5e12, "15m": 1e12, "1h": 9e11},
                 "shares": {"accepted": 40, "rejected": [{"reason": "stale", "count": 2},
                     {"reason": "duplicate", "count": 0}]},
                 "blocks": {"found": 1, "submitted": 0, "immature": 1, "mature": 0, "orphaned": 0,
@@ -336,7 +336,7 @@ mod tests {
         has(&lines, "main (bitcoin regtest)  pool 1 of 2  08:00:10");
         has(
             &lines,
-            "1m 1.50 TH/s   10m 1.00 TH/s   1h 900 GH/s   2 miners",
+            "1m 1.50 TH/s   15m 1.00 TH/s   1h 900 GH/s   2 miners",
         );
         has(
             &lines,

@@ -1,6 +1,6 @@
 //! What subscribers are told, from real sessions and from figures as the store gives them.
 
-use mining::{Address, Coin, Network, Work, username::Username};
+use mining::{Address, Coin, Network, Work, share::Reject, username::Username};
 use store::{ConditionChange, Sums};
 
 use super::*;
@@ -122,7 +122,7 @@ fn many_rejects_are_told_and_few_again() {
     let entry = case.connect("rig");
     let shares = |accepted, rejected| {
         entry.accepted.fetch_add(accepted, Ordering::Relaxed);
-        entry.rejected.fetch_add(rejected, Ordering::Relaxed);
+        (0..rejected).for_each(|_| entry.reject(Reject::Stale));
     };
     shares(100, 5);
     assert_eq!(case.look(0, true), [""; 0]);
@@ -153,7 +153,7 @@ fn the_last_shares_of_a_session_count() {
     let entry = case.connect("rig");
     entry.accepted.store(60, Ordering::Relaxed);
     assert_eq!(case.look(0, true), [""; 0]);
-    entry.rejected.store(60, Ordering::Relaxed);
+    (0..60).for_each(|_| entry.reject(Reject::Stale));
     drop(entry);
     assert_eq!(
         case.look(2, true),
@@ -178,7 +178,7 @@ fn work(hashes: u128, shares: u64, first: Minute) -> Vec<AddressWork> {
 fn a_drop_is_compared_with_what_was_usual_when_it_began() {
     let mut case = Case::new();
     // A full hour.
-    let begin = Minute::from_number(30_000_000 - 30_000_000 % 60);
+    let begin = Minute::from_number(30_000_000);
     let day = begin.back(24 * 60);
     let mut compare = |recent: u128, usual: u128, second: i64| {
         let mut seen = Seen::default();
@@ -220,7 +220,7 @@ fn a_drop_is_compared_with_what_was_usual_when_it_began() {
 #[test]
 fn somebody_without_any_work_now_has_dropped_and_one_with_few_shares_has_not() {
     let mut case = Case::new();
-    let begin = Minute::from_number(30_000_000 - 30_000_000 % 60);
+    let begin = Minute::from_number(30_000_000);
     let day = begin.back(24 * 60);
     for (shares, told) in [(100, 0), (5_760, 1)] {
         let mut seen = Seen::default();
