@@ -267,10 +267,9 @@ fn a_broker_has_figures_discovery_and_alerts() {
     assert_eq!(config.unwrap()["device"]["name"], "Worker rig");
     drop(miner);
     wait_for("the worker's end", || {
-        let states = heard("adit/main/workers/1").into_iter();
+        let mut states = heard("adit/main/workers/1").into_iter();
         states
-            .rev()
-            .next()
+            .next_back()
             .filter(|state| state["connected"] == "no")
     });
     let alert = wait_for("the block", || heard("adit/alerts").pop());

@@ -178,7 +178,7 @@ fn work(hashes: u128, shares: u64, first: Minute) -> Vec<AddressWork> {
 fn a_drop_is_compared_with_what_was_usual_when_it_began() {
     let mut case = Case::new();
     // A full hour.
-    let begin = Minute::from_number(30_000_000 - 30_000_000 % 60);
+    let begin = Minute::from_number(30_000_000);
     let day = begin.back(24 * 60);
     let mut compare = |recent: u128, usual: u128, second: i64| {
         let mut seen = Seen::default();
@@ -220,7 +220,7 @@ fn a_drop_is_compared_with_what_was_usual_when_it_began() {
 #[test]
 fn somebody_without_any_work_now_has_dropped_and_one_with_few_shares_has_not() {
     let mut case = Case::new();
-    let begin = Minute::from_number(30_000_000 - 30_000_000 % 60);
+    let begin = Minute::from_number(30_000_000);
     let day = begin.back(24 * 60);
     for (shares, told) in [(100, 0), (5_760, 1)] {
         let mut seen = Seen::default();
