@@ -7,7 +7,7 @@ use mining::{Coin, Network};
 
 use super::plan::Plan;
 use crate::{
-    config,
+    alerts, config,
     daemon::{self, Feed},
     data, devices,
     listener::{self, StatusPage},
@@ -81,6 +81,9 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
             .map(|profiles| format!("{} devices", profiles.list().len()))
             .map_err(anyhow::Error::from);
         note(format!("devices in {}", path.display()), found);
+    }
+    if let Err(error) = alerts::Terms::new(&config.alerts, config.http.url.as_deref()) {
+        note("settings of alerts".into(), Err(error.into()));
     }
     if let Err(error) = StatusPage::new(&config.http) {
         note("settings of HTTP".into(), Err(anyhow::anyhow!(error)));
