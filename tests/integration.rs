@@ -4,6 +4,7 @@
 mod support;
 
 mod attacks;
+mod browser;
 mod clients;
 mod coinbase;
 mod command;
