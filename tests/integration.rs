@@ -6,6 +6,7 @@ mod support;
 mod alerts;
 mod attacks;
 mod backup;
+mod browser;
 mod clients;
 mod coinbase;
 mod command;
