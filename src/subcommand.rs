@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 mod demo;
+mod key;
 mod ledger;
 mod mine;
 mod payout;
@@ -25,6 +26,8 @@ pub(crate) enum Subcommand {
     Ledger(ledger::Ledger),
     /// Look at the payouts of a pool, and decide what only a person can
     Payout(payout::Payout),
+    /// Make, list and revoke keys with which an operator is heard from anywhere
+    Key(key::Key),
     /// Print the settings in force and where each came from
     Config(config::Config),
 }
@@ -38,6 +41,7 @@ impl Subcommand {
             Self::Simnet(simnet) => simnet.run().await,
             Self::Ledger(ledger) => ledger.run().await,
             Self::Payout(payout) => payout.run().await,
+            Self::Key(key) => key.run().await,
             Self::Config(config) => config.run().await,
         }
     }

@@ -10,6 +10,7 @@ use crate::{
     config,
     daemon::{self, Feed, FirstBlock},
     data, devices,
+    http::Rules,
     listener::{self, StatusPage},
     payout::Purse,
     tasks::Tasks,
@@ -79,7 +80,8 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
             .map_err(anyhow::Error::from);
         note(format!("devices in {}", path.display()), found);
     }
-    if let Err(error) = StatusPage::new(&config.http) {
+    let page = StatusPage::new(&config.http).map(drop);
+    if let Err(error) = page.and_then(|()| Rules::new(&config.http).map(drop)) {
         note("settings of HTTP".into(), Err(anyhow::anyhow!(error)));
     }
     note(

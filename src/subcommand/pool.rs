@@ -11,6 +11,7 @@ use crate::{
     config::BadConfig,
     data,
     devices::Devices,
+    http::Rules,
     listener::{House, StatusPage},
     open_files, pool,
     tasks::{Failures, Stage, Tasks},
@@ -27,10 +28,11 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let (layers, config) = self.settings.read()?;
+        let settings = api::Setting::all(&layers, &config);
         drop(layers);
         telemetry::start(&config.log)?;
         let (tasks, failures) = Tasks::new();
-        let served = serve(&config, &tasks, failures).await;
+        let served = serve(&config, settings, &tasks, failures).await;
         let in_time = tasks.shut_down().await;
         served?;
         anyhow::ensure!(in_time, "not everything ended in time");
@@ -41,6 +43,7 @@ impl Pool {
 /// Runs all pools of the configuration until a signal or a failure.
 async fn serve(
     config: &crate::config::Config,
+    settings: Vec<api::Setting>,
     tasks: &Tasks,
     mut failures: Failures,
 ) -> anyhow::Result<()> {
@@ -50,11 +53,13 @@ async fn serve(
     });
     let devices = Devices::start(config.devices.clone(), tasks)?;
     let status_page = StatusPage::new(&config.http).map_err(BadConfig::Value)?;
+    let rules = Rules::new(&config.http).map_err(BadConfig::Value)?;
     let lock = data::lock(&config.data)?;
+    let files = open_files::share(wanted, config.http.connections_max);
     let house = House {
         devices,
         status_page,
-        files: open_files::for_miners(wanted),
+        files: files.miners,
         holder: lock.name().to_owned(),
     };
     let mut pools = Vec::new();
@@ -68,7 +73,13 @@ async fn serve(
     for settings in &config.pool {
         pools.push(pool::start(settings, &config.data, &store, &house, tasks).await?);
     }
-    api::open(config.http.listen, pools, tasks).await?;
+    let door = api::Door {
+        rules,
+        settings,
+        store,
+        files: files.http,
+    };
+    api::open(door, pools, tasks).await?;
     info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");
     tokio::select! {
         () = stop_signal() => {

@@ -1,5 +1,6 @@
 //! What tests need to start the program and to talk to it.
 
+pub(crate) mod asked;
 pub(crate) mod heavy;
 pub(crate) mod key;
 pub(crate) mod miner;
@@ -185,7 +186,7 @@ pub(crate) struct Pool {
     pub(crate) http: u16,
     pub(crate) folder: PathBuf,
     open_files: Option<u32>,
-    config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 /// What differs between pools under test.
@@ -200,6 +201,8 @@ pub(crate) struct PoolSettings<'a> {
     pub(crate) database: Option<&'a str>,
     /// Lines for `[log]`.
     pub(crate) log: &'a str,
+    /// Lines for `[http]`.
+    pub(crate) http: &'a str,
     /// Lines for `[[pool]]`.
     pub(crate) pool: &'a str,
     /// Lines for `[[pool.listener]]`.
@@ -217,6 +220,7 @@ impl Default for PoolSettings<'_> {
             open_files: None,
             database: None,
             log: "filter = \"debug,hyper=info,reqwest=info\"",
+            http: "",
             pool: "",
             listener: FIXED_DIFFICULTY,
             daemons: String::new(),
@@ -250,6 +254,7 @@ impl Pool {
             open_files,
             database,
             log,
+            http: of_http,
             pool,
             listener,
             daemons,
@@ -261,7 +266,7 @@ impl Pool {
             &config,
             format!(
                 "data = {data:?}\n{database}[log]\n{log}\n\
-                 [http]\nlisten = \"127.0.0.1:{http}\"\n\
+                 [http]\nlisten = \"127.0.0.1:{http}\"\n{of_http}\n\
                  [[pool]]\ncoin = \"{coin}\"\nnetwork = \"regtest\"\n\
                  payout_address = \"{address}\"\n{pool}\n\
                  [[pool.listener]]\nlisten = \"{host}:{miners}\"\n{listener}\n{daemons}"

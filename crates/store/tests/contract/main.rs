@@ -4,6 +4,7 @@
 // A test may spawn what it waits for itself.
 #![allow(clippy::disallowed_methods)]
 
+mod api_keys;
 mod bans;
 mod blocks;
 mod by_hand;
