@@ -10,6 +10,7 @@ use crate::{
     alerts, config,
     daemon::{self, Feed},
     data, devices,
+    http::Rules,
     listener::{self, StatusPage},
     payout::Purse,
     tasks::Tasks,
@@ -85,7 +86,8 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
     if let Err(error) = alerts::Terms::new(&config.alerts, config.http.url.as_deref()) {
         note("settings of alerts".into(), Err(error.into()));
     }
-    if let Err(error) = StatusPage::new(&config.http) {
+    let page = StatusPage::new(&config.http).map(drop);
+    if let Err(error) = page.and_then(|()| Rules::new(&config.http).map(drop)) {
         note("settings of HTTP".into(), Err(anyhow::anyhow!(error)));
     }
     note(

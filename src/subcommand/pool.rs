@@ -1,6 +1,6 @@
 //! `adit pool`: a pool, from one configuration file.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Parser;
 use tracing::info;
@@ -11,6 +11,7 @@ use crate::{
     config::{self, BadConfig, Config, PublicPoolPorts},
     data,
     devices::Devices,
+    http::Rules,
     listener::{House, StatusPage},
     open_files, pool,
     tasks::{Failures, Stage, Tasks},
@@ -27,11 +28,12 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let (layers, mut config) = self.settings.read()?;
+        let settings = api::Setting::all(&layers, &config);
         drop(layers);
         telemetry::start(&config.log)?;
         let (tasks, failures) = Tasks::new();
         let ports = config.open_public_pool_ports();
-        let served = serve(&config, ports, &tasks, failures).await;
+        let served = serve(&config, settings, ports, &tasks, failures).await;
         let in_time = tasks.shut_down().await;
         served?;
         anyhow::ensure!(in_time, "not everything ended in time");
@@ -42,6 +44,7 @@ impl Pool {
 /// Runs all pools of the configuration until a signal or a failure.
 async fn serve(
     config: &Config,
+    settings: Vec<api::Setting>,
     ports: Option<PublicPoolPorts>,
     tasks: &Tasks,
     mut failures: Failures,
@@ -53,11 +56,13 @@ async fn serve(
         .fold(0_usize, |sum, room| sum.saturating_add(*room));
     let devices = Devices::start(config.devices.clone(), tasks)?;
     let status_page = StatusPage::new(&config.http).map_err(BadConfig::Value)?;
+    let rules = Rules::new(&config.http).map_err(BadConfig::Value)?;
     let lock = data::lock(&config.data)?;
+    let files = open_files::share(wanted, config.http.connections_max);
     let house = House {
         devices,
         status_page,
-        files: open_files::for_miners(wanted),
+        files: files.miners,
         holder: lock.name().to_owned(),
     };
     let terms = alerts::Terms::new(&config.alerts, config.http.url.as_deref())?;
@@ -76,9 +81,16 @@ async fn serve(
     if let Some(ports) = ports
         && let Some(pool) = pools.get(ports.pool)
     {
-        api::open_for_nerdminers(ports.http, pool.clone(), tasks).await?;
+        let files = Arc::clone(&files.http);
+        api::open_for_nerdminers(ports.http, pool.clone(), &rules, files, tasks).await?;
     }
-    api::open(config.http.listen, pools, &config.compat, tasks).await?;
+    let door = api::Door {
+        rules,
+        settings,
+        store,
+        files: files.http,
+    };
+    api::open(door, pools, &config.compat, tasks).await?;
     info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");
     tokio::select! {
         () = stop_signal() => {
