@@ -20,6 +20,7 @@ mod litecoind;
 mod luck;
 mod miners;
 mod money;
+mod names;
 mod operator;
 mod payouts;
 mod pool;
