@@ -25,6 +25,7 @@ mod litecoind;
 mod luck;
 mod miners;
 mod money;
+mod names;
 mod openapi;
 mod operator;
 mod payouts;

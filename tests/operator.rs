@@ -277,3 +277,192 @@ fn payouts_are_paused_with_a_reason_alone_and_all_that_is_done_is_listed_page_by
     assert_eq!(value("http.burst"), "200");
     assert_eq!(value("pool.0.daemon.0.password"), "\"***\"");
 }
+
+/// A form of the page, as a browser sends it.
+fn form<'a>(pool: &'a Pool, path: &'a str, cookie: &str, body: &str) -> Question<'a> {
+    let origin = format!("http://127.0.0.1:{}", pool.http);
+    let question = pool.question("POST", path).header("origin", origin);
+    let question = question.header("sec-fetch-site", "same-origin");
+    let question = question.header("cookie", cookie);
+    question.body("application/x-www-form-urlencoded", body)
+}
+
+#[test]
+fn the_operators_page_needs_a_login_and_does_without_script_what_the_api_does() {
+    let rig = Rig::http(PROXY);
+    let pool = &rig.pool;
+    let key = make_key(pool, "anna");
+    let page = |cookie: &str| {
+        let question = pool.question("GET", "/operator");
+        question.header("cookie", cookie).ask()
+    };
+    let none = page("");
+    assert_eq!(none.status, 401);
+    assert!(none.text.contains("type=\"password\"") && !none.text.contains("http.burst"));
+    for path in [
+        "/operator/pause",
+        "/operator/resume",
+        "/operator/lift",
+        "/operator/reset",
+    ] {
+        let sent = form(pool, path, "", "pool=main&reason=x&address=9.9.9.9&index=0");
+        assert_eq!(sent.status(), 401, "{path}");
+    }
+    let wrong = form(pool, "/operator/login", "", "key=adit_00").ask();
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.text.contains("role=\"alert\"") && wrong.header("set-cookie").is_empty());
+    let login = format!("key={key}");
+    let entered = form(pool, "/operator/login", "", &login).ask();
+    assert_eq!(
+        (entered.status, entered.header("location")),
+        (303, "/operator")
+    );
+    let set = entered.header("set-cookie");
+    for part in [
+        "HttpOnly",
+        "SameSite=Strict",
+        "Max-Age=43200",
+        "Path=/operator",
+    ] {
+        assert!(set.contains(part), "{set}");
+    }
+    assert!(!set.contains("Secure") && !set.contains(&key), "{set}");
+    let cookie = set.split(';').next().unwrap().to_owned();
+    let shown = page(&cookie);
+    assert_eq!(
+        (shown.status, shown.header("cache-control")),
+        (200, "no-store")
+    );
+    for part in [
+        "http.burst",
+        "daemon http://127.0.0.1",
+        "key anna",
+        "logged in",
+        "&#34;***&#34;",
+    ] {
+        assert!(shown.text.contains(part), "{part}: {}", shown.text);
+    }
+    // The cookie opens the page alone, and never the API.
+    let api = pool
+        .question("POST", "/api/v1/pools/main/payouts/resume")
+        .from("127.0.0.2");
+    assert_eq!(api.header("cookie", cookie.as_str()).status(), 401);
+
+    let pause = "pool=main&reason=%3Cscript%3Ealert(1)%3C%2Fscript%3E";
+    assert_eq!(form(pool, "/operator/pause", &cookie, pause).status(), 303);
+    let shown = page(&cookie).text;
+    assert!(shown.contains("&#60;script&#62;alert(1)") && !shown.contains("<script>alert"));
+    assert_eq!(
+        form(pool, "/operator/pause", &cookie, "pool=main&reason=").status(),
+        422
+    );
+    assert_eq!(
+        form(pool, "/operator/pause", &cookie, "pool=x&reason=x").status(),
+        404
+    );
+    assert_eq!(
+        form(pool, "/operator/pause", &cookie, "pool=main").status(),
+        400
+    );
+    assert_eq!(
+        form(pool, "/operator/resume", &cookie, "pool=main").status(),
+        303
+    );
+    assert_eq!(
+        form(pool, "/operator/reset", &cookie, "pool=main&index=0").status(),
+        303
+    );
+    assert_eq!(
+        form(pool, "/operator/reset", &cookie, "pool=main&index=9").status(),
+        404
+    );
+    assert_eq!(
+        form(pool, "/operator/lift", &cookie, "address=9.9.9.9").status(),
+        404
+    );
+    assert_eq!(
+        form(pool, "/operator/count-anew", &cookie, "address=x").status(),
+        404
+    );
+    let told = acts(pool);
+    assert!(
+        told[0].starts_with("key anna: daemon asked again: main: http://"),
+        "{told:?}"
+    );
+    assert_eq!(told[1], "key anna: payouts resumed: main");
+
+    // By TLS, as a proxy says that is believed, the cookie is for TLS alone.
+    let by_tls = pool.question("POST", "/operator/login").from("127.0.0.2");
+    let by_tls = by_tls
+        .header("x-forwarded-for", "203.0.113.7")
+        .header("x-forwarded-proto", "https");
+    let by_tls = by_tls.header("sec-fetch-site", "same-origin");
+    let by_tls = by_tls
+        .body("application/x-www-form-urlencoded", login.clone())
+        .ask();
+    assert!(
+        by_tls.header("set-cookie").ends_with("; Secure"),
+        "{by_tls:?}"
+    );
+
+    assert_eq!(form(pool, "/operator/logout", &cookie, "").status(), 303);
+    assert_eq!(page(&cookie).status, 401);
+    // A key that is revoked takes its logins with it.
+    let again = form(pool, "/operator/login", "", &login).ask();
+    let cookie = again
+        .header("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert_eq!(page(&cookie).status, 200);
+    assert!(key_command(pool, &["revoke", "anna"]).0);
+    assert_eq!(page(&cookie).status, 401);
+}
+
+/// A71: a page elsewhere, also on another port of this host, cannot send a form with the operator's cookie.
+#[test]
+fn a71_a_form_of_another_origin_does_nothing() {
+    let rig = Rig::new();
+    let pool = &rig.pool;
+    let key = make_key(pool, "ops");
+    let login = format!("key={key}");
+    let entered = form(pool, "/operator/login", "", &login).ask();
+    let cookie = entered
+        .header("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    let own = format!("http://127.0.0.1:{}", pool.http);
+    let sent = |headers: &[(&'static str, &str)]| {
+        let mut question = pool
+            .question("POST", "/operator/pause")
+            .header("cookie", cookie.as_str());
+        for (name, value) in headers {
+            question = question.header(name, *value);
+        }
+        let body = "pool=main&reason=a71";
+        question
+            .body("application/x-www-form-urlencoded", body)
+            .status()
+    };
+    assert_eq!(sent(&[]), 403, "nothing is said of where it comes from");
+    for origin in ["http://127.0.0.1:1", "http://evil.example", "null"] {
+        assert_eq!(sent(&[("origin", origin)]), 403, "{origin}");
+        assert_eq!(
+            sent(&[("origin", origin), ("sec-fetch-site", "same-origin")]),
+            403
+        );
+    }
+    for site in ["cross-site", "same-site"] {
+        assert_eq!(
+            sent(&[("origin", &own), ("sec-fetch-site", site)]),
+            403,
+            "{site}"
+        );
+    }
+    assert_eq!(acts(pool)[0], "key ops: logged in: ");
+    assert_eq!(sent(&[("origin", &own)]), 303);
+    assert_eq!(acts(pool)[0], "key ops: payouts paused: main: a71");
+}

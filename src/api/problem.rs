@@ -60,6 +60,11 @@ impl Problem {
         }
     }
 
+    /// An answer with the headers of this problem's own.
+    pub(crate) fn with_its_headers(&self, response: Response) -> Response {
+        with_headers(response, self.status, self.retry_after_s)
+    }
+
     /// Its status in HTTP.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
@@ -83,6 +88,23 @@ impl Problem {
     /// Nothing of what was named is here.
     pub(super) fn nothing() -> Self {
         Self::unknown("not_found", "there is nothing here")
+    }
+
+    /// Nobody can log in here.
+    pub(crate) fn no_login() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "nobody can log in here")
+    }
+
+    /// A page of another origin sent a form.
+    pub(crate) fn other_origin() -> Self {
+        let message = "this form was not sent by a page of this pool. Behind a reverse proxy, set \
+                       http.url to where people find the pool, or let the proxy pass the Host on";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// A form makes no sense.
+    pub(crate) fn bad_form() -> Self {
+        Self::bad("bad_form", "the form makes no sense")
     }
 
     /// There is no such pool.
@@ -166,17 +188,22 @@ impl IntoResponse for Problem {
             code: self.code,
             message: self.message,
         };
-        let mut response = (self.status, Json(Error { error })).into_response();
-        let headers = response.headers_mut();
-        if let Some(seconds) = self.retry_after_s {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
-        if self.status == StatusCode::UNAUTHORIZED {
-            let bearer = HeaderValue::from_static("Bearer");
-            headers.insert(header::WWW_AUTHENTICATE, bearer);
-        }
-        response
+        let (status, retry_after_s) = (self.status, self.retry_after_s);
+        let response = (status, Json(Error { error })).into_response();
+        with_headers(response, status, retry_after_s)
     }
+}
+
+fn with_headers(mut response: Response, status: StatusCode, wait_s: Option<u64>) -> Response {
+    let headers = response.headers_mut();
+    if let Some(seconds) = wait_s {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer");
+        headers.insert(header::WWW_AUTHENTICATE, bearer);
+    }
+    response
 }
 
 /// A body of JSON, within the limits of size and time.
