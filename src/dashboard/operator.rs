@@ -261,7 +261,7 @@ async fn reset(
     pools: State<Vec<Pool>>,
     OwnForm(form): OwnForm<DaemonForm>,
 ) -> Response {
-    done(api::reset_breaker(operator, pools, Path((form.pool, form.index))).await)
+    done(api::reset_breaker(operator, pools, Path((form.pool, form.index.to_string()))).await)
 }
 
 impl Page {
