@@ -33,7 +33,15 @@ impl Pool {
         telemetry::start(&config.log)?;
         let (tasks, failures) = Tasks::new();
         let ports = config.open_public_pool_ports();
-        let served = serve(&config, settings, ports, &tasks, failures).await;
+        // From the beginning: a pool that is stopped while it starts ends in order, too.
+        let stopped = stop_signal();
+        let served = tokio::select! {
+            served = serve(&config, settings, ports, &tasks, failures) => served,
+            () = stopped => {
+                info!("stopping");
+                Ok(())
+            }
+        };
         let in_time = tasks.shut_down().await;
         served?;
         anyhow::ensure!(in_time, "not everything ended in time");
@@ -41,7 +49,7 @@ impl Pool {
     }
 }
 
-/// Runs all pools of the configuration until a signal or a failure.
+/// Runs all pools of the configuration until a failure.
 async fn serve(
     config: &Config,
     settings: Vec<api::Setting>,
@@ -92,24 +100,23 @@ async fn serve(
     };
     api::open(door, pools, &config.compat, tasks).await?;
     info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");
-    tokio::select! {
-        () = stop_signal() => {
-            info!("stopping");
-            Ok(())
-        }
-        failure = failures.first() => Err(anyhow::anyhow!(failure)),
-    }
+    Err(anyhow::anyhow!(failures.first().await))
 }
 
-/// Waits for Ctrl-C or, from a service manager, SIGTERM.
-pub(crate) async fn stop_signal() {
+/// Waits for Ctrl-C or, from a service manager, SIGTERM. They are heard from the call on, not only once it
+/// is waited for.
+pub(crate) fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate =
-        signal(SignalKind::terminate()).expect("a handler for SIGTERM can be installed");
-    tokio::select! {
-        // An error means that Ctrl-C cannot be seen; then SIGTERM has to do.
-        Ok(()) = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+    let heard = |kind| signal(kind).expect("a handler of signals can be installed");
+    let (mut terminate, mut interrupt) = (
+        heard(SignalKind::terminate()),
+        heard(SignalKind::interrupt()),
+    );
+    async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }
 
