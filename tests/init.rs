@@ -12,7 +12,9 @@ use tempfile::TempDir;
 
 use crate::{
     litecoind::Litecoin,
-    support::{ADDRESS, Node, Process, adit, free_port, run, terminal::Terminal, wait_for},
+    support::{
+        ADDRESS, Node, Process, adit, free_port, refusing_port, run, terminal::Terminal, wait_for,
+    },
 };
 
 /// An address of Bitcoin's main network, where one of Litecoin's regtest is needed.
@@ -79,7 +81,8 @@ fn init_asks_a_person_and_the_pool_that_it_configures_takes_a_share() {
     )
     .unwrap();
     let config = folder.path().join("adit.toml");
-    let (miners, http, nobody) = (free_port(), free_port(), free_port());
+    let (miners, http) = (free_port(), free_port());
+    let (_held, nobody) = refusing_port();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let http_listen = format!("127.0.0.1:{http}");
     let mut terminal = Terminal::start(
@@ -262,7 +265,7 @@ fn init_by_flags_refuses_what_does_not_work_and_writes_nothing() {
         "the node has no wallet \"none\" loaded",
     );
     case(&["--data=/proc/nowhere"], 64, "cannot make the directory");
-    let port = free_port().to_string();
+    let (_held, port) = refusing_port();
     let mut away = flags.clone();
     away[4] = format!("--daemon-url=http://127.0.0.1:{port}");
     refused(&with(&away, &[]), 1, "nothing answers at");
