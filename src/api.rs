@@ -29,15 +29,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::net::TcpListener;
 use tracing::info;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    dashboard,
+    dashboard, listener,
     metrics::Metrics,
     pool::Pool,
+    systemd::Sockets,
     tasks::{Stage, Tasks},
 };
 
@@ -50,11 +50,12 @@ const BODY_MAX: usize = 8 * 1024;
 /// Opens the HTTP port. It serves until shutdown.
 pub async fn open(
     address: SocketAddr,
+    sockets: &Sockets,
     pools: Vec<Pool>,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)
-        .await
+    let listener = sockets
+        .listen(address, || listener::listen(address))
         .with_context(|| format!("cannot listen for HTTP at {address}"))?;
     let address = listener.local_addr()?;
     info!(%address, "listening for HTTP");

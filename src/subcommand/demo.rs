@@ -22,6 +22,7 @@ use crate::{
     listener::{House, StatusPage},
     open_files,
     pool::{self, Pool},
+    systemd::Sockets,
     tasks::{Failures, Stage, Tasks},
     telemetry, worker,
 };
@@ -131,12 +132,13 @@ impl Demo {
         let page = SocketAddr::from(([127, 0, 0, 1], self.http_port));
         let house = House {
             holder: lock.name().to_owned(),
+            sockets: Sockets::default(),
             devices: Devices::start(None, tasks)?,
             status_page: StatusPage::At(page),
             files: open_files::for_miners(settings.listener[0].connections_max),
         };
         let pool = pool::start(&settings, data, &store, &house, tasks).await?;
-        let page = api::open(page, vec![pool.clone()], tasks).await?;
+        let page = api::open(page, &house.sockets, vec![pool.clone()], tasks).await?;
         let miners = pool
             .listening
             .first()
