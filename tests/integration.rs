@@ -20,6 +20,7 @@ mod litecoind;
 mod luck;
 mod miners;
 mod money;
+mod packaging;
 mod payouts;
 mod pool;
 mod postgres;
