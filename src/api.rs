@@ -51,7 +51,7 @@ use axum::{
     routing::get,
 };
 use store::Store;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::sync::Semaphore;
 use tracing::info;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -59,8 +59,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     config, dashboard,
     http::{self, Rules, answer},
+    listener,
     metrics::Metrics,
     pool::Pool,
+    systemd::Sockets,
     tasks::{Stage, Tasks},
 };
 
@@ -84,26 +86,34 @@ pub struct Door {
     pub store: Store,
     /// A permit for each connection.
     pub files: Arc<Semaphore>,
+    /// What listens already, from the run before.
+    pub sockets: Sockets,
 }
 
 /// Opens the port that NerdMiners ask for this pool, with the same limits. It serves until shutdown.
 pub async fn open_for_nerdminers(
     address: SocketAddr,
     pool: Pool,
-    rules: &Rules,
-    files: Arc<Semaphore>,
+    door: &Door,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
     let routes = compat::public_pool_alone()
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .with_state(vec![pool]);
-    let listener = TcpListener::bind(address)
-        .await
+    let listener = door
+        .sockets
+        .listen(address, || listener::listen(address))
         .with_context(|| format!("cannot listen for HTTP at {address}"))?;
     let address = listener.local_addr()?;
     info!(%address, "listening for HTTP of NerdMiners");
-    http::serve(listener, routes, rules, files, tasks);
+    http::serve(
+        listener,
+        routes,
+        &door.rules,
+        Arc::clone(&door.files),
+        tasks,
+    );
     Ok(address)
 }
 
@@ -120,8 +130,9 @@ pub async fn open(
         let keep = compat::keep_ckpool_files(folder.clone(), pools.clone(), stopping);
         tasks.spawn(Stage::Doors, "ckpool files", keep);
     }
-    let listener = TcpListener::bind(address)
-        .await
+    let listener = door
+        .sockets
+        .listen(address, || listener::listen(address))
         .with_context(|| format!("cannot listen for HTTP at {address}"))?;
     let address = listener.local_addr()?;
     info!(%address, "listening for HTTP");

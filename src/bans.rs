@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -54,7 +54,7 @@ pub struct Settings {
 pub struct Bans(Arc<Shared>);
 
 struct Shared {
-    settings: Settings,
+    settings: RwLock<Arc<Settings>>,
     mailboxes: Mailboxes,
     metrics: Arc<Metrics>,
     list: Mutex<List>,
@@ -108,7 +108,7 @@ impl Tally {
         let Some(bans) = self.bans.upgrade() else {
             return false;
         };
-        let Some(rule) = bans.settings.rule else {
+        let Some(rule) = bans.settings().rule else {
             return false;
         };
         let counts = self.add(&rule, 1, now_ms);
@@ -126,8 +126,14 @@ impl Tally {
 }
 
 impl Shared {
+    fn settings(&self) -> Arc<Settings> {
+        let settings = self.settings.read();
+        Arc::clone(&settings.unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn ban(&self, address: IpAddr, counts: Counts, now_ms: i64) {
-        let lasts_ms = i64::try_from(self.settings.lasts.as_millis()).unwrap_or(i64::MAX);
+        let lasts = self.settings().lasts;
+        let lasts_ms = i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX);
         let ban = Ban {
             address,
             since_ms: now_ms,
@@ -145,7 +151,7 @@ impl Shared {
         list.make_room();
         let entry = Entry {
             ban,
-            ends: Instant::now() + self.settings.lasts,
+            ends: Instant::now() + lasts,
             is_kept: false,
         };
         list.bans.insert(address, entry);
@@ -193,7 +199,7 @@ impl List {
 impl Bans {
     /// The counts of an address, for one connection; to be taken once.
     pub fn tally(&self, address: IpAddr) -> Arc<Tally> {
-        let settings = &self.0.settings;
+        let settings = self.0.settings();
         if settings.rule.is_none() || settings.exempt.contains(address) {
             return Arc::new(Tally::new(address, Weak::new()));
         }
@@ -205,6 +211,33 @@ impl Bans {
             None if list.tallies.len() >= TALLIES_MAX => new(),
             None => Arc::clone(list.tallies.entry(address).or_insert_with(new)),
         }
+    }
+
+    /// Bans by another rule from now on. Whoever is banned stays so for as long as he was told, unless
+    /// he is exempt now; connections that were exempt until now are counted when they come anew.
+    pub(crate) fn change(&self, settings: Settings) {
+        let exempt = {
+            let mut list = lock(&self.0.list);
+            let banned = list.bans.keys().copied();
+            let exempt: Vec<IpAddr> = banned
+                .filter(|address| settings.exempt.contains(*address))
+                .collect();
+            for address in &exempt {
+                list.lift(*address);
+            }
+            exempt
+        };
+        for address in exempt {
+            info!(%address, "the ban was lifted");
+        }
+        let mut current = self
+            .0
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(settings);
+        drop(current);
+        self.0.changed.notify_one();
     }
 
     /// Whether an address may not connect.
@@ -241,7 +274,7 @@ impl Bans {
     /// Without the task that keeps them: a test has no more of it.
     pub(crate) fn new(settings: Settings, mailboxes: Mailboxes, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Shared {
-            settings,
+            settings: RwLock::new(Arc::new(settings)),
             mailboxes,
             metrics,
             list: Mutex::default(),
@@ -252,7 +285,8 @@ impl Bans {
     /// Takes over what an earlier run wrote down. No ban lasts longer from now than a new one
     /// would, whatever the clock said when it was made.
     fn take_over(&self, kept: Vec<Ban>, now_ms: i64) {
-        let Settings { lasts, exempt, .. } = &self.0.settings;
+        let settings = self.0.settings();
+        let Settings { lasts, exempt, .. } = &*settings;
         let mut list = lock(&self.0.list);
         for mut ban in kept {
             let left = u64::try_from(ban.until_ms.saturating_sub(now_ms)).unwrap_or(0);
@@ -322,9 +356,9 @@ pub async fn start(
 ) -> anyhow::Result<Bans> {
     let bans = Bans::new(settings, mailboxes, metrics);
     // Without a rule nobody is banned; what is kept waits for the day when there is one.
-    let Some(rule) = bans.0.settings.rule else {
+    if bans.0.settings().rule.is_none() {
         return Ok(bans);
-    };
+    }
     let now_ms = clock::now_ms();
     store.forget_bans(pool, now_ms).await?;
     bans.take_over(store.bans(pool, BANS_MAX).await?, now_ms);
@@ -337,7 +371,9 @@ pub async fn start(
                 () = stopping.cancelled() => true,
                 () = keeping.0.changed.notified() => false,
                 _ = sweep.tick() => {
-                    lock(&keeping.0.list).sweep(&rule, clock::now_ms(), Instant::now());
+                    if let Some(rule) = keeping.0.settings().rule {
+                        lock(&keeping.0.list).sweep(&rule, clock::now_ms(), Instant::now());
+                    }
                     false
                 }
             };

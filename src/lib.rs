@@ -63,7 +63,9 @@ pub mod worker;
 mod arguments;
 mod clock;
 pub mod config;
+mod reload;
 mod subcommand;
+pub mod systemd;
 pub mod tasks;
 mod telemetry;
 

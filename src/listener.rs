@@ -28,6 +28,7 @@ use crate::{
     connection::Context,
     devices::Devices,
     networks::Networks,
+    systemd::Sockets,
     tasks::{Stage, Tasks},
     template_feed::Newest,
 };
@@ -86,6 +87,8 @@ pub struct House {
     pub status_page: StatusPage,
     /// One permit for each file that a miner may take.
     pub files: Arc<Semaphore>,
+    /// What listens already, from the run before.
+    pub sockets: Sockets,
     /// The name of the data directory, under which this process and no other acts.
     pub holder: String,
 }
@@ -97,7 +100,9 @@ pub async fn open(
     context: Arc<Context>,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
-    let listener = listen(port.address)
+    let listener = house
+        .sockets
+        .listen(port.address, || listen(port.address))
         .with_context(|| format!("cannot listen for miners at {}", port.address))?;
     let address = listener.local_addr()?;
     let only_tls = port.tls.as_ref().is_some_and(|tls| tls.only);
@@ -138,7 +143,8 @@ pub(crate) fn is_free(address: SocketAddr) -> std::io::Result<()> {
     listen(address).map(drop)
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// Listens at an address, for miners and for HTTP.
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {

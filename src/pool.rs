@@ -344,6 +344,11 @@ pub fn payout_policy(settings: &config::Pool) -> anyhow::Result<Policy> {
     plan::policy(&settings.payout, coin).map_err(|error| bad(settings, &error).into())
 }
 
+/// How a pool of these settings bans; an error if anything in them makes no sense.
+pub(crate) fn ban_settings(settings: &config::Pool) -> Result<bans::Settings, config::BadConfig> {
+    Ok(Plan::new(settings)?.bans)
+}
+
 /// What a pool of these settings pays from.
 pub fn purse(settings: &config::Pool) -> anyhow::Result<Purse> {
     let coin: &'static Coin = settings.coin.parse()?;

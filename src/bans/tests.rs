@@ -86,7 +86,7 @@ fn a_64_is_one_party_and_exempt_networks_are_none() {
     let nobody = Bans::new(
         Settings {
             rule: None,
-            ..bans.0.settings.clone()
+            ..(*bans.0.settings()).clone()
         },
         Mailboxes::default(),
         Arc::clone(&bans.0.metrics),
@@ -177,7 +177,10 @@ fn a_clock_that_jumped_bans_nobody_for_ever() {
 async fn a_restart_lifts_no_ban() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("adit.db").display());
-    let (settings, metrics) = (bans().0.settings.clone(), Arc::clone(&bans().0.metrics));
+    let (settings, metrics) = (
+        (*bans().0.settings()).clone(),
+        Arc::clone(&bans().0.metrics),
+    );
     for restarted in [false, true] {
         let (tasks, _failures) = Tasks::new();
         let store = Store::open(&url).await.unwrap();

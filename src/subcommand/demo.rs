@@ -23,6 +23,7 @@ use crate::{
     listener::{House, StatusPage},
     open_files,
     pool::{self, Pool},
+    systemd::Sockets,
     tasks::{Failures, Stage, Tasks},
     telemetry, worker,
 };
@@ -136,6 +137,7 @@ impl Demo {
         let files = open_files::share(settings.listener[0].connections_max, http.connections_max);
         let house = House {
             holder: lock.name().to_owned(),
+            sockets: Sockets::default(),
             devices: Devices::start(None, tasks)?,
             status_page: StatusPage::At(http.listen),
             files: files.miners,
@@ -149,6 +151,7 @@ impl Demo {
             settings: Vec::new(),
             store: store.clone(),
             files: files.http,
+            sockets: Sockets::default(),
         };
         let shapes = config::Compat::default();
         let page = api::open(door, vec![pool.clone()], &shapes, tasks).await?;

@@ -132,6 +132,25 @@ impl Process {
         }
     }
 
+    /// The same with another standard input and output; what it logs goes to `log`.
+    pub(crate) fn start_with(
+        mut command: Command,
+        log: PathBuf,
+        input: Stdio,
+        output: Stdio,
+    ) -> Self {
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
+        command.stdin(input).stdout(output).stderr(file);
+        Self {
+            child: command.spawn().unwrap(),
+            log,
+        }
+    }
+
     /// SIGKILL: no chance to tidy up.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

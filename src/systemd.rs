@@ -1,0 +1,135 @@
+//! What is said to systemd, if it has started the process: that it runs, reloads, stops, and is alive; and
+//! the listening sockets, which it keeps while the process is started anew. Called by `adit pool`.
+//!
+//! A kept socket goes on listening without the process. Who connects meanwhile waits, and is let in by
+//! the next run; nobody is refused. Without systemd nothing of this does anything.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::AsFd as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use listenfd::ListenFd;
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tracing::{debug, info, warn};
+
+/// Sockets of the run before that nobody has taken yet. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Sockets(Arc<Mutex<Inherited>>);
+
+#[derive(Debug, Default)]
+struct Inherited {
+    waiting: Vec<(SocketAddr, std::net::TcpListener)>,
+    /// Whether new ones are handed to systemd.
+    keeps: bool,
+}
+
+impl Sockets {
+    /// Those that systemd has kept for this process.
+    pub fn inherited() -> Self {
+        let mut all = ListenFd::from_env();
+        let mut waiting = Vec::new();
+        for index in 0..all.len() {
+            // What is no listening socket of TCP is nobody's here.
+            if let Ok(Some(listener)) = all.take_tcp_listener(index)
+                && let Ok(address) = listener.local_addr()
+            {
+                waiting.push((address, listener));
+            }
+        }
+        let keeps = std::env::var_os("NOTIFY_SOCKET").is_some();
+        Self(Arc::new(Mutex::new(Inherited { waiting, keeps })))
+    }
+
+    /// The socket that listens at an address: kept from the run before, or made by `bind` and kept for
+    /// the next.
+    pub fn listen(
+        &self,
+        address: SocketAddr,
+        bind: impl FnOnce() -> io::Result<TcpListener>,
+    ) -> io::Result<TcpListener> {
+        let mut inherited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = inherited.waiting.iter().position(|(at, _)| *at == address);
+        if let Some(index) = found {
+            let (_, listener) = inherited.waiting.swap_remove(index);
+            listener.set_nonblocking(true)?;
+            info!(%address, "goes on listening with the socket of the run before");
+            return TcpListener::from_std(listener);
+        }
+        let listener = bind()?;
+        // A port that the system chooses is another one the next time.
+        if inherited.keeps && address.port() != 0 {
+            let name = name(address);
+            let state = [NotifyState::FdStore, NotifyState::FdName(&name)];
+            if let Err(error) = sd_notify::notify_with_fds(&state, &[listener.as_fd()]) {
+                warn!(%error, %address, "systemd does not keep a socket for the next run");
+            }
+        }
+        Ok(listener)
+    }
+
+    /// Closes what nobody has taken: ports that the configuration names no longer.
+    pub fn close_rest(&self) {
+        let mut inherited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (address, _) in inherited.waiting.drain(..) {
+            info!(%address, "no longer listening here");
+            let name = name(address);
+            tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(&name)]);
+        }
+    }
+}
+
+/// All that starts has started.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// The settings are being read again; [`ready`] comes when they are.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => debug!(%error, "no clock for systemd"),
+    }
+}
+
+/// The process is about to end.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// The process lives.
+pub fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// How often [`alive`] has to be said; nothing if nobody waits for it. Twice in the time that systemd
+/// was told, as it asks for.
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        debug!(%error, "systemd was not told");
+    }
+}
+
+/// What systemd calls a socket: a colon is not allowed in it.
+fn name(address: SocketAddr) -> String {
+    format!("tcp-{address}").replace(':', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_has_a_name_that_systemd_takes() {
+        assert_eq!(name("0.0.0.0:3333".parse().unwrap()), "tcp-0.0.0.0_3333");
+        assert_eq!(name("[::1]:3333".parse().unwrap()), "tcp-[__1]_3333");
+    }
+}
