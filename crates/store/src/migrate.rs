@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     for_all(include_str!("../migrations/0012_luck.sql")),
     for_all(include_str!("../migrations/0014_hours.sql")),
+    for_all(include_str!("../migrations/0017_miner_hours.sql")),
 ];
 
 struct Migration {

@@ -6,13 +6,8 @@ use std::collections::HashMap;
 use pow::Hash;
 
 use crate::{
-    Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName,
-    database::Connection,
-    figures::{since_of_workers, sums_of_sums},
-    packed::Packed,
-    rows,
-    shares::tail,
-    sql,
+    Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName, database::Connection,
+    figures::sums_of_sums, packed::Packed, rows, shares::tail, sql,
 };
 
 /// The most workers on one page.
@@ -83,8 +78,9 @@ impl Store {
             .enumerate()
             .map(|(index, worker)| (worker.id.0, index))
             .collect();
+        let ids: Vec<i64> = workers.iter().map(|worker| worker.id.0).collect();
         for (number, since) in windows.iter().enumerate() {
-            for (worker, sums) in page.closed(&mut reading, *since).await? {
+            for (worker, sums) in closed(&mut reading, &ids, *since).await? {
                 if let Some(index) = index.get(&worker) {
                     workers[*index].windows[number].add(sums)?;
                 }
@@ -118,14 +114,6 @@ struct Page<'a> {
     address: &'a str,
     after: i64,
     limit: u32,
-}
-
-/// The ids of a page: pool, two others, address, cursor, limit.
-macro_rules! of_page {
-    () => {
-        " WHERE worker IN (SELECT id FROM workers
-              WHERE pool = $1 AND ($4 = '' OR address = $4) AND id > $5 ORDER BY id LIMIT $6)"
-    };
 }
 
 impl Page<'_> {
@@ -169,31 +157,37 @@ impl Page<'_> {
         };
         rows.into_iter().map(worker).collect()
     }
+}
 
-    async fn closed(
-        &self,
-        connection: &mut Connection,
-        since: Minute,
-    ) -> sqlx::Result<Vec<(i64, Sums)>> {
-        let text = concat!(
-            "SELECT worker, ",
-            sums_of_sums!(),
-            since_of_workers!(),
-            of_page!(),
-            " GROUP BY worker"
+/// What each of these workers did since a minute: whole hours, and the minutes before them. By the key of
+/// each worker, so that a page costs the same among ten thousand workers.
+async fn closed(
+    connection: &mut Connection,
+    ids: &[i64],
+    since: Minute,
+) -> sqlx::Result<Vec<(i64, Sums)>> {
+    let mut found = Vec::new();
+    for chunk in rows::chunks(ids) {
+        let own = sql::placeholders(connection.kind(), 3, chunk.len(), 1);
+        let text = format!(
+            "SELECT worker, {}
+             FROM (SELECT worker, shares, work_high, work_low FROM minutes
+                   WHERE worker IN (VALUES {own}) AND minute >= $1 AND minute < $2 * 60
+                   UNION ALL SELECT worker, shares, work_high, work_low FROM hours
+                   WHERE worker IN (VALUES {own}) AND hour >= $2) AS done
+             GROUP BY worker",
+            sums_of_sums!()
         );
-        let rows: Vec<(i64, i64, i64, i64, i64)> = sql::query(text)
-            .bind(self.pool.0)
+        let mut query = sql::built(text)
             .bind(since.number())
-            .bind(since.next_hour())
-            .bind(self.address)
-            .bind(self.after)
-            .bind(self.limit)
-            .fetch_all(connection)
-            .await?;
-        let row = |(worker, shares, top, middle, low)| {
-            Ok((worker, Sums::of((shares, top, middle, low))?))
-        };
-        rows.into_iter().map(row).collect()
+            .bind(since.next_hour());
+        for id in chunk {
+            query = query.bind(id);
+        }
+        let rows: Vec<(i64, i64, i64, i64, i64)> = query.fetch_all(connection).await?;
+        for (worker, shares, top, middle, low) in rows {
+            found.push((worker, Sums::of((shares, top, middle, low))?));
+        }
     }
+    Ok(found)
 }
