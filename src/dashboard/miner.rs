@@ -244,6 +244,16 @@ impl Page {
         Some(display::duration(seconds.parse().ok()?))
     }
 
+    /// How often a miner is paid.
+    fn schedule(name: &str) -> &'static str {
+        match name {
+            "daily" => ENGLISH.schedule_daily,
+            "weekly" => ENGLISH.schedule_weekly,
+            "monthly" => ENGLISH.schedule_monthly,
+            _ => ENGLISH.schedule_threshold,
+        }
+    }
+
     /// What a reason of rejects means.
     fn reject_says(reason: &str) -> &'static str {
         match reason {
