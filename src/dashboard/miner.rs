@@ -233,7 +233,8 @@ impl Page {
         let scheme = self.estimate.schemes.first()?;
         let mut expected = scheme.expected.iter();
         let seconds = expected.find_map(|expected| expected.seconds_to_block.as_ref())?;
-        seconds.parse().ok().filter(|seconds| *seconds > 0.0)
+        // They are rounded down.
+        seconds.parse().ok().map(|seconds: f64| seconds.max(1.0))
     }
 
     /// That time for people.

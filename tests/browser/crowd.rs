@@ -33,6 +33,10 @@ SELECT workers.pool, workers.id, $1 / 3600000 - h.i, 240,
        120000000 + abs((($1 / 3600000 - h.i) % 24) - 12) * 4000000 + (h.i * 7919 % 13) * 1000000, 0
 FROM workers, h WHERE workers.id % 100 = 0 OR h.i <= 168;
 
+UPDATE hours SET shares = shares * ($1 / 60000 % 60 + 1) / 60,
+                 work_high = work_high * ($1 / 60000 % 60 + 1) / 60
+WHERE hour = $1 / 3600000;
+
 INSERT INTO minutes (pool, worker, minute, shares, work_high, work_low, last_ms)
 WITH RECURSIVE m (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM m WHERE i < 1499)
 SELECT workers.pool, workers.id, $1 / 60000 - m.i, 4, 2500000 + (m.i * 7919 % 13) * 20000, 0, $1
