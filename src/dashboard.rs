@@ -175,6 +175,14 @@ fn grouped(number: impl std::fmt::Display) -> String {
     text
 }
 
+/// A way of paying, as it is written: most are abbreviations.
+fn scheme(name: &str) -> String {
+    match name {
+        "solo" => name.to_owned(),
+        _ => name.to_uppercase(),
+    }
+}
+
 /// What a state of a block means.
 fn state_says(state: &str) -> &'static str {
     match state {

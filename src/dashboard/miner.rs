@@ -233,7 +233,8 @@ impl Page {
         let scheme = self.estimate.schemes.first()?;
         let mut expected = scheme.expected.iter();
         let seconds = expected.find_map(|expected| expected.seconds_to_block.as_ref())?;
-        seconds.parse().ok().filter(|seconds| *seconds > 0.0)
+        // They are rounded down.
+        seconds.parse().ok().map(|seconds: f64| seconds.max(1.0))
     }
 
     /// That time for people.
@@ -242,6 +243,16 @@ impl Page {
         let mut expected = scheme.expected.iter();
         let seconds = expected.find_map(|expected| expected.seconds_to_block.as_ref())?;
         Some(display::duration(seconds.parse().ok()?))
+    }
+
+    /// How often a miner is paid.
+    fn schedule(name: &str) -> &'static str {
+        match name {
+            "daily" => ENGLISH.schedule_daily,
+            "weekly" => ENGLISH.schedule_weekly,
+            "monthly" => ENGLISH.schedule_monthly,
+            _ => ENGLISH.schedule_threshold,
+        }
     }
 
     /// What a reason of rejects means.

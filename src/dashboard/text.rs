@@ -68,6 +68,7 @@ words! {
     // Home.
     no_work = "No work for miners:";
     fit = "node ready";
+    at_height = "height";
     not_fit = "not fit:";
     daemon = "Node";
     template = "Template";
@@ -166,6 +167,7 @@ words! {
     earned = "earned in all";
     until_threshold = "until the threshold of";
     rejected = "Rejected";
+    rejected_now = "rejected";
     best = "Best difficulty";
     odds = "Finding a block alone";
     odds_says = "The chance that this hashrate alone finds at least one block within";
@@ -191,10 +193,14 @@ words! {
     settings = "How you want to be paid";
     settings_says = "Changes are signed with this address in your wallet; nobody else can make them.";
     threshold = "Threshold";
-    schedule = "At most";
+    schedule = "How often";
+    schedule_threshold = "as soon as the threshold is reached";
+    schedule_daily = "at most once a day";
+    schedule_weekly = "at most once in seven days";
+    schedule_monthly = "at most once in thirty days";
     pay_to = "Paid to";
     own_address = "this address";
-    waits_for = "Not paid now:";
+    waits_for = "Not paid now. What is waited for:";
     due = "Paid with the next payout.";
     sign_this = "Sign this text with your address, change the lines as you like, and send the same values:";
     asked_payout = "A payout was asked for.";

@@ -77,18 +77,35 @@ macro_rules! sums_of_sums {
 
 pub(crate) use sums_of_sums;
 
-/// What each worker did since minute `$2`, which the hour `$3` is in or begins: whole hours, and the minutes
-/// before them.
-macro_rules! since_of_workers {
-    () => {
-        " FROM (SELECT worker, shares, work_high, work_low FROM minutes
-                WHERE pool = $1 AND minute >= $2 AND minute < $3 * 60
-                UNION ALL SELECT worker, shares, work_high, work_low FROM hours
-                WHERE pool = $1 AND hour >= $3) AS done"
+/// The number of an address in pool `$1`.
+macro_rules! miner_of {
+    ($address:literal) => {
+        concat!(
+            "miner = (SELECT workers.miner FROM workers WHERE workers.pool = $1
+                 AND workers.address = ",
+            $address,
+            " LIMIT 1)"
+        )
     };
 }
 
-pub(crate) use since_of_workers;
+/// What address `$4` did since minute `$2`, which the hour `$3` is in or begins: whole hours, and the
+/// minutes before them.
+macro_rules! since_of_miner {
+    () => {
+        concat!(
+            " FROM (SELECT shares, work_high, work_low FROM miner_minutes
+                    WHERE pool = $1 AND minute >= $2 AND minute < $3 * 60 AND ",
+            crate::figures::miner_of!("$4"),
+            " UNION ALL SELECT shares, work_high, work_low FROM miner_hours
+                    WHERE pool = $1 AND hour >= $3 AND ",
+            crate::figures::miner_of!("$4"),
+            ") AS done"
+        )
+    };
+}
+
+pub(crate) use {miner_of, since_of_miner};
 
 /// Sums by step: pool, first row, the row after the last one, rows of a step, worker, address.
 macro_rules! history {
@@ -119,10 +136,15 @@ macro_rules! of_pool {
     };
 }
 
-macro_rules! of_workers {
+macro_rules! of_worker {
     () => {
-        "(worker = $5 OR $5 = 0 AND worker IN
-             (SELECT id FROM workers WHERE pool = $1 AND address = $6))"
+        "worker = $5 AND $6 = ''"
+    };
+}
+
+macro_rules! of_miner {
+    () => {
+        concat!("$5 = 0 AND ", miner_of!("$6"))
     };
 }
 
@@ -205,8 +227,10 @@ impl Store {
         let text = match (of, by_hour) {
             (Of::Pool, false) => history!("pool_minutes", "minute", of_pool!()),
             (Of::Pool, true) => history!("pool_hours", "hour", of_pool!()),
-            (Of::Worker(_) | Of::Miner(_), false) => history!("minutes", "minute", of_workers!()),
-            (Of::Worker(_) | Of::Miner(_), true) => history!("hours", "hour", of_workers!()),
+            (Of::Worker(_), false) => history!("minutes", "minute", of_worker!()),
+            (Of::Worker(_), true) => history!("hours", "hour", of_worker!()),
+            (Of::Miner(_), false) => history!("miner_minutes", "minute", of_miner!()),
+            (Of::Miner(_), true) => history!("miner_hours", "hour", of_miner!()),
         };
         // A row is of so many minutes.
         let grain = if by_hour { MINUTES_AN_HOUR } else { 1 };

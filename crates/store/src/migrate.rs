@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = &[
     for_all(include_str!("../migrations/0014_hours.sql")),
     for_all(include_str!("../migrations/0015_alerts.sql")),
     for_all(include_str!("../migrations/0016_api_keys.sql")),
+    for_all(include_str!("../migrations/0017_miner_hours.sql")),
 ];
 
 struct Migration {

@@ -9,7 +9,7 @@ use pow::Hash;
 use crate::{
     BlockFee, MinerCredit, Minute, PoolId, ReadError, Store, Sums,
     database::Connection,
-    figures::{since_of_workers, sums_of_sums},
+    figures::{since_of_miner, sums_of_sums},
     packed::Packed,
     rows,
     shares::tail,
@@ -100,18 +100,13 @@ impl Store {
         let mut reading = self.database.read().await?;
         let mut miner = totals(&mut reading, pool, address).await?;
         for since in windows {
-            let row = sql::query(concat!(
-                "SELECT ",
-                sums_of_sums!(),
-                since_of_workers!(),
-                " WHERE worker IN (SELECT id FROM workers WHERE pool = $1 AND address = $4)"
-            ))
-            .bind(pool.0)
-            .bind(since.number())
-            .bind(since.next_hour())
-            .bind(address)
-            .fetch_one(&mut reading)
-            .await?;
+            let row = sql::query(concat!("SELECT ", sums_of_sums!(), since_of_miner!()))
+                .bind(pool.0)
+                .bind(since.number())
+                .bind(since.next_hour())
+                .bind(address)
+                .fetch_one(&mut reading)
+                .await?;
             miner.windows.push(Sums::of(row)?);
         }
         let late = tail(&mut reading, pool).await?;

@@ -1,11 +1,12 @@
-//! Shares rolled up: their number and work for each worker and minute. Figures older than a few
+//! Shares rolled up: their number and work for each worker and minute, and for each address, whose number
+//! is the id of its first worker. Figures older than a few
 //! minutes come from here, so that shares need not be kept for them.
 //!
 //! A batch of shares is rolled up once, in the transaction that also notes that it is. So every
 //! share counts in exactly one place: in its minute if its batch is rolled up, by its own record
 //! if it is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mining::{Scheme, Work, accounting::Position};
 
@@ -127,10 +128,14 @@ impl Store {
         }
         if let Some(seq) = last {
             add_to_minutes(&mut writing, pool, &minutes).await?;
-            add_to_hours(&mut writing, pool, &hours).await?;
+            HOURS.add(&mut writing, pool, &hours).await?;
             add_to_pool(&mut writing, pool, &of_pool).await?;
             let counted = luck::count(&mut writing, pool, &shares).await?;
-            add_to_workers(&mut writing, &workers, &counted).await?;
+            let miners = add_to_workers(&mut writing, &workers, &counted).await?;
+            let of_miners = by_miner(&miners, &minutes)?;
+            MINER_MINUTES.add(&mut writing, pool, &of_miners).await?;
+            let of_miners = by_miner(&miners, &hours)?;
+            MINER_HOURS.add(&mut writing, pool, &of_miners).await?;
             for ((scheme, _), gathered) in &gathered {
                 buckets::insert(&mut writing, pool, scheme, gathered).await?;
             }
@@ -151,16 +156,10 @@ impl Store {
     /// 0. Hours, and the totals of each worker, stay.
     pub async fn prune_minutes(&self, pool: PoolId, before: Minute) -> Result<u64, WriteError> {
         let mut writing = self.database.write().await?;
-        let pruned = sql::query(
-            "DELETE FROM minutes WHERE (worker, minute) IN (
-                 SELECT worker, minute FROM minutes WHERE pool = $1 AND minute < $2
-                 ORDER BY minute LIMIT $3)",
-        )
-        .bind(pool.0)
-        .bind(before.0)
-        .bind(MOST_PRUNED)
-        .execute(&mut writing)
-        .await?;
+        let mut pruned = 0;
+        for table in [MINUTES, MINER_MINUTES] {
+            pruned += table.prune(&mut writing, pool, before.0).await?;
+        }
         sql::query("DELETE FROM pool_minutes WHERE pool = $1 AND minute < $2")
             .bind(pool.0)
             .bind(before.0)
@@ -170,42 +169,28 @@ impl Store {
         Ok(pruned)
     }
 
-    /// Removes the hours of workers that ended before `before`, in the same way. Those of the pool stay.
+    /// Removes the hours of workers and miners that ended before `before`, in the same way. Those of the
+    /// pool stay.
     pub async fn prune_hours(&self, pool: PoolId, before: Minute) -> Result<u64, WriteError> {
         let mut writing = self.database.write().await?;
-        let pruned = sql::query(
-            "DELETE FROM hours WHERE (worker, hour) IN (
-                 SELECT worker, hour FROM hours WHERE pool = $1 AND hour < $2
-                 ORDER BY hour LIMIT $3)",
-        )
-        .bind(pool.0)
-        .bind(before.0 / MINUTES_AN_HOUR)
-        .bind(MOST_PRUNED)
-        .execute(&mut writing)
-        .await?;
+        let mut pruned = 0;
+        for table in [HOURS, MINER_HOURS] {
+            let before = before.0 / MINUTES_AN_HOUR;
+            pruned += table.prune(&mut writing, pool, before).await?;
+        }
         writing.commit().await?;
         Ok(pruned)
     }
 }
 
 /// Adds a row of sums to the one that is there.
-macro_rules! added_to {
-    ($table:literal) => {
-        concat!(
-            "shares = ",
-            $table,
-            ".shares + excluded.shares,
-             work_high = ",
-            $table,
-            ".work_high + excluded.work_high
-                 + ((",
-            $table,
-            ".work_low + excluded.work_low) >> 32),
-             work_low = (",
-            $table,
-            ".work_low + excluded.work_low) & 4294967295"
-        )
-    };
+fn added_to(table: &str) -> String {
+    format!(
+        "shares = {table}.shares + excluded.shares,
+         work_high = {table}.work_high + excluded.work_high
+             + (({table}.work_low + excluded.work_low) >> 32),
+         work_low = ({table}.work_low + excluded.work_low) & 4294967295"
+    )
 }
 
 /// What some shares are together.
@@ -246,7 +231,7 @@ async fn add_to_minutes(
                  last_ms = CASE WHEN excluded.last_ms > minutes.last_ms
                      THEN excluded.last_ms ELSE minutes.last_ms END",
             sql::placeholders(connection.kind(), 1, chunk.len(), 7),
-            added_to!("minutes")
+            added_to("minutes")
         );
         let mut query = sql::built(text);
         for ((worker, minute), rolled) in chunk {
@@ -260,28 +245,84 @@ async fn add_to_minutes(
     Ok(())
 }
 
-async fn add_to_hours(
-    connection: &mut Connection,
-    pool: PoolId,
-    hours: &BTreeMap<(i64, i64), Rolled>,
-) -> sqlx::Result<()> {
-    let hours: Vec<_> = hours.iter().collect();
-    for chunk in rows::chunks(&hours) {
-        let text = format!(
-            "INSERT INTO hours (pool, worker, hour, shares, work_high, work_low) VALUES {}
-             ON CONFLICT (worker, hour) DO UPDATE SET {}",
-            sql::placeholders(connection.kind(), 1, chunk.len(), 6),
-            added_to!("hours")
-        );
-        let mut query = sql::built(text);
-        for ((worker, hour), rolled) in chunk {
-            let (high, low) = rows::halves(rolled.work)?;
-            query = query.bind(pool.0).bind(worker).bind(hour);
-            query = query.bind(rolled.shares).bind(high).bind(low);
+/// A table of sums.
+#[derive(Clone, Copy)]
+struct Table {
+    name: &'static str,
+    /// The column that says whose they are.
+    of: &'static str,
+    /// The column that says of when.
+    when: &'static str,
+}
+
+const MINUTES: Table = Table {
+    name: "minutes",
+    of: "worker",
+    when: "minute",
+};
+const HOURS: Table = Table {
+    name: "hours",
+    of: "worker",
+    when: "hour",
+};
+const MINER_MINUTES: Table = Table {
+    name: "miner_minutes",
+    of: "miner",
+    when: "minute",
+};
+const MINER_HOURS: Table = Table {
+    name: "miner_hours",
+    of: "miner",
+    when: "hour",
+};
+
+impl Table {
+    async fn add(
+        self,
+        connection: &mut Connection,
+        pool: PoolId,
+        sums: &BTreeMap<(i64, i64), Rolled>,
+    ) -> sqlx::Result<()> {
+        let Self { name, of, when } = self;
+        let sums: Vec<_> = sums.iter().collect();
+        for chunk in rows::chunks(&sums) {
+            let text = format!(
+                "INSERT INTO {name} (pool, {of}, {when}, shares, work_high, work_low) VALUES {}
+                 ON CONFLICT ({of}, {when}) DO UPDATE SET {}",
+                sql::placeholders(connection.kind(), 1, chunk.len(), 6),
+                added_to(name)
+            );
+            let mut query = sql::built(text);
+            for ((whose, number), rolled) in chunk {
+                let (high, low) = rows::halves(rolled.work)?;
+                query = query.bind(pool.0).bind(whose).bind(number);
+                query = query.bind(rolled.shares).bind(high).bind(low);
+            }
+            query.execute(connection).await?;
         }
-        query.execute(connection).await?;
+        Ok(())
     }
-    Ok(())
+
+    /// Removes some of the rows before this one, and says how many.
+    async fn prune(
+        self,
+        connection: &mut Connection,
+        pool: PoolId,
+        before: i64,
+    ) -> sqlx::Result<u64> {
+        let Self { name, of, when } = self;
+        let text = format!(
+            "DELETE FROM {name} WHERE ({of}, {when}) IN (
+                 SELECT {of}, {when} FROM {name} WHERE pool = $1 AND {when} < $2
+                 ORDER BY {when} LIMIT $3)"
+        );
+        sql::built(text)
+            .bind(pool.0)
+            .bind(before)
+            .bind(MOST_PRUNED)
+            .execute(connection)
+            .await
+    }
 }
 
 /// A batch is of a few minutes.
@@ -290,20 +331,19 @@ async fn add_to_pool(
     pool: PoolId,
     minutes: &BTreeMap<i64, Rolled>,
 ) -> sqlx::Result<()> {
-    let by_minute = concat!(
-        "INSERT INTO pool_minutes (pool, minute, shares, work_high, work_low)
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (pool, minute) DO UPDATE SET ",
-        added_to!("pool_minutes")
-    );
-    let by_hour = concat!(
-        "INSERT INTO pool_hours (pool, hour, shares, work_high, work_low)
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (pool, hour) DO UPDATE SET ",
-        added_to!("pool_hours")
-    );
+    let insert = |table: &str, when: &str| {
+        format!(
+            "INSERT INTO {table} (pool, {when}, shares, work_high, work_low)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (pool, {when}) DO UPDATE SET {}",
+            added_to(table)
+        )
+    };
+    let by_minute = insert("pool_minutes", "minute");
+    let by_hour = insert("pool_hours", "hour");
     for (minute, rolled) in minutes {
         let (high, low) = rows::halves(rolled.work)?;
-        for (text, number) in [(by_minute, *minute), (by_hour, minute / MINUTES_AN_HOUR)] {
-            sql::query(text)
+        for (text, number) in [(&by_minute, *minute), (&by_hour, minute / MINUTES_AN_HOUR)] {
+            sql::built(text.clone())
                 .bind(pool.0)
                 .bind(number)
                 .bind(rolled.shares)
@@ -316,11 +356,13 @@ async fn add_to_pool(
     Ok(())
 }
 
+/// Gives the number of each worker's address.
 async fn add_to_workers(
     connection: &mut Connection,
     workers: &BTreeMap<i64, Rolled>,
     counted: &BTreeMap<i64, Counted>,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<HashMap<i64, i64>> {
+    let mut miners = HashMap::with_capacity(workers.len());
     let workers: Vec<_> = workers.iter().collect();
     for chunk in rows::chunks(&workers) {
         let text = format!(
@@ -339,7 +381,7 @@ async fn add_to_workers(
                      + ((workers.expected_low + added.expected_low) >> 32),
                  expected_low = (workers.expected_low + added.expected_low) & 4294967295,
                  found = workers.found + added.found
-             FROM added WHERE added.id = workers.id",
+             FROM added WHERE added.id = workers.id RETURNING workers.id, workers.miner",
             sql::placeholders(connection.kind(), 1, chunk.len(), 9)
         );
         let mut query = sql::built(text);
@@ -352,7 +394,26 @@ async fn add_to_workers(
             let (high, low) = rows::halves(Work::from_hashes(counted.expected.units()))?;
             query = query.bind(high).bind(low).bind(counted.found);
         }
-        query.execute(connection).await?;
+        let found: Vec<(i64, i64)> = query.fetch_all(connection).await?;
+        miners.extend(found);
     }
-    Ok(())
+    Ok(miners)
+}
+
+/// Sums of workers as those of their addresses.
+fn by_miner(
+    miners: &HashMap<i64, i64>,
+    sums: &BTreeMap<(i64, i64), Rolled>,
+) -> sqlx::Result<BTreeMap<(i64, i64), Rolled>> {
+    let mut of_miners: BTreeMap<(i64, i64), Rolled> = BTreeMap::new();
+    for ((worker, number), rolled) in sums {
+        let miner = miners
+            .get(worker)
+            .ok_or_else(|| rows::corrupt("a share of no worker"))?;
+        let sum = of_miners.entry((*miner, *number)).or_default();
+        sum.shares += rolled.shares;
+        let work = sum.work.checked_add(rolled.work);
+        sum.work = work.ok_or_else(|| rows::corrupt("a sum of work"))?;
+    }
+    Ok(of_miners)
 }

@@ -8,20 +8,18 @@ use std::collections::HashMap;
 use pow::Hash;
 
 use crate::{
-    Minute, PoolId, ReadError, Store, Sums, Worker, WorkerId, WorkerName,
+    Minute, PoolId, ReadError, Store, Sums, Worker, WorkerName,
     database::Connection,
-    figures::{since_of_workers, sums_of_sums},
+    figures::sums_of_sums,
     packed::Packed,
     rows,
     shares::tail,
     sql,
+    worker_list::{MOST_WINDOWS, WorkerRow, add_late, add_windows, of_row, worker_columns},
 };
 
 /// The most workers in one answer.
 const MOST_WORKERS: usize = 10_000;
-
-/// The most windows of one query.
-const MOST_WINDOWS: usize = 8;
 
 /// The smallest hash of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +67,7 @@ impl Store {
         let mut workers = by_id(&mut reading, pool, &ids).await?;
         workers.retain(|worker| address.is_empty() || worker.who.address() == address);
         workers.truncate(limit.min(MOST_WORKERS));
-        add_windows(&mut reading, pool, windows, &mut workers).await?;
+        add_windows(&mut reading, windows, &mut workers).await?;
         add_late(windows, &late, &mut workers)?;
         Ok(workers)
     }
@@ -96,7 +94,7 @@ impl Store {
             return Ok(None);
         };
         let mut workers = by_id(&mut reading, pool, &[id]).await?;
-        add_windows(&mut reading, pool, windows, &mut workers).await?;
+        add_windows(&mut reading, windows, &mut workers).await?;
         add_late(windows, &tail(&mut reading, pool).await?, &mut workers)?;
         Ok(workers.pop())
     }
@@ -165,8 +163,11 @@ async fn since(
     let text = concat!(
         "SELECT worker, ",
         sums_of_sums!(),
-        since_of_workers!(),
-        " WHERE $4 = '' OR worker IN (SELECT id FROM workers WHERE pool = $1 AND address = $4)
+        " FROM (SELECT worker, shares, work_high, work_low FROM minutes
+                WHERE pool = $1 AND minute >= $2 AND minute < $3 * 60
+                UNION ALL SELECT worker, shares, work_high, work_low FROM hours
+                WHERE pool = $1 AND hour >= $3) AS done
+          WHERE $4 = '' OR worker IN (SELECT id FROM workers WHERE pool = $1 AND address = $4)
           GROUP BY worker"
     );
     type Row = (i64, i64, i64, i64, i64);
@@ -188,106 +189,22 @@ async fn by_id(
     pool: PoolId,
     ids: &[i64],
 ) -> sqlx::Result<Vec<Worker>> {
-    type Row = (
-        i64,
-        String,
-        String,
-        i64,
-        i64,
-        Option<Vec<u8>>,
-        i64,
-        i64,
-        i64,
-    );
     let mut found: HashMap<i64, Worker> = HashMap::with_capacity(ids.len());
     for chunk in rows::chunks(ids) {
         let text = format!(
-            "SELECT id, address, name, first_seen_ms, last_seen_ms, best, shares, work_high, work_low
-             FROM workers WHERE pool = $1 AND id IN (VALUES {})",
+            "SELECT {} FROM workers WHERE pool = $1 AND id IN (VALUES {})",
+            worker_columns!(),
             sql::placeholders(connection.kind(), 2, chunk.len(), 1)
         );
         let mut query = sql::built(text).bind(pool.0);
         for id in chunk {
             query = query.bind(id);
         }
-        let rows: Vec<Row> = query.fetch_all(connection).await?;
-        for (id, address, name, first_share_ms, last_share_ms, best, shares, high, low) in rows {
-            let worker = Worker {
-                id: WorkerId(id),
-                who: WorkerName::of_row(address, name),
-                first_share_ms,
-                last_share_ms,
-                best: best.map(|best| rows::hash(&best)).transpose()?,
-                total: Sums::of((shares, 0, high, low))?,
-                windows: Vec::new(),
-            };
-            found.insert(id, worker);
+        let rows: Vec<WorkerRow> = query.fetch_all(connection).await?;
+        for row in rows {
+            let worker = of_row(row)?;
+            found.insert(worker.id.0, worker);
         }
     }
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
-}
-
-/// Adds what workers did since each of these minutes, as far as it is rolled up.
-async fn add_windows(
-    connection: &mut Connection,
-    pool: PoolId,
-    windows: &[Minute],
-    workers: &mut [Worker],
-) -> sqlx::Result<()> {
-    for worker in workers.iter_mut() {
-        worker.windows = vec![Sums::default(); windows.len()];
-    }
-    let ids: Vec<i64> = workers.iter().map(|worker| worker.id.0).collect();
-    let mut place = 0;
-    for chunk in rows::chunks(&ids) {
-        let workers = &mut workers[place..place + chunk.len()];
-        place += chunk.len();
-        let index: HashMap<i64, usize> = chunk.iter().copied().zip(0..).collect();
-        for (number, since) in windows.iter().enumerate() {
-            let text = format!(
-                "SELECT worker, {} {} WHERE worker IN (VALUES {}) GROUP BY worker",
-                sums_of_sums!(),
-                since_of_workers!(),
-                sql::placeholders(connection.kind(), 4, chunk.len(), 1)
-            );
-            let mut query = sql::built(text)
-                .bind(pool.0)
-                .bind(since.number())
-                .bind(since.next_hour());
-            for id in chunk {
-                query = query.bind(id);
-            }
-            let rows: Vec<(i64, i64, i64, i64, i64)> = query.fetch_all(connection).await?;
-            for (id, shares, top, middle, low) in rows {
-                if let Some(place) = index.get(&id) {
-                    workers[*place].windows[number] = Sums::of((shares, top, middle, low))?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Adds the shares that are not rolled up.
-fn add_late(windows: &[Minute], late: &[Packed], workers: &mut [Worker]) -> sqlx::Result<()> {
-    let places = workers.iter().map(|worker| worker.id.0).zip(0..);
-    let index: HashMap<i64, usize> = places.collect();
-    for Packed { share, worker } in late {
-        let Some(place) = index.get(worker) else {
-            continue;
-        };
-        let worker = &mut workers[*place];
-        worker.last_share_ms = worker.last_share_ms.max(share.time_ms());
-        worker.total.add_share(share)?;
-        let best = worker.best.get_or_insert(share.hash());
-        if share.hash().to_display_bytes() < best.to_display_bytes() {
-            *best = share.hash();
-        }
-        for (since, window) in windows.iter().zip(&mut worker.windows) {
-            if share.minute() >= *since {
-                window.add_share(share)?;
-            }
-        }
-    }
-    Ok(())
 }

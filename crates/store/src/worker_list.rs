@@ -6,20 +6,24 @@ use std::collections::HashMap;
 use pow::Hash;
 
 use crate::{
-    Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName,
-    database::Connection,
-    figures::{since_of_workers, sums_of_sums},
-    packed::Packed,
-    rows,
-    shares::tail,
-    sql,
+    Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName, database::Connection,
+    figures::sums_of_sums, packed::Packed, rows, shares::tail, sql,
 };
 
 /// The most workers on one page.
 const LONGEST_PAGE: u32 = 1_000;
 
 /// The most windows of one query; a page shows three or four.
-const MOST_WINDOWS: usize = 8;
+pub(crate) const MOST_WINDOWS: usize = 8;
+
+/// What [`of_row`] reads.
+macro_rules! worker_columns {
+    () => {
+        "id, address, name, first_seen_ms, last_seen_ms, best, shares, work_high, work_low"
+    };
+}
+
+pub(crate) use worker_columns;
 
 /// A worker with what it has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,36 +64,9 @@ impl Store {
         };
         let windows = &windows[..windows.len().min(MOST_WINDOWS)];
         let mut reading = self.database.read().await?;
-        let mut workers = page.workers(&mut reading, windows.len()).await?;
-        let index: HashMap<i64, usize> = workers
-            .iter()
-            .enumerate()
-            .map(|(index, worker)| (worker.id.0, index))
-            .collect();
-        for (number, since) in windows.iter().enumerate() {
-            for (worker, sums) in page.closed(&mut reading, *since).await? {
-                if let Some(index) = index.get(&worker) {
-                    workers[*index].windows[number].add(sums)?;
-                }
-            }
-        }
-        for Packed { share, worker } in tail(&mut reading, pool).await? {
-            let Some(index) = index.get(&worker) else {
-                continue;
-            };
-            let worker = &mut workers[*index];
-            worker.last_share_ms = worker.last_share_ms.max(share.time_ms());
-            worker.total.add_share(&share)?;
-            let best = worker.best.get_or_insert(share.hash());
-            if share.hash().to_display_bytes() < best.to_display_bytes() {
-                *best = share.hash();
-            }
-            for (since, window) in windows.iter().zip(&mut worker.windows) {
-                if share.minute() >= *since {
-                    window.add_share(&share)?;
-                }
-            }
-        }
+        let mut workers = page.workers(&mut reading).await?;
+        add_windows(&mut reading, windows, &mut workers).await?;
+        add_late(windows, &tail(&mut reading, pool).await?, &mut workers)?;
         Ok(workers)
     }
 }
@@ -103,80 +80,136 @@ struct Page<'a> {
     limit: u32,
 }
 
-/// The ids of a page: pool, two others, address, cursor, limit.
-macro_rules! of_page {
-    () => {
-        " WHERE worker IN (SELECT id FROM workers
-              WHERE pool = $1 AND ($4 = '' OR address = $4) AND id > $5 ORDER BY id LIMIT $6)"
-    };
-}
-
 impl Page<'_> {
-    async fn workers(
-        &self,
-        connection: &mut Connection,
-        windows: usize,
-    ) -> sqlx::Result<Vec<Worker>> {
-        type Row = (
-            i64,
-            String,
-            String,
-            i64,
-            i64,
-            Option<Vec<u8>>,
-            i64,
-            i64,
-            i64,
-        );
-        let rows: Vec<Row> = sql::query(
-            "SELECT id, address, name, first_seen_ms, last_seen_ms, best, shares, work_high, work_low
-             FROM workers
-             WHERE pool = $1 AND ($2 = '' OR address = $2) AND id > $3 ORDER BY id LIMIT $4",
-        )
+    async fn workers(&self, connection: &mut Connection) -> sqlx::Result<Vec<Worker>> {
+        let rows: Vec<WorkerRow> = sql::query(concat!(
+            "SELECT ",
+            worker_columns!(),
+            " FROM workers
+             WHERE pool = $1 AND ($2 = '' OR address = $2) AND id > $3 ORDER BY id LIMIT $4"
+        ))
         .bind(self.pool.0)
         .bind(self.address)
         .bind(self.after)
         .bind(self.limit)
         .fetch_all(connection)
         .await?;
-        let worker = |(id, address, name, first, last, best, shares, high, low): Row| {
-            Ok(Worker {
-                id: WorkerId(id),
-                who: WorkerName::of_row(address, name),
-                first_share_ms: first,
-                last_share_ms: last,
-                best: best.map(|best| rows::hash(&best)).transpose()?,
-                total: Sums::of((shares, 0, high, low))?,
-                windows: vec![Sums::default(); windows],
-            })
-        };
-        rows.into_iter().map(worker).collect()
+        rows.into_iter().map(of_row).collect()
     }
+}
 
-    async fn closed(
-        &self,
-        connection: &mut Connection,
-        since: Minute,
-    ) -> sqlx::Result<Vec<(i64, Sums)>> {
-        let text = concat!(
-            "SELECT worker, ",
-            sums_of_sums!(),
-            since_of_workers!(),
-            of_page!(),
-            " GROUP BY worker"
-        );
-        let rows: Vec<(i64, i64, i64, i64, i64)> = sql::query(text)
-            .bind(self.pool.0)
-            .bind(since.number())
-            .bind(since.next_hour())
-            .bind(self.address)
-            .bind(self.after)
-            .bind(self.limit)
-            .fetch_all(connection)
-            .await?;
-        let row = |(worker, shares, top, middle, low)| {
-            Ok((worker, Sums::of((shares, top, middle, low))?))
-        };
-        rows.into_iter().map(row).collect()
+pub(crate) type WorkerRow = (
+    i64,
+    String,
+    String,
+    i64,
+    i64,
+    Option<Vec<u8>>,
+    i64,
+    i64,
+    i64,
+);
+
+/// A worker without windows.
+pub(crate) fn of_row(
+    (id, address, name, first, last, best, shares, high, low): WorkerRow,
+) -> sqlx::Result<Worker> {
+    Ok(Worker {
+        id: WorkerId(id),
+        who: WorkerName::of_row(address, name),
+        first_share_ms: first,
+        last_share_ms: last,
+        best: best.map(|best| rows::hash(&best)).transpose()?,
+        total: Sums::of((shares, 0, high, low))?,
+        windows: Vec::new(),
+    })
+}
+
+/// Where each worker stands in a list, by its id.
+fn places(workers: &[Worker]) -> HashMap<i64, usize> {
+    workers.iter().map(|worker| worker.id.0).zip(0..).collect()
+}
+
+/// Adds what workers did since each of these minutes, as far as it is rolled up.
+pub(crate) async fn add_windows(
+    connection: &mut Connection,
+    windows: &[Minute],
+    workers: &mut [Worker],
+) -> sqlx::Result<()> {
+    for worker in workers.iter_mut() {
+        worker.windows = vec![Sums::default(); windows.len()];
     }
+    let (places, ids) = (places(workers), ids(workers));
+    for (number, since) in windows.iter().enumerate() {
+        for (worker, sums) in closed(connection, &ids, *since).await? {
+            if let Some(place) = places.get(&worker) {
+                workers[*place].windows[number] = sums;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds the shares that are not rolled up.
+pub(crate) fn add_late(
+    windows: &[Minute],
+    late: &[Packed],
+    workers: &mut [Worker],
+) -> sqlx::Result<()> {
+    let places = places(workers);
+    for Packed { share, worker } in late {
+        let Some(place) = places.get(worker) else {
+            continue;
+        };
+        let worker = &mut workers[*place];
+        worker.last_share_ms = worker.last_share_ms.max(share.time_ms());
+        worker.total.add_share(share)?;
+        let best = worker.best.get_or_insert(share.hash());
+        if share.hash().to_display_bytes() < best.to_display_bytes() {
+            *best = share.hash();
+        }
+        for (since, window) in windows.iter().zip(&mut worker.windows) {
+            if share.minute() >= *since {
+                window.add_share(share)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn ids(workers: &[Worker]) -> Vec<i64> {
+    workers.iter().map(|worker| worker.id.0).collect()
+}
+
+/// What each of these workers did since a minute: whole hours, and the minutes before them. By the key of
+/// each worker, so that a page costs the same among ten thousand workers.
+async fn closed(
+    connection: &mut Connection,
+    ids: &[i64],
+    since: Minute,
+) -> sqlx::Result<Vec<(i64, Sums)>> {
+    let mut found = Vec::new();
+    for chunk in rows::chunks(ids) {
+        let own = sql::placeholders(connection.kind(), 3, chunk.len(), 1);
+        let text = format!(
+            "SELECT worker, {}
+             FROM (SELECT worker, shares, work_high, work_low FROM minutes
+                   WHERE worker IN (VALUES {own}) AND minute >= $1 AND minute < $2 * 60
+                   UNION ALL SELECT worker, shares, work_high, work_low FROM hours
+                   WHERE worker IN (VALUES {own}) AND hour >= $2) AS done
+             GROUP BY worker",
+            sums_of_sums!()
+        );
+        let mut query = sql::built(text)
+            .bind(since.number())
+            .bind(since.next_hour());
+        for id in chunk {
+            query = query.bind(id);
+        }
+        let rows: Vec<(i64, i64, i64, i64, i64)> = query.fetch_all(connection).await?;
+        for (worker, shares, top, middle, low) in rows {
+            found.push((worker, Sums::of((shares, top, middle, low))?));
+        }
+    }
+    Ok(found)
 }

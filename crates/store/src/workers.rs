@@ -138,10 +138,10 @@ impl Store {
     pub async fn alias_of(&self, pool: PoolId, address: &str) -> Result<Option<u64>, ReadError> {
         let mut reading = self.database.read().await?;
         let id: Option<i64> =
-            sql::query("SELECT MIN(id) FROM workers WHERE pool = $1 AND address = $2")
+            sql::query("SELECT miner FROM workers WHERE pool = $1 AND address = $2 LIMIT 1")
                 .bind(pool.0)
                 .bind(address)
-                .fetch_value(&mut reading)
+                .fetch_optional_value(&mut reading)
                 .await?;
         Ok(id.map(|id| rows::unsigned(id, "workers.id")).transpose()?)
     }
@@ -244,10 +244,14 @@ pub(crate) async fn find_or_make(
     }
     let first = rows::take_ids(connection, "worker", count).await?;
     let new: Vec<_> = (first..).zip(new).collect();
+    // Looked up once ids are taken, for which one process waits for another.
+    let addresses = new.iter().map(|(_, (who, _))| who.address.as_str());
+    let mut miners = miners(connection, pool, addresses).await?;
     for chunk in rows::chunks(&new) {
         let sql = format!(
-            "INSERT INTO workers (id, pool, address, name, first_seen_ms, last_seen_ms) VALUES {}",
-            sql::placeholders(connection.kind(), 1, chunk.len(), 6)
+            "INSERT INTO workers (id, pool, address, name, first_seen_ms, last_seen_ms, miner)
+             VALUES {}",
+            sql::placeholders(connection.kind(), 1, chunk.len(), 7)
         );
         // Rare, so that it need not stay prepared.
         let mut query = sql::built(sql).once();
@@ -258,11 +262,45 @@ pub(crate) async fn find_or_make(
                 .bind(&who.address)
                 .bind(&who.name);
             query = query.bind(seen_ms).bind(seen_ms);
+            query = query.bind(*miners.entry(who.address.as_str()).or_insert(*id));
         }
         query.execute(connection).await?;
     }
     found.extend(new.into_iter().map(|(id, (who, _))| ((*who).clone(), id)));
     Ok(found)
+}
+
+/// The number of each of these addresses that has a worker already.
+async fn miners<'a>(
+    connection: &mut Connection,
+    pool: PoolId,
+    addresses: impl Iterator<Item = &'a str>,
+) -> sqlx::Result<HashMap<&'a str, i64>> {
+    let mut addresses: Vec<&str> = addresses.collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let mut miners = HashMap::new();
+    for chunk in rows::chunks(&addresses) {
+        let sql = format!(
+            "WITH wanted (address) AS (VALUES {})
+             SELECT wanted.address, (SELECT workers.miner FROM workers
+                 WHERE workers.pool = $1 AND workers.address = wanted.address LIMIT 1)
+             FROM wanted",
+            sql::placeholders(connection.kind(), 2, chunk.len(), 1)
+        );
+        let mut query = sql::built(sql).once().bind(pool.0);
+        for address in chunk {
+            query = query.bind(*address);
+        }
+        let rows: Vec<(String, Option<i64>)> = query.fetch_all(connection).await?;
+        for (address, miner) in rows {
+            let place = addresses.binary_search(&address.as_str());
+            if let (Ok(place), Some(miner)) = (place, miner) {
+                miners.insert(addresses[place], miner);
+            }
+        }
+    }
+    Ok(miners)
 }
 
 async fn find(

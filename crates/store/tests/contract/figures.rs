@@ -1,10 +1,10 @@
 //! Every figure equals the sum over the shares, whatever was rolled up or pruned in between.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use mining::Work;
 use proptest::prelude::*;
-use store::{Active, Minute, Of, Store, Sums};
+use store::{Active, Minute, Of, Store, Sums, WorkerName};
 
 use super::{Place, contract, share_at, worker};
 
@@ -15,8 +15,9 @@ contract!(
     hours_stay_when_minutes_go,
 );
 
-/// Of all workers of these tests.
+/// Of all workers of these tests but those of the model, every second of which is of the other.
 const ADDRESS: &str = "bcrt1qminer";
+const OTHER: &str = "bcrt1qother";
 const START: i64 = 1_800_000_000_000;
 
 /// The minute so many after the start.
@@ -137,6 +138,19 @@ fn apart(at: u8) -> i64 {
     i64::from(at) * 25
 }
 
+/// Rigs of the model are of two addresses.
+fn rig(number: u8) -> Arc<WorkerName> {
+    Arc::new(WorkerName::new(address_of(number), &number.to_string()).unwrap())
+}
+
+fn address_of(rig: u8) -> &'static str {
+    if rig.is_multiple_of(2) {
+        ADDRESS
+    } else {
+        OTHER
+    }
+}
+
 /// What can happen to a store.
 #[derive(Clone, Debug)]
 enum Step {
@@ -169,9 +183,9 @@ proptest! {
             for step in steps {
                 match step {
                     Step::Shares(shares) => {
-                        let rows: Vec<_> = shares.iter().map(|(rig, work, at)| {
+                        let rows: Vec<_> = shares.iter().map(|(number_of_rig, work, at)| {
                             number += 1;
-                            let rig = worker(&rig.to_string());
+                            let rig = rig(*number_of_rig);
                             share_at(number, &rig, *work, minute(apart(*at)).start_ms())
                         }).collect();
                         store.append_shares(pool, &rows).await.unwrap();
@@ -193,11 +207,11 @@ proptest! {
 }
 
 async fn compare(store: &Store, pool: store::PoolId, model: &[(u8, i64, u64)]) {
-    let expected = |rig: Option<u8>, since: i64, to: i64| {
+    let sum = |is_asked: &dyn Fn(u8) -> bool, since: i64, to: i64| {
         let mut sums = Sums::default();
         for (_, _, work) in model
             .iter()
-            .filter(|(r, at, _)| rig.is_none_or(|rig| rig == *r) && (since..to).contains(at))
+            .filter(|(rig, at, _)| is_asked(*rig) && (since..to).contains(at))
         {
             sums.shares += 1;
             sums.work = sums
@@ -207,6 +221,8 @@ async fn compare(store: &Store, pool: store::PoolId, model: &[(u8, i64, u64)]) {
         }
         sums
     };
+    let expected =
+        |rig: Option<u8>, since, to| sum(&|of| rig.is_none_or(|rig| rig == of), since, to);
     let end = apart(40);
     assert_eq!(
         store.pool_total(pool).await.unwrap(),
@@ -236,23 +252,30 @@ async fn compare(store: &Store, pool: store::PoolId, model: &[(u8, i64, u64)]) {
             }
         }
     }
-    // All rigs are of one address.
-    let miner = store.miner(pool, ADDRESS, &windows).await.unwrap();
-    for (since, sums) in since.iter().zip(&miner.windows) {
-        assert_eq!(*sums, expected(None, *since, end));
-        let of_pool = store.pool_sums(pool, minute(*since)).await.unwrap();
-        assert_eq!(of_pool, expected(None, *since, end));
+    for address in [ADDRESS, OTHER] {
+        let miner = store.miner(pool, address, &windows).await.unwrap();
+        for (since, sums) in since.iter().zip(&miner.windows) {
+            assert_eq!(*sums, sum(&|rig| address_of(rig) == address, *since, end));
+        }
+        let own = sum(&|rig| address_of(rig) == address, 0, end);
+        assert_eq!(miner.total, own);
+    }
+    for since in since {
+        let of_pool = store.pool_sums(pool, minute(since)).await.unwrap();
+        assert_eq!(of_pool, expected(None, since, end));
     }
     for step in [5, 60, 120] {
-        for of in [Of::Pool, Of::Miner(ADDRESS)] {
+        for (of, whose) in [
+            (Of::Pool, None),
+            (Of::Miner(ADDRESS), Some(ADDRESS)),
+            (Of::Miner(OTHER), Some(OTHER)),
+        ] {
+            let is_asked = |rig| whose.is_none_or(|address| address_of(rig) == address);
             let history = history(of, step).await;
             for at in steps(step) {
                 let sums = history.get(&minute(at)).copied().unwrap_or_default();
-                assert_eq!(
-                    sums,
-                    expected(None, at, at + i64::from(step)),
-                    "{at} {step}"
-                );
+                let expected = sum(&is_asked, at, at + i64::from(step));
+                assert_eq!(sums, expected, "{at} {step}");
             }
         }
         assert!(history(Of::Miner("nobody"), step).await.is_empty());
