@@ -22,7 +22,7 @@ check: lint unit
 test: packages lint unit integration judge
 
 packages:
-	@scripts/packages build daemons postgres judge clients openapi terminal
+	@scripts/packages build daemons postgres judge clients openapi terminal alerts
 
 lint:
 	$(CARGO) fmt --all --check

@@ -2,6 +2,7 @@
 //! daemon's poke, the reset of a breaker, the end of a ban, and who finds too few blocks. What a miner wants of its payouts is
 //! taken from anywhere, with the miner's signature. Everything else is read-only.
 
+mod alerts;
 pub(crate) mod balances;
 mod bans;
 pub(crate) mod blocks;
@@ -22,13 +23,15 @@ pub(crate) mod payments;
 pub(crate) mod payouts;
 pub(crate) mod pools;
 pub(crate) mod problem;
-mod rate;
+pub(crate) mod rate;
 mod receipts;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod shares;
 pub(crate) mod statement;
 mod status;
+mod subscription_link;
+mod subscriptions;
 pub(crate) mod workers;
 
 use std::net::SocketAddr;
@@ -119,6 +122,10 @@ fn routes(pools: Vec<Pool>, live: Live, shapes: &config::Compat) -> Router {
     documented
         .merge(dashboard::routes())
         .route(
+            subscription_link::PATH,
+            get(subscription_link::page).post(subscription_link::done),
+        )
+        .route(
             "/api/openapi.json",
             get(async move || openapi::answer(description)),
         )
@@ -165,6 +172,13 @@ fn documented() -> OpenApiRouter<Vec<Pool>> {
         .routes(routes!(receipts::split))
         .routes(routes!(receipts::of_miner))
         .routes(routes!(receipts::day_of_miner))
+        .routes(routes!(alerts::of_miner))
+        .routes(routes!(alerts::of_operator))
+        .routes(routes!(alerts::dead_letters))
+        .routes(routes!(alerts::send_again))
+        .routes(routes!(subscriptions::show, subscriptions::subscribe))
+        .routes(routes!(subscriptions::list))
+        .routes(routes!(subscriptions::remove))
         .routes(routes!(bans::list))
         .routes(routes!(bans::lift))
         .routes(routes!(luck::list))

@@ -35,6 +35,8 @@ pub struct Config {
     pub http: Http,
     /// The shapes of other pools.
     pub compat: Compat,
+    /// Who is told what.
+    pub alerts: crate::alerts::config::Config,
     /// The pools of this process; one for each coin.
     pub pool: Vec<Pool>,
 }
@@ -300,6 +302,7 @@ impl Default for Config {
             log: Log::default(),
             http: Http::default(),
             compat: Compat::default(),
+            alerts: crate::alerts::config::Config::default(),
             pool: Vec::new(),
         }
     }
@@ -347,6 +350,16 @@ impl Default for Pool {
             daemon: Vec::new(),
             listener: vec![Listener::default()],
         }
+    }
+}
+
+impl Pool {
+    /// The connections that its listeners allow together.
+    pub fn connections_max(&self) -> usize {
+        let listeners = self.listener.iter();
+        listeners.fold(0, |sum: usize, listener| {
+            sum.saturating_add(listener.connections_max)
+        })
     }
 }
 

@@ -90,6 +90,17 @@ pub fn duration(seconds: u128) -> String {
     }
 }
 
+/// A text of somebody else's as a terminal may show it: ASCII that is printed, and a question mark for
+/// anything else. So nothing moves the cursor, changes colours, hides or turns around what is beside it.
+pub fn plain(text: &str) -> String {
+    let shown = |c: char| match c {
+        ' ' => c,
+        c if c.is_ascii_graphic() => c,
+        _ => '?',
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Milliseconds since 1970 as RFC 3339 in UTC, to the second.
 pub fn time(ms: i64) -> String {
     let seconds = ms.div_euclid(1000);
@@ -127,6 +138,14 @@ mod tests {
         assert_eq!(duration(90_061), "1 d 1 h");
         assert_eq!(duration(86_400 * 365 + 86_400 * 30), "1 y 30 d");
         assert_eq!(duration(86_400 * 365 * 12_345), "12.3 k y");
+    }
+
+    #[test]
+    fn a_terminal_is_shown_nothing_that_it_would_act_on() {
+        assert_eq!(plain("bitaxe/BM1370 ~"), "bitaxe/BM1370 ~");
+        // An escape sequence, C1's own, a newline, right to left, zero width, a tag.
+        let hostile = "\u{1b}[2J\u{9b}31m\r\n\u{202e}x\u{200b}\u{e0041}";
+        assert_eq!(plain(hostile), "?[2J?31m???x??");
     }
 
     #[test]

@@ -43,7 +43,9 @@ mod money_model;
 pub mod receipts;
 pub mod verify;
 
+pub mod alerts;
 pub mod backup;
+
 pub mod data;
 pub mod first_block;
 pub mod pool;
@@ -53,6 +55,8 @@ pub mod dashboard;
 pub mod metrics;
 
 pub mod display;
+pub mod rental;
+pub mod top;
 pub mod worker;
 
 mod arguments;

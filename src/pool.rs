@@ -24,7 +24,7 @@ pub(crate) use self::check::{Check, check, try_daemon};
 use self::plan::{Plan, bad};
 use crate::{
     accounting::{self, Reserve},
-    bans,
+    alerts, bans,
     bans::Bans,
     block::{Blocks, Maturity},
     clock, config,
@@ -94,6 +94,8 @@ pub struct Pool {
     pub doors: Vec<Door>,
     /// On what terms miners are paid.
     pub terms: Arc<Terms>,
+    /// What its miners can ask to be told.
+    pub alerts: Arc<alerts::Terms>,
     /// When it was started, in milliseconds since 1970.
     pub started_ms: i64,
     /// When its first share ever came, likewise; when it was started, if none had come by then.
@@ -138,6 +140,7 @@ pub async fn start(
     data: &Path,
     store: &Store,
     house: &House,
+    alerts: &Arc<alerts::Terms>,
     tasks: &Tasks,
 ) -> anyhow::Result<Pool> {
     let plan = Plan::new(settings)?;
@@ -329,6 +332,7 @@ pub async fn start(
         metrics,
         doors,
         terms,
+        alerts: Arc::clone(alerts),
         started_ms,
         began_ms: first_share.unwrap_or(started_ms),
     })

@@ -10,7 +10,9 @@ mod payout;
 mod pool;
 mod receipts;
 mod simnet;
+mod top;
 mod verify;
+mod verify_rental;
 
 use clap::Parser;
 
@@ -35,6 +37,10 @@ pub(crate) enum Subcommand {
     Receipts(receipts::Receipts),
     /// Check receipts, logs, splits and books that a pool exported, without trusting it
     Verify(verify::Verify),
+    /// Show a running pool in the terminal
+    Top(top::Top),
+    /// Look at a pool as sellers of hashrate do before they let a buyer mine there
+    VerifyRental(verify_rental::VerifyRental),
     /// Copy the database of a running pool, and what lies beside it, into one file
     Backup(backup::Backup),
     /// Put a backup back into an empty data directory
@@ -55,6 +61,8 @@ impl Subcommand {
             Self::Payout(payout) => payout.run().await,
             Self::Receipts(receipts) => receipts.run().await,
             Self::Verify(verify) => verify.run(),
+            Self::Top(top) => top.run().await,
+            Self::VerifyRental(verify) => verify.run().await,
             Self::Backup(backup) => backup.run().await,
             Self::Restore(restore) => restore.run().await,
             Self::Config(config) => config.run().await,

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod alerts;
 mod attacks;
 mod backup;
 mod clients;
@@ -27,8 +28,10 @@ mod payouts;
 mod pool;
 mod postgres;
 mod receipts;
+mod rental;
 mod reserve;
 mod resume;
 mod soak;
 mod solo;
 mod sv1;
+mod top;

@@ -108,6 +108,31 @@ fn the_connection_names_nothing_that_comes_after_it() {
     none(&faults);
 }
 
+/// Nobody who takes shares or pays waits for somebody to be told.
+#[test]
+fn whoever_takes_shares_or_pays_knows_of_no_alert() {
+    let mut faults = Vec::new();
+    let names = [
+        "connection",
+        "share_log",
+        "listener",
+        "accounting",
+        "payout",
+        "block",
+        "daemon",
+    ];
+    for source in Source::program() {
+        let is_on_the_way = names.iter().any(|name| {
+            source.path == format!("src/{name}.rs")
+                || source.path.starts_with(&format!("src/{name}/"))
+        });
+        if is_on_the_way {
+            faults.extend(source.naming(&["alert", "alerts"]));
+        }
+    }
+    none(&faults);
+}
+
 #[test]
 fn unsafe_code_stands_in_pow_alone() {
     let mining = read("crates/mining/src/lib.rs");
@@ -240,8 +265,23 @@ fn every_case_of_the_attacks_has_its_test_and_every_such_test_its_case() {
 }
 
 /// Keys that have no default: what is said in the example is an example.
-const WITHOUT_DEFAULT: [&str; 14] = [
+const WITHOUT_DEFAULT: [&str; 29] = [
     "compat.ckpool_logdir",
+    "alerts.ca_file",
+    "alerts.webhook.url",
+    "alerts.webhook.secret",
+    "alerts.ntfy.url",
+    "alerts.ntfy.token",
+    "alerts.discord.url",
+    "alerts.telegram.token",
+    "alerts.telegram.chat",
+    "alerts.email.host",
+    "alerts.email.user",
+    "alerts.email.password",
+    "alerts.email.from",
+    "alerts.mqtt.url",
+    "alerts.mqtt.user",
+    "alerts.mqtt.password",
     "pool.listener.default_address",
     "pool.listener.scheme",
     "devices",

@@ -22,6 +22,7 @@ use utoipa::OpenApi;
         (name = "miners", description = "What a miner does and has. Everyone may ask."),
         (name = "payouts", description = "How a miner is paid. A change is signed by its address."),
         (name = "receipts", description = "Proofs that shares count: docs/receipts.md"),
+        (name = "alerts", description = "What people are told without asking. Who is told what is signed by an address."),
         (name = "operator", description = "For this machine alone")
     )
 )]

@@ -147,18 +147,29 @@ impl NumberQuery {
     pub(super) fn page<T>(
         &self,
         pool: &Pool,
-        mut items: Vec<T>,
+        items: Vec<T>,
         number: impl Fn(&T) -> u64,
     ) -> Rows<T> {
+        let (items, next) = self.cut(items, number);
+        Rows {
+            pool: pool.name.clone(),
+            items,
+            next,
+        }
+    }
+
+    /// What was found without the one more, and the cursor of the next page.
+    pub(super) fn cut<T>(
+        &self,
+        mut items: Vec<T>,
+        number: impl Fn(&T) -> u64,
+    ) -> (Vec<T>, Option<String>) {
         let limit = usize::try_from(self.limit.unwrap_or(LIMIT)).unwrap_or(usize::MAX);
         let more = items.len() > limit;
         items.truncate(limit);
         let last = items.last().filter(|_| more);
-        Rows {
-            pool: pool.name.clone(),
-            next: last.map(|last| number(last).to_string()),
-            items,
-        }
+        let next = last.map(|last| number(last).to_string());
+        (items, next)
     }
 }
 

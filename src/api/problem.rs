@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use store::{ReadError, SettingsError, WriteError};
+use store::{ReadError, SettingsError, SubscribeError, WriteError};
 use utoipa::{IntoResponses, ToSchema};
 
 /// Whoever sends 8 KiB slower than that has something else in mind.
@@ -123,6 +123,22 @@ impl From<SettingsError> for Problem {
             }
             SettingsError::Entry(error) => Self::unavailable(&error.into()),
         }
+    }
+}
+
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Self {
+        let code = match error {
+            SubscribeError::Settings(error) => return error.into(),
+            SubscribeError::TooOften => {
+                let message = error.to_string();
+                return Self::new(StatusCode::TOO_MANY_REQUESTS, "too_often", message);
+            }
+            SubscribeError::TooMany(_) => "too_many",
+            SubscribeError::Twice(_) => "twice",
+            SubscribeError::Full => "full",
+        };
+        Self::conflict(code, error.to_string())
     }
 }
 

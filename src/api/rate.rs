@@ -16,11 +16,11 @@ const BY_MINUTE: u32 = 24 * 60;
 
 /// Minutes up to now.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
+pub(crate) struct Stretch {
     /// The first one.
-    pub(super) since: Minute,
+    pub(crate) since: Minute,
     /// What has gone by of them.
-    pub(super) millis: u64,
+    pub(crate) millis: u64,
 }
 
 /// Work per second, in H/s, since the minute that was so long before this one began. A stretch is never
@@ -51,7 +51,7 @@ pub struct Rates {
 }
 
 impl Stretch {
-    pub(super) fn new(pool: &Pool, minutes: u32, now_ms: i64) -> Self {
+    pub(crate) fn new(pool: &Pool, minutes: u32, now_ms: i64) -> Self {
         let mut since = Minute::of_ms(now_ms).back(minutes);
         if minutes > BY_MINUTE {
             since = since.hour();
@@ -69,7 +69,7 @@ impl Stretch {
     }
 
     /// In H/s.
-    pub(super) fn rate(self, work: Work) -> f64 {
+    pub(crate) fn rate(self, work: Work) -> f64 {
         display::to_f64(work.per_second(self.millis))
     }
 }

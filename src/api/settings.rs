@@ -294,7 +294,7 @@ fn threshold(text: &str) -> Result<Option<Amount>, Problem> {
 }
 
 /// The text of a wish, once it is shown that the miner signed it and that its number holds.
-async fn verified(
+pub(super) async fn verified(
     place: &Place,
     wish: Wish<'_>,
     number: u64,
@@ -321,7 +321,7 @@ async fn verified(
     Ok(text)
 }
 
-fn instruction<'a>(place: &'a Place, wish: Wish<'a>, number: u64) -> Instruction<'a> {
+pub(super) fn instruction<'a>(place: &'a Place, wish: Wish<'a>, number: u64) -> Instruction<'a> {
     Instruction {
         pool: &place.pool.name,
         coin: place.pool.coin,

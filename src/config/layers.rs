@@ -261,6 +261,7 @@ fn example() -> Config {
     Config {
         devices: Some(PathBuf::new()),
         http,
+        alerts: crate::alerts::config::Config::with_every_key(),
         pool: vec![pool],
         ..Config::default()
     }

@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::pool::stop_signal;
 use crate::{
-    api, config,
+    alerts, api, config,
     daemon::{self, Secret},
     data,
     devices::Devices,
@@ -135,7 +135,10 @@ impl Demo {
             status_page: StatusPage::At(page),
             files: open_files::for_miners(settings.listener[0].connections_max),
         };
-        let pool = pool::start(&settings, data, &store, &house, tasks).await?;
+        let terms = alerts::Terms::new(&alerts::config::Config::default(), None)?;
+        let pool = pool::start(&settings, data, &store, &house, &terms, tasks).await?;
+        let room = [settings.connections_max()];
+        alerts::start(&terms, std::slice::from_ref(&pool), &room, data, tasks).await?;
         let shapes = config::Compat::default();
         let page = api::open(page, vec![pool.clone()], &shapes, tasks).await?;
         let door = pool.doors.first().context("the pool listens for miners")?;

@@ -204,12 +204,6 @@ fn write(path: &Path, text: &str, replace: bool) -> anyhow::Result<()> {
     .with_context(cannot)
 }
 
-/// A text of somebody else's as a terminal may show it.
-fn plain(text: &str) -> String {
-    let shown = text.chars().filter(|c| *c == ' ' || c.is_ascii_graphic());
-    shown.collect()
-}
-
 fn coin(name: &str) -> Result<&'static Coin, String> {
     name.parse().map_err(|error| format!("{error}"))
 }

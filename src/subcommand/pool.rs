@@ -7,8 +7,8 @@ use tracing::info;
 
 use super::config::SettingsArguments;
 use crate::{
-    api,
-    config::{BadConfig, Config, PublicPoolPorts},
+    alerts, api,
+    config::{self, BadConfig, Config, PublicPoolPorts},
     data,
     devices::Devices,
     listener::{House, StatusPage},
@@ -46,10 +46,11 @@ async fn serve(
     tasks: &Tasks,
     mut failures: Failures,
 ) -> anyhow::Result<()> {
-    let listeners = config.pool.iter().flat_map(|pool| &pool.listener);
-    let wanted = listeners.fold(0_usize, |sum, listener| {
-        sum.saturating_add(listener.connections_max)
-    });
+    let room = config.pool.iter().map(config::Pool::connections_max);
+    let room: Vec<usize> = room.collect();
+    let wanted = room
+        .iter()
+        .fold(0_usize, |sum, room| sum.saturating_add(*room));
     let devices = Devices::start(config.devices.clone(), tasks)?;
     let status_page = StatusPage::new(&config.http).map_err(BadConfig::Value)?;
     let lock = data::lock(&config.data)?;
@@ -59,6 +60,7 @@ async fn serve(
         files: open_files::for_miners(wanted),
         holder: lock.name().to_owned(),
     };
+    let terms = alerts::Terms::new(&config.alerts, config.http.url.as_deref())?;
     let mut pools = Vec::new();
     let store = data::open_store(&config.data, config.database.as_deref()).await?;
     let (ended, opened) = (tasks.ending(Stage::Database), store.clone());
@@ -68,8 +70,9 @@ async fn serve(
         Ok(())
     });
     for settings in &config.pool {
-        pools.push(pool::start(settings, &config.data, &store, &house, tasks).await?);
+        pools.push(pool::start(settings, &config.data, &store, &house, &terms, tasks).await?);
     }
+    alerts::start(&terms, &pools, &room, &config.data, tasks).await?;
     if let Some(ports) = ports
         && let Some(pool) = pools.get(ports.pool)
     {

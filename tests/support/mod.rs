@@ -4,6 +4,7 @@ pub(crate) mod heavy;
 pub(crate) mod key;
 pub(crate) mod miner;
 pub(crate) mod node;
+pub(crate) mod receiver;
 pub(crate) mod rig;
 pub(crate) mod stored;
 pub(crate) mod terminal;
@@ -199,6 +200,8 @@ pub(crate) struct PoolSettings<'a> {
     pub(crate) open_files: Option<u32>,
     /// The URL of its database; nothing for a file.
     pub(crate) database: Option<&'a str>,
+    /// Lines for `[http]`.
+    pub(crate) http: &'a str,
     /// Lines for `[log]`.
     pub(crate) log: &'a str,
     /// Lines for `[[pool]]`.
@@ -217,6 +220,7 @@ impl Default for PoolSettings<'_> {
             host: "127.0.0.1",
             open_files: None,
             database: None,
+            http: "",
             log: "filter = \"debug,hyper=info,reqwest=info\"",
             pool: "",
             listener: FIXED_DIFFICULTY,
@@ -250,6 +254,7 @@ impl Pool {
             host,
             open_files,
             database,
+            http: http_lines,
             log,
             pool,
             listener,
@@ -262,7 +267,7 @@ impl Pool {
             &config,
             format!(
                 "data = {data:?}\n{database}[log]\n{log}\n\
-                 [http]\nlisten = \"127.0.0.1:{http}\"\n\
+                 [http]\nlisten = \"127.0.0.1:{http}\"\n{http_lines}\
                  [[pool]]\ncoin = \"{coin}\"\nnetwork = \"regtest\"\n\
                  payout_address = \"{address}\"\n{pool}\n\
                  [[pool.listener]]\nlisten = \"{host}:{miners}\"\n{listener}\n{daemons}"

@@ -62,6 +62,11 @@ impl Terminal {
         self.tmux(&["capture-pane", "-p", "-J"])
     }
 
+    /// What is on the screen, with colours and other attributes as the terminal has them.
+    pub(crate) fn screen_with_colours(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-e"])
+    }
+
     /// Waits for a text to come up once more than when it was last waited for.
     #[track_caller]
     pub(crate) fn expect(&mut self, text: &str) {
@@ -84,6 +89,11 @@ impl Terminal {
     pub(crate) fn type_line(&self, text: &str) {
         self.tmux(&["send-keys", "-l", text]);
         self.press(&["Enter"]);
+    }
+
+    pub(crate) fn resize(&self, (columns, lines): (u16, u16)) {
+        let size = [columns.to_string(), lines.to_string()];
+        self.tmux(&["resize-window", "-x", &size[0], "-y", &size[1]]);
     }
 }
 

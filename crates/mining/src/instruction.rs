@@ -1,4 +1,4 @@
-//! What a miner tells the pool about its payouts, as the text that it signs.
+//! What a miner tells the pool about its payouts and alerts, as the text that it signs.
 //!
 //! The API makes this text from the fields that it was sent and never takes a text, so what was
 //! verified is what is done. Pool, coin and the operator's own address stand in it, and a number that
@@ -7,7 +7,11 @@
 
 use std::fmt;
 
-use crate::{Address, Amount, Coin, Network, payout::Schedule};
+use crate::{
+    Address, Amount, Coin, Network,
+    alert::{Kinds, Sink},
+    payout::Schedule,
+};
 
 /// How far a number may be from the pool's clock, in milliseconds: somebody signs by hand, and the
 /// clock of a wallet may be wrong.
@@ -24,7 +28,7 @@ pub struct Instruction<'a> {
     pub network: Network,
     /// Where the pool's own blocks pay: names of pools are alike, this is not.
     pub operator: &'a Address,
-    /// Whose payouts.
+    /// Who wants it.
     pub address: &'a Address,
     /// Milliseconds since 1970, above the last number that was used.
     pub number: u64,
@@ -48,6 +52,19 @@ pub enum Wish<'a> {
     },
     /// All that is available, now.
     Payout,
+    /// Alerts of these kinds, there.
+    Subscribe {
+        /// What kind of place that is.
+        sink: Sink,
+        /// Where; empty where the kind says all. One line.
+        target: &'a str,
+        /// Of what.
+        kinds: Kinds,
+    },
+    /// No alerts by this subscription any more.
+    Unsubscribe(u64),
+    /// To be told which subscriptions there are.
+    ListSubscriptions,
 }
 
 /// Why a number does not hold.
@@ -83,31 +100,48 @@ impl fmt::Display for Instruction<'_> {
     /// Lines with a newline between them, and none behind the last.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.wish {
-            Wish::Settings { .. } => "settings",
-            Wish::Payout => "request",
+            Wish::Settings { .. } => "payout settings",
+            Wish::Payout => "payout request",
+            Wish::Subscribe { .. } => "alerts subscribe",
+            Wish::Unsubscribe(_) => "alerts remove",
+            Wish::ListSubscriptions => "alerts list",
         };
-        writeln!(f, "adit payout {what}")?;
+        writeln!(f, "adit {what}")?;
         writeln!(f, "pool: {}", self.pool)?;
         writeln!(f, "coin: {} {}", self.coin.name, self.network)?;
         writeln!(f, "operator: {}", self.operator)?;
         writeln!(f, "address: {}", self.address)?;
-        if let Wish::Settings {
-            threshold,
-            schedule,
-            pay_to,
-            paused,
-        } = self.wish
-        {
-            match threshold {
-                Some(amount) => writeln!(f, "threshold: {amount}")?,
-                None => writeln!(f, "threshold: default")?,
+        match self.wish {
+            Wish::Settings {
+                threshold,
+                schedule,
+                pay_to,
+                paused,
+            } => {
+                match threshold {
+                    Some(amount) => writeln!(f, "threshold: {amount}")?,
+                    None => writeln!(f, "threshold: default")?,
+                }
+                writeln!(f, "schedule: {}", schedule.name())?;
+                match pay_to {
+                    Some(address) => writeln!(f, "pay_to: {address}")?,
+                    None => writeln!(f, "pay_to: default")?,
+                }
+                writeln!(f, "paused: {}", if paused { "yes" } else { "no" })?;
             }
-            writeln!(f, "schedule: {}", schedule.name())?;
-            match pay_to {
-                Some(address) => writeln!(f, "pay_to: {address}")?,
-                None => writeln!(f, "pay_to: default")?,
+            Wish::Subscribe {
+                sink,
+                target,
+                kinds,
+            } => {
+                writeln!(f, "sink: {}", sink.name())?;
+                if !target.is_empty() {
+                    writeln!(f, "target: {target}")?;
+                }
+                writeln!(f, "kinds: {kinds}")?;
             }
-            writeln!(f, "paused: {}", if paused { "yes" } else { "no" })?;
+            Wish::Unsubscribe(subscription) => writeln!(f, "subscription: {subscription}")?,
+            Wish::Payout | Wish::ListSubscriptions => {}
         }
         write!(f, "number: {}", self.number)
     }
@@ -116,6 +150,7 @@ impl fmt::Display for Instruction<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Kind;
 
     const MINER: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
     const NOW: i64 = 1_800_000_000_000;
@@ -164,6 +199,28 @@ mod tests {
         assert_eq!(
             instruction.to_string(),
             format!("adit payout request\n{head}number: 17")
+        );
+        instruction.wish = Wish::Subscribe {
+            sink: Sink::Webhook,
+            target: "https://example.org/hook",
+            kinds: [Kind::PayoutSent, Kind::BlockFound].into_iter().collect(),
+        };
+        assert_eq!(
+            instruction.to_string(),
+            format!(
+                "adit alerts subscribe\n{head}sink: webhook\ntarget: https://example.org/hook\n\
+                 kinds: block_found,payout_sent\nnumber: 17"
+            )
+        );
+        instruction.wish = Wish::Unsubscribe(3);
+        assert_eq!(
+            instruction.to_string(),
+            format!("adit alerts remove\n{head}subscription: 3\nnumber: 17")
+        );
+        instruction.wish = Wish::ListSubscriptions;
+        assert_eq!(
+            instruction.to_string(),
+            format!("adit alerts list\n{head}number: 17")
         );
     }
 

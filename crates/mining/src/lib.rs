@@ -51,6 +51,8 @@ pub mod ledger;
 pub mod payout;
 pub mod receipt;
 
+pub mod alert;
+
 pub use address::Address;
 pub use amount::Amount;
 pub use coin::{Coin, Network};

@@ -12,6 +12,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+mod alerts;
 mod bans;
 mod bests;
 mod blocks;
@@ -44,6 +45,16 @@ mod sql;
 mod worker_list;
 mod workers;
 
+pub use alerts::{
+    Alert, Audience, NewAlert, Seen,
+    outbox::{DeadLetter, Delivery, OutboxCounts},
+    seen::{
+        AddressWork, BlockNews, BlockSeen, ConditionChange, KnownCondition, PayoutNews, PayoutSeen,
+    },
+    subscriptions::{
+        NewSubscription, SubscribeError, Subscription, SubscriptionLimits, SubscriptionSecret,
+    },
+};
 pub use bans::Ban;
 pub use bests::Best;
 pub use blocks::{Block, BlockChange, BlockCounts, BlockError, ByCoinbase, FoundBlock, NewBlock};

@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = &[
     for_all(include_str!("../migrations/0012_luck.sql")),
     for_all(include_str!("../migrations/0013_receipts.sql")),
     for_all(include_str!("../migrations/0014_hours.sql")),
+    for_all(include_str!("../migrations/0015_alerts.sql")),
 ];
 
 struct Migration {

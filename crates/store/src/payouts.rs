@@ -342,7 +342,7 @@ impl Store {
     }
 }
 
-fn state(name: &str) -> sqlx::Result<BatchState> {
+pub(crate) fn state(name: &str) -> sqlx::Result<BatchState> {
     let found = BatchState::ALL
         .into_iter()
         .find(|state| state.name() == name);

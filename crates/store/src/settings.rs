@@ -254,7 +254,7 @@ impl Store {
 }
 
 /// Uses a number up, and gives the account's id. Makes both rows where there are none.
-async fn use_number(
+pub(crate) async fn use_number(
     writing: &mut Writing<'_>,
     pool: PoolId,
     account: &Account,

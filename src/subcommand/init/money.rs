@@ -4,8 +4,11 @@ use std::fmt;
 
 use mining::{Address, Coin, Scheme, accounting::Percent};
 
-use super::{Init, ask::Ask, node::Node, plain};
-use crate::daemon::{self, wallet::Wallet};
+use super::{Init, ask::Ask, node::Node};
+use crate::{
+    daemon::{self, wallet::Wallet},
+    display::plain,
+};
 
 /// Where blocks pay, and what pays the miners.
 pub(super) struct Payee {

@@ -9,10 +9,10 @@ use super::{
     Init,
     ask::Ask,
     nodes::{self, Found},
-    plain,
 };
 use crate::{
     daemon::{self, CallError, Secret},
+    display::plain,
     pool,
 };
 

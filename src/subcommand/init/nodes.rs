@@ -25,7 +25,7 @@ pub(super) struct Found {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { network, seen, .. } = self;
-        let agent = super::plain(&seen.agent);
+        let agent = crate::display::plain(&seen.agent);
         write!(
             f,
             "{agent} at {} ({network}, height {})",

@@ -4,6 +4,7 @@
 // A test may spawn what it waits for itself.
 #![allow(clippy::disallowed_methods)]
 
+mod alerts;
 mod bans;
 mod blocks;
 mod by_hand;

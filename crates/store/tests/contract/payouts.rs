@@ -131,6 +131,17 @@ async fn a_payout_is_paid_once(place: Place) {
         (Some(hash(9)), BatchState::Confirmed)
     );
     assert_eq!(mine[0].amount, units(1000));
+    // Those of the pool, the larger one first, but not what is only claimed.
+    let claimed = [payment("b", 1)];
+    let claimed = store.reserve_payout(&lease, COIN, &claimed, NOW + 9).await;
+    claimed.unwrap();
+    let recent = store.recent_payments(pool, 10).await.unwrap();
+    let amounts: Vec<_> = recent.iter().map(|payment| payment.amount).collect();
+    assert_eq!(amounts, [units(1000), units(400)]);
+    assert_eq!((recent[1].payout, recent[1].txid), (number, Some(hash(9))));
+    let one = store.recent_payments(pool, 1).await.unwrap();
+    assert_eq!(one, recent[..1]);
+    assert_eq!(store.paid_counts(pool).await, Ok((1, 2)));
 }
 
 async fn a_payout_that_is_released_gives_all_back(place: Place) {
