@@ -22,7 +22,7 @@ check: lint unit
 test: packages lint unit integration judge
 
 packages:
-	@scripts/packages build daemons postgres judge clients openapi terminal alerts
+	@scripts/packages build daemons postgres judge clients openapi terminal alerts browser
 
 lint:
 	$(CARGO) fmt --all --check
@@ -36,15 +36,16 @@ unit:
 	$(CARGO) test --locked --workspace --exclude judge --exclude benches --lib --bins
 	scripts/postgres $(CARGO) test --locked -p wire -p store -p simnet --tests
 
-# The real program, real litecoind, clients of others, and at least 200 kills in the middle of work.
+# The real program, real litecoind, a real browser, clients of others, and at least 200 kills in the middle of work.
 integration: clients openapi
 	scripts/postgres $(CARGO) test --locked -p adit --test integration
 
-# Clients in JavaScript that the pool is tested with, in the versions of their lock file.
-clients: tests/clients/node_modules/.package-lock.json
+# What is in JavaScript, in the versions of its lock files: clients that the pool is tested with, and what
+# drives a browser through its pages.
+clients: tests/clients/node_modules/.package-lock.json tests/browser/node_modules/.package-lock.json
 
-tests/clients/node_modules/.package-lock.json: tests/clients/package-lock.json
-	cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 
 # What makes requests from the description of the API, in the versions of its list.
 openapi: tests/openapi/venv/installed

@@ -1,12 +1,14 @@
-//! HTTP: the routes, one list. Five calls are taken from loopback alone and change no setting: the
-//! daemon's poke, the reset of a breaker, the end of a ban, and who finds too few blocks. What a miner wants of its payouts is
-//! taken from anywhere, with the miner's signature. Everything else is read-only.
+//! HTTP: the routes, in two lists. What everybody may ask is read-only, but for what a miner wants of its
+//! payouts, which needs the miner's signature. What operators may is in the other list, and each of its
+//! calls asks for an `Operator`.
 
+pub(crate) mod acts;
 mod alerts;
 pub(crate) mod balances;
-mod bans;
+pub(crate) mod bans;
 pub(crate) mod blocks;
 mod compat;
+pub(crate) mod configuration;
 pub(crate) mod credits;
 mod csv;
 pub(crate) mod daemons;
@@ -15,10 +17,13 @@ pub(crate) mod estimate;
 pub(crate) mod events;
 pub(crate) mod hashrate;
 pub(crate) mod health;
-mod luck;
+pub(crate) mod luck;
 pub(crate) mod miner;
 mod openapi;
+pub(crate) mod operator;
+mod origin;
 pub(crate) mod page;
+pub(crate) mod pause;
 pub(crate) mod payments;
 pub(crate) mod payouts;
 pub(crate) mod pools;
@@ -34,88 +39,100 @@ mod subscription_link;
 mod subscriptions;
 pub(crate) mod workers;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{
     Extension, Json, Router,
-    extract::{ConnectInfo, DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, Path, State},
     http::{StatusCode, header},
+    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::net::TcpListener;
+use store::Store;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tracing::info;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     config, dashboard,
+    http::{self, Rules, answer},
     metrics::Metrics,
     pool::Pool,
     tasks::{Stage, Tasks},
 };
 
+pub use configuration::Setting;
 use events::Live;
+use operator::{Office, Operator};
 pub use pools::PoolSummary;
-use problem::Problem;
+use problem::{OperatorProblems, Problem};
 pub use status::{PoolStatus, Status};
 
 /// The longest body: settings with the longest signature fit.
 const BODY_MAX: usize = 8 * 1024;
 
-/// Opens the HTTP port. It serves until shutdown.
-pub async fn open(
-    address: SocketAddr,
-    pools: Vec<Pool>,
-    shapes: &config::Compat,
-    tasks: &Tasks,
-) -> anyhow::Result<SocketAddr> {
-    if let Some(folder) = &shapes.ckpool_logdir {
-        let stopping = tasks.ending(Stage::Doors);
-        let keep = compat::keep_ckpool_files(folder.clone(), pools.clone(), stopping);
-        tasks.spawn(Stage::Doors, "ckpool files", keep);
-    }
-    let live = Live::start(pools.clone(), tasks);
-    serve(address, routes(pools, live, shapes), tasks).await
+/// What the HTTP port needs beside pools.
+pub struct Door {
+    /// Its own settings, checked.
+    pub rules: Rules,
+    /// All settings, which an operator may read.
+    pub settings: Vec<Setting>,
+    /// Where keys and acts are.
+    pub store: Store,
+    /// A permit for each connection.
+    pub files: Arc<Semaphore>,
 }
 
-/// Opens the port that NerdMiners ask for this pool. It serves until shutdown.
+/// Opens the port that NerdMiners ask for this pool, with the same limits. It serves until shutdown.
 pub async fn open_for_nerdminers(
     address: SocketAddr,
     pool: Pool,
+    rules: &Rules,
+    files: Arc<Semaphore>,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
     let routes = compat::public_pool_alone()
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .with_state(vec![pool]);
-    serve(address, routes, tasks).await
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen for HTTP at {address}"))?;
+    let address = listener.local_addr()?;
+    info!(%address, "listening for HTTP of NerdMiners");
+    http::serve(listener, routes, rules, files, tasks);
+    Ok(address)
 }
 
-async fn serve(address: SocketAddr, routes: Router, tasks: &Tasks) -> anyhow::Result<SocketAddr> {
+/// Opens the HTTP port. It serves until shutdown.
+pub async fn open(
+    door: Door,
+    pools: Vec<Pool>,
+    shapes: &config::Compat,
+    tasks: &Tasks,
+) -> anyhow::Result<SocketAddr> {
+    let address = door.rules.listen;
+    if let Some(folder) = &shapes.ckpool_logdir {
+        let stopping = tasks.ending(Stage::Doors);
+        let keep = compat::keep_ckpool_files(folder.clone(), pools.clone(), stopping);
+        tasks.spawn(Stage::Doors, "ckpool files", keep);
+    }
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen for HTTP at {address}"))?;
     let address = listener.local_addr()?;
     info!(%address, "listening for HTTP");
-    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
-    let stopping = tasks.ending(Stage::Doors);
-    tasks.spawn(Stage::Doors, "http", async move {
-        let stopped = stopping.clone().cancelled_owned();
-        tokio::select! {
-            served = axum::serve(listener, routes).with_graceful_shutdown(stopped) => Ok(served?),
-            // A client that keeps its connection open is not waited for.
-            () = async {
-                stopping.cancelled().await;
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            } => Ok(()),
-        }
-    });
+    let live = Live::start(pools.clone(), tasks);
+    let office = Office::new(&door.rules, door.settings, door.store);
+    let routes = routes(pools, live, shapes, office);
+    http::serve(listener, routes, &door.rules, door.files, tasks);
     Ok(address)
 }
 
-fn routes(pools: Vec<Pool>, live: Live, shapes: &config::Compat) -> Router {
+fn routes(pools: Vec<Pool>, live: Live, shapes: &config::Compat, office: Office) -> Router {
     let (documented, description) = documented().split_for_parts();
     // Once a process, and for as long as it lives.
     let description: &'static str = openapi::text(&description).leak();
@@ -133,13 +150,21 @@ fn routes(pools: Vec<Pool>, live: Live, shapes: &config::Compat) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn(operator::pace))
         .layer(Extension(live))
         .layer(Extension(shapes.clone()))
+        .layer(Extension(office))
         .with_state(pools)
 }
 
 /// The routes that are described.
 fn documented() -> OpenApiRouter<Vec<Pool>> {
+    let public = for_all().route_layer(from_fn(answer::public));
+    public.merge(for_operators().route_layer(from_fn(answer::private)))
+}
+
+/// What everybody may ask.
+fn for_all() -> OpenApiRouter<Vec<Pool>> {
     OpenApiRouter::with_openapi(openapi::Description::openapi())
         .routes(routes!(status))
         .routes(routes!(pools::list))
@@ -173,21 +198,31 @@ fn documented() -> OpenApiRouter<Vec<Pool>> {
         .routes(routes!(receipts::of_miner))
         .routes(routes!(receipts::day_of_miner))
         .routes(routes!(alerts::of_miner))
-        .routes(routes!(alerts::of_operator))
-        .routes(routes!(alerts::dead_letters))
-        .routes(routes!(alerts::send_again))
         .routes(routes!(subscriptions::show, subscriptions::subscribe))
         .routes(routes!(subscriptions::list))
         .routes(routes!(subscriptions::remove))
         .routes(routes!(bans::list))
-        .routes(routes!(bans::lift))
-        .routes(routes!(luck::list))
-        .routes(routes!(luck::count_anew))
-        .routes(routes!(block_notify))
-        .routes(routes!(reset_breaker))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics))
+}
+
+/// What operators may.
+fn for_operators() -> OpenApiRouter<Vec<Pool>> {
+    OpenApiRouter::new()
+        .routes(routes!(bans::lift))
+        .routes(routes!(alerts::of_operator))
+        .routes(routes!(alerts::dead_letters))
+        .routes(routes!(alerts::send_again))
+        .routes(routes!(luck::list))
+        .routes(routes!(luck::count_anew))
+        .routes(routes!(pause::list))
+        .routes(routes!(pause::pause))
+        .routes(routes!(pause::resume))
+        .routes(routes!(acts::list))
+        .routes(routes!(configuration::show))
+        .routes(routes!(block_notify))
+        .routes(routes!(reset_breaker))
 }
 
 /// The pools at a glance
@@ -211,63 +246,46 @@ pub(crate) fn unavailable(error: &anyhow::Error) -> Response {
 
 /// Look for a new block now
 ///
-/// For the daemon's `blocknotify`. From this machine alone.
+/// For the daemon's `blocknotify`. It is a notice and no decision, so the log of acts has it not.
 #[utoipa::path(
     post, path = "/api/v1/blocknotify", operation_id = "block_notify", tag = "operator",
-    responses((status = 204, description = "Done."), (status = 403, description = "Only this machine may call this.", body = problem::Error))
+    security(("key" = []), ()),
+    responses((status = 204, description = "Done."), OperatorProblems)
 )]
-async fn block_notify(
-    State(pools): State<Vec<Pool>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-) -> Response {
-    if let Some(refusal) = refuse_strangers(peer) {
-        return refusal;
-    }
+async fn block_notify(_: Operator, State(pools): State<Vec<Pool>>) -> StatusCode {
     for pool in &pools {
         pool.daemons.poke();
     }
-    StatusCode::NO_CONTENT.into_response()
+    StatusCode::NO_CONTENT
 }
 
 /// Ask a daemon again at once
 ///
-/// One that is left alone after failures. From this machine alone.
+/// One that is left alone after failures.
 #[utoipa::path(
     post, path = "/api/v1/pools/{pool}/daemons/{index}/reset", operation_id = "reset_daemon", tag = "operator",
     params(
         ("pool" = String, Path, description = "The pool's name"),
         ("index" = usize, Path, description = "The daemon's place in the configuration, from 0 on")
     ),
-    responses(
-        (status = 204, description = "Done."),
-        (status = 403, description = "Only this machine may call this.", body = problem::Error),
-        (status = 404, description = "There is nothing here.", body = problem::Error)
-    )
+    security(("key" = []), ()),
+    responses((status = 204, description = "Done."), OperatorProblems)
 )]
-async fn reset_breaker(
+pub(crate) async fn reset_breaker(
+    operator: Operator,
     State(pools): State<Vec<Pool>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path((name, index)): Path<(String, String)>,
-) -> Response {
-    if let Some(refusal) = refuse_strangers(peer) {
-        return refusal;
-    }
-    let reset = index.parse().is_ok_and(|index| {
-        let mut pools = pools.iter().filter(|pool| pool.name == name);
-        pools.any(|pool| pool.daemons.reset_breaker(index))
-    });
-    if reset {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        not_found().await
-    }
-}
-
-/// The answer to whoever is not on this machine.
-fn refuse_strangers(peer: SocketAddr) -> Option<Response> {
-    let message = "only this machine may call this";
-    let is_stranger = !peer.ip().to_canonical().is_loopback();
-    is_stranger.then(|| problem(StatusCode::FORBIDDEN, "forbidden", message))
+) -> Result<StatusCode, Problem> {
+    let index: usize = index.parse().map_err(|_| Problem::nothing())?;
+    let pool = pools.iter().find(|pool| pool.name == name);
+    let daemon = pool.and_then(|pool| pool.daemons.health().into_iter().nth(index));
+    let (Some(pool), Some(daemon)) = (pool, daemon) else {
+        return Err(Problem::nothing());
+    };
+    let subject = format!("{name}: {}", daemon.name);
+    operator.does("daemon asked again", &subject).await?;
+    pool.daemons.reset_breaker(index);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Figures for Prometheus
@@ -299,15 +317,11 @@ async fn metrics(
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-async fn not_found() -> Response {
-    problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
+async fn not_found() -> Problem {
+    Problem::nothing()
 }
 
-async fn wrong_method() -> Response {
+async fn wrong_method() -> Problem {
     let message = "there is something here, but not by this method";
-    problem(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
-}
-
-fn problem(status: StatusCode, code: &'static str, message: &str) -> Response {
-    Problem::new(status, code, message).into_response()
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
 }

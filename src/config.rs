@@ -70,6 +70,16 @@ pub struct Http {
     /// Where people find the status page, for those who open a miners' port in a browser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Networks and addresses of reverse proxies, whose `X-Forwarded-For` is believed.
+    pub proxy_from: Vec<String>,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections from one address, or one /64 of IPv6.
+    pub connections_per_address_max: usize,
+    /// Requests of one address or key in a second, in the long run; zero is no limit.
+    pub requests_per_second: u32,
+    /// Requests of one address or key at once.
+    pub burst: u32,
 }
 
 /// `[[pool]]`
@@ -322,6 +332,11 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3334)),
             url: None,
+            proxy_from: Vec::new(),
+            connections_max: 2_500,
+            connections_per_address_max: 100,
+            requests_per_second: 20,
+            burst: 200,
         }
     }
 }

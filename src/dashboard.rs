@@ -8,7 +8,9 @@ mod credit;
 mod doctor;
 mod figures;
 mod home;
+mod logins;
 mod miner;
+mod operator;
 mod payouts;
 mod qr;
 mod text;
@@ -61,6 +63,7 @@ pub fn routes() -> Router<Vec<Pool>> {
         .route("/miners/{address}/credits/{block}", get(credit::page))
         .route("/blocks", get(blocks::page))
         .route("/payouts", get(payouts::page))
+        .merge(operator::routes())
         .route("/live", get(figures::live))
         .route("/style.css", get(style))
         .route("/page.js", get(script))

@@ -52,6 +52,7 @@ pub mod pool;
 
 pub mod api;
 pub mod dashboard;
+pub mod http;
 pub mod metrics;
 
 pub mod display;

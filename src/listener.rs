@@ -23,10 +23,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use self::{
-    addresses::{Addresses, Counted},
-    arrival::Refused,
-};
+use self::arrival::Refused;
 use crate::{
     connection::Context,
     devices::Devices,
@@ -35,11 +32,12 @@ use crate::{
     template_feed::Newest,
 };
 
+pub(crate) use addresses::{Addresses, Counted};
 pub use certificate::{Certificate, CertificateError, Fingerprint};
 pub use http::StatusPage;
 
 /// How long to wait after the system refused to accept, most likely for want of file descriptors.
-const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
 /// How long miners are kept waiting for the first template; then they are let in and told that
 /// there is no work, so that they go to another pool.

@@ -4,6 +4,7 @@ mod backup;
 pub(crate) mod config;
 mod demo;
 mod init;
+mod key;
 mod ledger;
 mod mine;
 mod payout;
@@ -45,6 +46,8 @@ pub(crate) enum Subcommand {
     Backup(backup::Backup),
     /// Put a backup back into an empty data directory
     Restore(backup::Restore),
+    /// Make, list and revoke keys with which an operator is heard from anywhere
+    Key(key::Key),
     /// Print the settings in force and where each came from
     Config(config::Config),
 }
@@ -65,6 +68,7 @@ impl Subcommand {
             Self::VerifyRental(verify) => verify.run().await,
             Self::Backup(backup) => backup.run().await,
             Self::Restore(restore) => restore.run().await,
+            Self::Key(key) => key.run().await,
             Self::Config(config) => config.run().await,
         }
     }

@@ -291,8 +291,11 @@ pub(crate) fn refuses_nonsense(mint: &Mint) {
         "day_open",
     );
     refused(409, &format!("{miner}/{open}"), "day_open");
-    let beyond = get(&mint.pool, &format!("{miner}?cursor=18446744073709551615"));
+    let beyond = get(&mint.pool, &format!("{miner}?cursor=9223372036854775807"));
     assert_eq!(beyond["items"], json!([]));
+    // More places than any log has.
+    let path = format!("{miner}?cursor=9223372036854775808");
+    assert_eq!(mint.pool.get(&path).unwrap().0, 400);
 }
 
 /// Sends shares until so many are accepted, and gives their hashes.

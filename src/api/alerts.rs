@@ -1,11 +1,9 @@
 //! `/api/v1/miners/{address}/alerts` and `/api/v1/alerts`: what was told, for pages. Where it was sent is
 //! nobody's business here but the operator's, who also sees what was given up.
 
-use std::net::SocketAddr;
-
 use axum::{
     Json,
-    extract::{ConnectInfo, Path, State},
+    extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -15,10 +13,9 @@ use utoipa::ToSchema;
 
 use super::{
     miner::Miner,
-    not_found,
+    operator::Operator,
     page::{NumberQuery, Page, PageQuery},
-    problem::{Error, MinerProblems, Problem},
-    refuse_strangers,
+    problem::{MinerProblems, OperatorProblems, Problem},
 };
 use crate::{clock, display, pool::Pool};
 
@@ -136,26 +133,22 @@ pub(super) async fn of_miner(miner: Miner, query: PageQuery) -> Result<Json<Page
 
 /// What the operator was told
 ///
-/// Of all pools, the newest first. From this machine alone.
+/// Of all pools, the newest first.
 #[utoipa::path(
     get, path = "/api/v1/alerts", operation_id = "alerts", tag = "operator", params(NumberQuery),
+    security(("key" = []), ()),
     responses(
         (status = 200, description = "The answer.", body = OperatorAlerts),
-        (status = 400, description = "The limit or the cursor makes no sense.", body = Error),
-        (status = 403, description = "Only this machine may call this.", body = Error),
-        (status = 503, description = "The store cannot be used now.", body = Error)
+        OperatorProblems
     )
 )]
 pub(super) async fn of_operator(
+    _: Operator,
     State(pools): State<Vec<Pool>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     cursor: NumberQuery,
 ) -> Result<Response, Problem> {
-    if let Some(refusal) = refuse_strangers(peer) {
-        return Ok(refusal);
-    }
     let Some(pool) = pools.first() else {
-        return Ok(not_found().await);
+        return Err(Problem::nothing());
     };
     let found = pool
         .store
@@ -175,26 +168,22 @@ pub(super) async fn of_operator(
 
 /// Copies that were given up
 ///
-/// The newest first. From this machine alone.
+/// The newest first.
 #[utoipa::path(
     get, path = "/api/v1/alerts/dead", operation_id = "dead_alerts", tag = "operator", params(NumberQuery),
+    security(("key" = []), ()),
     responses(
         (status = 200, description = "The answer.", body = DeadLetters),
-        (status = 400, description = "The limit or the cursor makes no sense.", body = Error),
-        (status = 403, description = "Only this machine may call this.", body = Error),
-        (status = 503, description = "The store cannot be used now.", body = Error)
+        OperatorProblems
     )
 )]
 pub(super) async fn dead_letters(
+    _: Operator,
     State(pools): State<Vec<Pool>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     cursor: NumberQuery,
 ) -> Result<Response, Problem> {
-    if let Some(refusal) = refuse_strangers(peer) {
-        return Ok(refusal);
-    }
     let Some(pool) = pools.first() else {
-        return Ok(not_found().await);
+        return Err(Problem::nothing());
     };
     let found = pool
         .store
@@ -219,31 +208,30 @@ pub(super) async fn dead_letters(
 
 /// Send a copy again that was given up
 ///
-/// From this machine alone.
+///
 #[utoipa::path(
     post, path = "/api/v1/alerts/dead/{id}/retry", operation_id = "retry_dead_alert", tag = "operator",
     params(("id" = u64, Path, description = "The copy's id")),
+    security(("key" = []), ()),
     responses(
         (status = 204, description = "It is in the outbox."),
-        (status = 403, description = "Only this machine may call this.", body = Error),
-        (status = 404, description = "There is no such copy, or nobody wants it any more.", body = Error),
-        (status = 503, description = "The store cannot be used now.", body = Error)
+        OperatorProblems
     )
 )]
 pub(super) async fn send_again(
+    operator: Operator,
     State(pools): State<Vec<Pool>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(id): Path<u64>,
+    Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    if let Some(refusal) = refuse_strangers(peer) {
-        return Ok(refusal);
-    }
-    let Some(pool) = pools.first() else {
-        return Ok(not_found().await);
+    let (Some(pool), Ok(id)) = (pools.first(), id.parse()) else {
+        return Err(Problem::nothing());
     };
+    operator
+        .does("alert sent again", &format!("copy {id}"))
+        .await?;
     if pool.store.revive_delivery(id, clock::now_ms()).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
-        Ok(not_found().await)
+        Err(Problem::nothing())
     }
 }

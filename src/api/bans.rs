@@ -1,17 +1,19 @@
 //! `/api/v1/bans`: who may not connect, and the end of a ban by an operator's hand.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::{
     Json,
-    extract::{ConnectInfo, Path, State},
+    extract::{Path, State},
     http::StatusCode,
-    response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{not_found, problem, problem::Error, refuse_strangers};
+use super::{
+    operator::Operator,
+    problem::{OperatorProblems, Problem},
+};
 use crate::{display::time, pool::Pool};
 
 /// Bans of a pool in one answer. There can be many thousands.
@@ -55,7 +57,7 @@ pub(crate) struct Ban {
     get, path = "/api/v1/bans", operation_id = "bans", tag = "pool",
     responses((status = 200, description = "The answer.", body = Bans))
 )]
-pub(crate) async fn list(State(pools): State<Vec<Pool>>) -> Response {
+pub(crate) async fn list(State(pools): State<Vec<Pool>>) -> Json<Bans> {
     let pools = pools.iter().map(|pool| {
         let (bans, count) = pool.bans.list(SHOWN);
         let bans = bans.into_iter().map(|ban| Ban {
@@ -74,39 +76,32 @@ pub(crate) async fn list(State(pools): State<Vec<Pool>>) -> Response {
     Json(Bans {
         pools: pools.collect(),
     })
-    .into_response()
 }
 
 /// Lift a ban
 ///
-/// In every pool; of IPv6, any address of the /64 will do. From this machine alone.
+/// In every pool; of IPv6, any address of the /64 will do.
 #[utoipa::path(
     delete, path = "/api/v1/bans/{address}", operation_id = "lift_ban", tag = "operator",
     params(("address" = String, Path, description = "An address of IPv4 or IPv6")),
-    responses(
-        (status = 204, description = "Done."),
-        (status = 400, description = "It makes no sense.", body = Error),
-        (status = 403, description = "Only this machine may call this.", body = Error),
-        (status = 404, description = "There is nothing here.", body = Error)
-    )
+    security(("key" = []), ()),
+    responses((status = 204, description = "Done."), OperatorProblems)
 )]
-pub(super) async fn lift(
+pub(crate) async fn lift(
+    operator: Operator,
     State(pools): State<Vec<Pool>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(address): Path<String>,
-) -> Response {
-    if let Some(refusal) = refuse_strangers(peer) {
-        return refusal;
+) -> Result<StatusCode, Problem> {
+    let address: IpAddr = address
+        .parse()
+        .map_err(|_| Problem::bad("no_address", "no address of IPv4 or IPv6"))?;
+    if !pools.iter().any(|pool| pool.bans.is_banned(address)) {
+        return Err(Problem::nothing());
     }
-    let Ok(address) = address.parse::<IpAddr>() else {
-        let message = "no address of IPv4 or IPv6";
-        return problem(StatusCode::BAD_REQUEST, "no_address", message);
-    };
+    operator.does("ban lifted", &address.to_string()).await?;
     // All of them, not only the first that has one.
-    let lifted = pools.iter().filter(|pool| pool.bans.lift(address)).count();
-    if lifted > 0 {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        not_found().await
+    for pool in &pools {
+        pool.bans.lift(address);
     }
+    Ok(StatusCode::NO_CONTENT)
 }

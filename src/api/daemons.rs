@@ -23,7 +23,7 @@ pub struct DaemonStatus {
 }
 
 /// All of a pool, the preferred one first.
-pub(super) fn of_pool(pool: &Pool) -> Vec<DaemonStatus> {
+pub(crate) fn of_pool(pool: &Pool) -> Vec<DaemonStatus> {
     let healths = pool.daemons.health().into_iter();
     healths
         .map(|daemon| DaemonStatus {

@@ -30,6 +30,8 @@ use super::{
 };
 use crate::{
     display,
+    http::Peer,
+    listener::{Addresses, Counted},
     pool::Pool,
     tasks::{Stage, Tasks},
 };
@@ -38,6 +40,10 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(2);
 /// Listeners at a time, so that they leave descriptors and memory to miners.
 const LISTENERS_MAX: usize = 2_000;
+/// Listeners from one address, or one /64 of IPv6, and from one /24, or one /48: beside all pages that a
+/// household has open. This machine has no such limit, as a proxy may stand on it.
+const PER_ADDRESS: usize = 20;
+const PER_NETWORK: usize = 200;
 /// A client whose connection is lost comes back after that.
 const RETRY: Duration = Duration::from_secs(3);
 /// The longest address that is listened for.
@@ -48,6 +54,7 @@ const ADDRESS_MAX: usize = 90;
 pub(crate) struct Live {
     turns: watch::Sender<Option<Arc<Turn>>>,
     places: Arc<Semaphore>,
+    addresses: Addresses,
     stopping: CancellationToken,
 }
 
@@ -124,18 +131,20 @@ impl<S: Send + Sync> FromRequestParts<S> for EventsQuery {
     responses(
         (status = 200, description = "Events.", body = String, content_type = "text/event-stream"),
         (status = 400, description = "The address makes no sense.", body = Error),
+        (status = 429, description = "Too many listen from there already.", body = Error),
         (status = 503, description = "Too many listen already.", body = Error)
     )
 )]
 pub(crate) async fn listen(
     Extension(live): Extension<Live>,
+    peer: Peer,
     query: EventsQuery,
 ) -> Result<Response, Problem> {
     let address = query.address;
     let mut told: BTreeMap<String, String> = BTreeMap::new();
     let mut blocks: BTreeMap<(String, String), (&'static str, u32)> = BTreeMap::new();
     let mut is_first = true;
-    live.answer(move |turn| {
+    live.answer(peer, move |turn| {
         let mut events = Vec::new();
         for pool in &turn.pools {
             let json = pool_alone(pool);
@@ -186,6 +195,7 @@ impl Live {
         let live = Self {
             turns: watch::Sender::new(None),
             places: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            addresses: Addresses::new(PER_ADDRESS, PER_NETWORK),
             stopping: tasks.ending(Stage::Doors),
         };
         let (turns, stopping) = (live.turns.clone(), live.stopping.clone());
@@ -214,12 +224,20 @@ impl Live {
     /// Answers with a stream of what `tell` makes of each turn.
     pub(crate) fn answer(
         &self,
+        peer: Peer,
         tell: impl FnMut(&Turn) -> Vec<Event> + Send + 'static,
     ) -> Result<Response, Problem> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let message = "too many listen already; ask /api/v1/pools instead";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many", message)
         })?;
+        let counted = match peer.is_local() {
+            true => None,
+            false => Some(self.addresses.enter(peer.party()).ok_or_else(|| {
+                let message = "too many listen from there already";
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", message)
+            })?),
+        };
         let mut turns = self.turns.subscribe();
         // What is there already is told at once.
         turns.mark_changed();
@@ -229,7 +247,7 @@ impl Live {
             tell: Box::new(tell),
             waiting: VecDeque::new(),
             is_new: true,
-            _place: place,
+            _place: (place, counted),
         };
         let events = stream::unfold(listener, |mut listener| async move {
             let event = listener.next().await?;
@@ -251,7 +269,7 @@ struct Listener {
     tell: Tell,
     waiting: VecDeque<Event>,
     is_new: bool,
-    _place: OwnedSemaphorePermit,
+    _place: (OwnedSemaphorePermit, Option<Counted>),
 }
 
 impl Listener {

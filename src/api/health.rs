@@ -52,22 +52,11 @@ pub(crate) struct Ready {
     responses((status = 200, description = "The answer.", body = Health), (status = 503, description = "Miners get no work.", body = Health))
 )]
 pub(crate) async fn health(State(pools): State<Vec<Pool>>) -> Response {
-    let mut health = Health {
-        status: "healthy",
-        components: vec![],
-        recommendations: vec![],
+    let health = Health::of(&pools).await;
+    let status = match health.status {
+        "unhealthy" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
     };
-    for pool in &pools {
-        health.look_at(pool).await;
-    }
-    let well = health.components.iter().all(|component| component.healthy);
-    let works = pools.iter().all(|pool| why_not_ready(pool).is_none());
-    let (status, word) = match (well, works) {
-        (true, true) => (StatusCode::OK, "healthy"),
-        (false, true) => (StatusCode::OK, "degraded"),
-        (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
-    };
-    health.status = word;
     (status, Json(health)).into_response()
 }
 
@@ -102,6 +91,26 @@ fn why_not_ready(pool: &Pool) -> Option<String> {
 }
 
 impl Health {
+    /// Looks at all of them.
+    pub(crate) async fn of(pools: &[Pool]) -> Self {
+        let mut health = Self {
+            status: "healthy",
+            components: vec![],
+            recommendations: vec![],
+        };
+        for pool in pools {
+            health.look_at(pool).await;
+        }
+        let well = health.components.iter().all(|component| component.healthy);
+        let works = pools.iter().all(|pool| why_not_ready(pool).is_none());
+        health.status = match (well, works) {
+            (true, true) => "healthy",
+            (false, true) => "degraded",
+            (_, false) => "unhealthy",
+        };
+        health
+    }
+
     async fn look_at(&mut self, pool: &Pool) {
         for daemon in pool.daemons.health() {
             let detail = match &daemon.fit {

@@ -1,13 +1,12 @@
 //! `/api/v1/luck`: who was expected to find blocks and how many it found, and an operator's word that
-//! somebody is counted anew. From this machine alone: it is a suspicion, and no proof.
+//! somebody is counted anew. For operators alone: it is a suspicion, and no proof.
 
-use std::{cmp::Reverse, net::SocketAddr};
+use std::cmp::Reverse;
 
 use axum::{
     Json,
-    extract::{ConnectInfo, Path, State},
+    extract::{Path, State},
     http::StatusCode,
-    response::{IntoResponse, Response},
 };
 use mining::Address;
 use serde::Serialize;
@@ -15,9 +14,8 @@ use store::AccountLuck;
 use utoipa::ToSchema;
 
 use super::{
-    not_found,
-    problem::{Error, Problem},
-    refuse_strangers,
+    operator::Operator,
+    problem::{OperatorProblems, Problem},
 };
 use crate::{display::time, pool::Pool};
 
@@ -84,23 +82,15 @@ impl Account {
 }
 
 /// Who finds fewer blocks than its work should
-///
-/// From this machine alone.
 #[utoipa::path(
     get, path = "/api/v1/luck", operation_id = "luck", tag = "operator",
-    responses(
-        (status = 200, description = "The answer.", body = Lucks),
-        (status = 403, description = "Only this machine may call this.", body = Error),
-        (status = 503, description = "The store cannot be used now.", body = Error)
-    )
+    security(("key" = []), ()),
+    responses((status = 200, description = "The answer.", body = Lucks), OperatorProblems)
 )]
 pub(crate) async fn list(
+    _: Operator,
     State(pools): State<Vec<Pool>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-) -> Result<Response, Problem> {
-    if let Some(refusal) = refuse_strangers(peer) {
-        return Ok(refusal);
-    }
+) -> Result<Json<Lucks>, Problem> {
     let mut told = Vec::with_capacity(pools.len());
     for pool in &pools {
         let accounts = pool.suspects.looked_at().await?;
@@ -113,43 +103,38 @@ pub(crate) async fn list(
             accounts: accounts.into_iter().take(SHOWN).collect(),
         });
     }
-    Ok(Json(Lucks { pools: told }).into_response())
+    Ok(Json(Lucks { pools: told }))
 }
 
 /// Count an account anew
 ///
-/// In every pool that knows it: an operator has looked into it. From this machine alone.
+/// In every pool that knows it: an operator has looked into it.
 #[utoipa::path(
     delete, path = "/api/v1/luck/{address}", operation_id = "count_anew", tag = "operator",
     params(("address" = String, Path, description = "An address of a pool's coin")),
-    responses(
-        (status = 204, description = "Done."),
-        (status = 403, description = "Only this machine may call this.", body = Error),
-        (status = 404, description = "There is nothing here.", body = Error),
-        (status = 503, description = "The store cannot be used now.", body = Error)
-    )
+    security(("key" = []), ()),
+    responses((status = 204, description = "Done."), OperatorProblems)
 )]
-pub(super) async fn count_anew(
+pub(crate) async fn count_anew(
+    operator: Operator,
     State(pools): State<Vec<Pool>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(address): Path<String>,
-) -> Result<Response, Problem> {
-    if let Some(refusal) = refuse_strangers(peer) {
-        return Ok(refusal);
-    }
-    let mut counted = false;
+) -> Result<StatusCode, Problem> {
+    let mut known = Vec::new();
     for pool in &pools {
         let Ok(address) = Address::parse(pool.coin, pool.network, &address) else {
             continue;
         };
         if pool.store.knows(pool.id, address.as_str()).await? {
-            pool.suspects.count_anew(address.as_str()).await?;
-            counted = true;
+            known.push((pool, address));
         }
     }
-    Ok(if counted {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        not_found().await
-    })
+    let Some((_, address)) = known.first() else {
+        return Err(Problem::nothing());
+    };
+    operator.does("counted anew", address.as_str()).await?;
+    for (pool, address) in &known {
+        pool.suspects.count_anew(address.as_str()).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
 }

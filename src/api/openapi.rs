@@ -5,7 +5,10 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use utoipa::OpenApi;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
 
 /// What stands above the routes.
 #[derive(OpenApi)]
@@ -23,10 +26,26 @@ use utoipa::OpenApi;
         (name = "payouts", description = "How a miner is paid. A change is signed by its address."),
         (name = "receipts", description = "Proofs that shares count: docs/receipts.md"),
         (name = "alerts", description = "What people are told without asking. Who is told what is signed by an address."),
-        (name = "operator", description = "For this machine alone")
-    )
+        (
+            name = "operator",
+            description = "For whoever runs the pool: with a key, or without one from its own machine"
+        )
+    ),
+    modifiers(&Keys)
 )]
 pub(super) struct Description;
+
+/// How an operator shows a key.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let key = Http::builder().scheme(HttpAuthScheme::Bearer);
+        let key = key.description(Some("Made by `adit key create NAME`"));
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(key.build()));
+    }
+}
 
 /// The description as it is served and kept.
 pub(super) fn text(description: &utoipa::openapi::OpenApi) -> String {

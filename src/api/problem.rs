@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Json,
     extract::{FromRequest, Request, rejection::JsonRejection},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -36,6 +36,8 @@ pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) message: String,
+    /// When to try again, in seconds.
+    retry_after_s: Option<u64>,
 }
 
 impl Problem {
@@ -44,7 +46,23 @@ impl Problem {
             status,
             code,
             message: message.into(),
+            retry_after_s: None,
         }
+    }
+
+    /// It comes too soon after others; it may come again after this time.
+    pub(crate) fn too_fast(wait: Duration, message: &str) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let message = format!("{message}; try again in {seconds} s");
+        Self {
+            retry_after_s: Some(seconds),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_fast", message)
+        }
+    }
+
+    /// An answer with the headers of this problem's own.
+    pub(crate) fn with_its_headers(&self, response: Response) -> Response {
+        with_headers(response, self.status, self.retry_after_s)
     }
 
     /// Its status in HTTP.
@@ -65,6 +83,28 @@ impl Problem {
     /// It makes sense, but what it names is not there.
     pub(super) fn unknown(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// Nothing of what was named is here.
+    pub(super) fn nothing() -> Self {
+        Self::unknown("not_found", "there is nothing here")
+    }
+
+    /// Nobody can log in here.
+    pub(crate) fn no_login() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "nobody can log in here")
+    }
+
+    /// A page of another origin sent a form.
+    pub(crate) fn other_origin() -> Self {
+        let message = "this form was not sent by a page of this pool. Behind a reverse proxy, set \
+                       http.url to where people find the pool, or let the proxy pass the Host on";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// A form makes no sense.
+    pub(crate) fn bad_form() -> Self {
+        Self::bad("bad_form", "the form makes no sense")
     }
 
     /// There is no such pool.
@@ -148,13 +188,27 @@ impl IntoResponse for Problem {
             code: self.code,
             message: self.message,
         };
-        (self.status, Json(Error { error })).into_response()
+        let (status, retry_after_s) = (self.status, self.retry_after_s);
+        let response = (status, Json(Error { error })).into_response();
+        with_headers(response, status, retry_after_s)
     }
+}
+
+fn with_headers(mut response: Response, status: StatusCode, wait_s: Option<u64>) -> Response {
+    let headers = response.headers_mut();
+    if let Some(seconds) = wait_s {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer");
+        headers.insert(header::WWW_AUTHENTICATE, bearer);
+    }
+    response
 }
 
 /// A body of JSON, within the limits of size and time.
 #[derive(Debug)]
-pub(crate) struct Body<T>(pub(super) T);
+pub(crate) struct Body<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
@@ -248,6 +302,36 @@ pub(super) enum WishProblems {
     /// The last change was less than a second ago.
     #[response(status = 429)]
     TooSoon(#[to_schema] Error),
+    /// The store cannot be used now.
+    #[response(status = 503)]
+    Unavailable(#[to_schema] Error),
+}
+
+/// What an operator's call is answered with when it is not done.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "for the description of the API alone")]
+pub(super) enum OperatorProblems {
+    /// It makes no sense.
+    #[response(status = 400)]
+    Bad(#[to_schema] Error),
+    /// It shows no key of this pool, and does not come from its own machine.
+    #[response(status = 401)]
+    NoKey(#[to_schema] Error),
+    /// It shows no key, and a page of somebody else's may have made a browser of this machine ask.
+    #[response(status = 403)]
+    Forbidden(#[to_schema] Error),
+    /// There is nothing here.
+    #[response(status = 404)]
+    Unknown(#[to_schema] Error),
+    /// The body is not declared as JSON.
+    #[response(status = 415)]
+    NotJson(#[to_schema] Error),
+    /// A field is missing, unknown, or has a value that it cannot have.
+    #[response(status = 422)]
+    Field(#[to_schema] Error),
+    /// Too many requests, or too many wrong keys.
+    #[response(status = 429)]
+    TooFast(#[to_schema] Error),
     /// The store cannot be used now.
     #[response(status = 503)]
     Unavailable(#[to_schema] Error),

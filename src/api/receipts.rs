@@ -303,7 +303,14 @@ pub(super) async fn of_miner(
         Some(text) => of_calendar(text)?,
         None => newest(pool).await?,
     };
-    let from = query.cursor.unwrap_or(0);
+    // A log has no more places than that.
+    let from = match query.cursor.unwrap_or(0) {
+        from if i64::try_from(from).is_ok() => from,
+        _ => {
+            let message = "a cursor is the `next` of the page before";
+            return Err(Problem::bad("bad_cursor", message));
+        }
+    };
     let page = pool.receipts.of_miner(address.as_str(), date, from, limit);
     let page = page.await?;
     Ok(Json(ReceiptsPage {

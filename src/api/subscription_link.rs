@@ -8,7 +8,7 @@ use axum::{
 };
 use store::Subscription;
 
-use super::{not_found, problem::Problem};
+use super::problem::Problem;
 use crate::{alerts::Token, clock, pool::Pool};
 
 /// What it is for, the subscription's id, and its token.
@@ -20,7 +20,7 @@ pub(super) async fn page(
     Path((what, id, token)): Path<(String, u64, String)>,
 ) -> Result<Response, Problem> {
     let Some((what, _)) = find(&pools, &what, id, &token).await? else {
-        return Ok(not_found().await);
+        return Err(Problem::nothing());
     };
     Ok(html(match what {
         Token::Confirm => {
@@ -40,7 +40,7 @@ pub(super) async fn done(
     Path((what, id, token)): Path<(String, u64, String)>,
 ) -> Result<Response, Problem> {
     let Some((what, pool)) = find(&pools, &what, id, &token).await? else {
-        return Ok(not_found().await);
+        return Err(Problem::nothing());
     };
     let (store, now) = (&pool.store, clock::now_ms());
     Ok(html(match what {

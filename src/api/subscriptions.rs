@@ -45,12 +45,12 @@ pub(super) struct Offer {
     /// The number of the last signed text; the next must be above it.
     last_number: Option<u64>,
     /// Texts to sign now.
-    to_sign: ToSign,
+    to_sign: SubscriptionToSign,
 }
 
 /// Texts to be signed with the miner's address: change the lines and send the same values.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ToSign {
+pub(super) struct SubscriptionToSign {
     /// The number in the texts.
     number: u64,
     /// Until when it holds.
@@ -325,7 +325,7 @@ impl Offer {
             subscriptions: count.await?,
             subscriptions_max: terms.limits.of_address,
             last_number: Some(last).filter(|number| *number > 0),
-            to_sign: ToSign {
+            to_sign: SubscriptionToSign {
                 number,
                 until: display::time(i64::try_from(until).unwrap_or(i64::MAX)),
                 subscribe: text(Wish::Subscribe {

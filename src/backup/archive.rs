@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::{Read, Seek as _, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Component, Path},
 };
 
@@ -18,6 +19,9 @@ use crate::{clock, data, display};
 
 const MANIFEST: &str = "manifest.json";
 const MANIFEST_SUM: &str = "manifest.sha256";
+/// What stands last, with the same sum: behind it nothing of a backup can be missing, whatever zeros the
+/// database ends with.
+const LAST: &str = "adit-backup.end";
 /// Another form of the archive has another number.
 const FORM: u32 = 1;
 /// A file has 200 bytes in it; so many files lie beside no database.
@@ -118,6 +122,7 @@ impl Manifest {
             append(&mut tar, &file.name, file.size, bar.wrap_read(content))?;
         }
         bar.finish_and_clear();
+        append(&mut tar, LAST, size_of(sum.as_bytes()), sum.as_bytes())?;
         tar.into_inner()?.flush()?;
         Ok(())
     }
@@ -166,7 +171,13 @@ impl Manifest {
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent)?;
             }
-            let mut file = File::create_new(&path)?;
+            // Keys are among them.
+            let mut options = File::options();
+            let mut file = options
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
             let sum = copy(&mut entry, &mut file, &bar)?;
             ensure!(
                 sum == listed.sha256,
@@ -175,6 +186,14 @@ impl Manifest {
             file.sync_all()?;
         }
         bar.finish_and_clear();
+        let last = entries.next().context("its end is missing")??;
+        ensure!(
+            last.path_bytes() == LAST.as_bytes() && last.size() == size_of(&sum),
+            "it has files that its manifest does not list"
+        );
+        let mut text = Vec::new();
+        last.take(64).read_to_end(&mut text)?;
+        ensure!(text == sum, "its end is damaged");
         ensure!(
             entries.next().is_none(),
             "it has files that its manifest does not list"
@@ -223,8 +242,11 @@ fn size_of(text: &[u8]) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
-/// Whether the end of an archive is there. Leaves the file at its beginning.
+/// Whether the end of an archive is there, which has blocks of 512 bytes. Leaves the file at its beginning.
 fn is_whole(file: &mut File) -> anyhow::Result<bool> {
+    if !file.metadata()?.len().is_multiple_of(512) {
+        return Ok(false);
+    }
     let mut end = [1; 1024];
     let found = match file.seek(SeekFrom::End(-END)) {
         Ok(_) => file.read_exact(&mut end).is_ok() && end == [0; 1024],

@@ -190,8 +190,13 @@ fn block(template: &Template, solved: bool) -> (Arc<str>, Hash) {
         bytes
     };
     let id = sha256d(&[&[2, 0, 0, 0], &*input_and_outputs, &[0; 4]].concat());
-    let witness: &[u8] = &[&[1, 32][..], &[0; 32]].concat();
-    let coinbase = [&[2, 0, 0, 0, 0, 1], &*input_and_outputs, witness, &[0; 4]].concat();
+    // A witness stands only where the outputs commit to it (BIP 141).
+    let (marker, witness): (&[u8], &[u8]) = match template.witness_commitment {
+        Some(_) => (&[0, 1], &[&[1, 32][..], &[0; 32]].concat()),
+        None => (&[], &[]),
+    };
+    let version = [2, 0, 0, 0];
+    let coinbase = [&version, marker, &*input_and_outputs, witness, &[0; 4]].concat();
     let mut header = [0; 80];
     header[..4].copy_from_slice(&template.version.to_le_bytes());
     header[4..36].copy_from_slice(&template.previous.to_bytes());

@@ -323,7 +323,8 @@ impl Rpc {
         ))
     }
 
-    async fn post_as(
+    /// Sends a request with these credentials, or none.
+    pub(super) async fn post_as(
         &self,
         credentials: Option<&Credentials>,
         lane: Lane,

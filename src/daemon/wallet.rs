@@ -6,6 +6,7 @@
 //! but for PSBTs, which Dogecoin Core has not: <https://developer.bitcoin.org/reference/rpc/>.
 
 mod check;
+mod exposed;
 
 use bitcoin::{OutPoint, Psbt, base64::prelude::*, hashes::Hash as _};
 use mining::{Address, Amount, Coin, payout::Standing};
@@ -78,6 +79,12 @@ pub enum SignError {
     /// It needs its passphrase.
     #[error("the wallet is locked: unlock it with walletpassphrase")]
     Locked,
+    /// Anybody who reaches it can have it sign.
+    #[error(
+        "the wallet answers without a password, and not on loopback alone: whoever reaches it can take \
+         its coins. Set rpcauth and rpcbind; nothing is paid until then"
+    )]
+    Exposed,
     /// It does not know an address of these.
     #[error("the wallet does not know an address: {0}")]
     Address(String),
@@ -199,6 +206,7 @@ impl Wallet {
         fee_rate: Option<Amount>,
         fee_max: Amount,
     ) -> Result<Draft, SignError> {
+        self.ask_if_exposed().await?;
         let outputs = self.outputs(payments)?;
         let bare: String = self
             .call("createrawtransaction", json!([[], outputs]))
@@ -237,6 +245,7 @@ impl Wallet {
         fee_rate: Option<Amount>,
         fee_max: Amount,
     ) -> Result<Unsigned, SignError> {
+        self.ask_if_exposed().await?;
         let outputs = self.outputs(payments)?;
         let mut options = self.options(fee_rate);
         // Coins that the wallet only watches, as their key is elsewhere.
@@ -431,10 +440,18 @@ impl Wallet {
     }
 
     /// Whether the wallet is there, and what it has; for `adit config --check`.
-    pub async fn look(&self) -> Result<Amount, CallError> {
+    pub async fn look(&self) -> Result<Amount, SignError> {
+        self.ask_if_exposed().await?;
         let balance: Box<RawValue> = self.rpc.call(Lane::Quick, "getbalance", json!([])).await?;
         coins_of_json(balance.get(), self.coin.decimals)
-            .ok_or_else(|| CallError::Malformed("a balance that is none".into()))
+            .ok_or_else(|| CallError::Malformed("a balance that is none".into()).into())
+    }
+
+    async fn ask_if_exposed(&self) -> Result<(), SignError> {
+        match exposed::is_exposed(&self.rpc).await? {
+            true => Err(SignError::Exposed),
+            false => Ok(()),
+        }
     }
 
     async fn call<T: for<'de> Deserialize<'de> + Send + Sync + 'static>(

@@ -16,6 +16,7 @@ use crate::{
         problem::Problem,
     },
     display,
+    http::Peer,
 };
 
 /// The texts.
@@ -95,11 +96,15 @@ impl Figures {
 }
 
 /// `/live`: the texts of all pools by `pool:name`, and `miner` for whoever waits for a first share.
-pub(super) async fn live(Extension(live): Extension<Live>, query: EventsQuery) -> Response {
+pub(super) async fn live(
+    Extension(live): Extension<Live>,
+    peer: Peer,
+    query: EventsQuery,
+) -> Response {
     let address = query.address;
     let mut told = String::new();
     let mut told_of_miner = String::new();
-    let answer: Result<Response, Problem> = live.answer(move |turn| {
+    let answer: Result<Response, Problem> = live.answer(peer, move |turn| {
         let mut events = Vec::new();
         let texts = turn.page.get_or_init(|| texts(turn));
         if *texts != told {

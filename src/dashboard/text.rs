@@ -237,6 +237,44 @@ words! {
     network_fee = "Chain's fee";
     by_pool = "borne by the pool";
 
+    // Operator.
+    operator = "Operator";
+    key = "Your key";
+    key_says = "A key is made on the pool's machine:";
+    log_in = "Log in";
+    log_out = "Log out";
+    part = "Part";
+    known_of_it = "What is known of it";
+    well = "well";
+    not_well = "not well";
+    pause = "Pause payouts";
+    pause_reason = "Why, for others";
+    resume = "Pay again";
+    none_open = "No payout is under way.";
+    reason = "Reason";
+    daemons = "Nodes";
+    breaker = "Breaker";
+    reset = "Ask again now";
+    bans = "Bans";
+    nobody_banned = "nobody is banned.";
+    until = "Until";
+    invalid = "Invalid";
+    lift = "Lift";
+    too_few = "Who finds too few blocks";
+    too_few_says = "It may be chance. Those with at least nine expected blocks are listed, the unluckiest first.";
+    expected = "Expected";
+    once_in = "Once in";
+    suspicious = "suspicious";
+    count_anew = "Count anew";
+    done_log = "What operators did";
+    who = "Who";
+    what = "What";
+    subject = "On what";
+    settings_in_force = "Settings in force";
+    setting = "Setting";
+    value = "Value";
+    came_from = "Came from";
+
     // Errors.
     error_title = "That did not work";
     back_home = "Back to the pool";

@@ -11,7 +11,7 @@ use crate::networks::{neighbourhood, party};
 
 /// The counts of one listener. Clones share them.
 #[derive(Clone)]
-pub(super) struct Addresses {
+pub(crate) struct Addresses {
     per_address: usize,
     per_network: usize,
     counts: Arc<Mutex<Counts>>,
@@ -24,13 +24,13 @@ struct Counts {
 }
 
 /// A counted connection; uncounted on drop.
-pub(super) struct Counted {
+pub(crate) struct Counted {
     address: IpAddr,
     counts: Arc<Mutex<Counts>>,
 }
 
 impl Addresses {
-    pub(super) fn new(per_address: usize, per_network: usize) -> Self {
+    pub(crate) fn new(per_address: usize, per_network: usize) -> Self {
         Self {
             per_address,
             per_network,
@@ -39,7 +39,7 @@ impl Addresses {
     }
 
     /// Counts a connection; nothing where a limit is reached.
-    pub(super) fn enter(&self, address: IpAddr) -> Option<Counted> {
+    pub(crate) fn enter(&self, address: IpAddr) -> Option<Counted> {
         let mut counts = lock(&self.counts);
         let Counts {
             parties,

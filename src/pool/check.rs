@@ -7,9 +7,10 @@ use mining::{Coin, Network};
 
 use super::plan::Plan;
 use crate::{
-    config,
+    alerts, config,
     daemon::{self, Feed},
     data, devices,
+    http::Rules,
     listener::{self, StatusPage},
     payout::Purse,
     tasks::Tasks,
@@ -82,7 +83,11 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
             .map_err(anyhow::Error::from);
         note(format!("devices in {}", path.display()), found);
     }
-    if let Err(error) = StatusPage::new(&config.http) {
+    if let Err(error) = alerts::Terms::new(&config.alerts, config.http.url.as_deref()) {
+        note("settings of alerts".into(), Err(error.into()));
+    }
+    let page = StatusPage::new(&config.http).map(drop);
+    if let Err(error) = page.and_then(|()| Rules::new(&config.http).map(drop)) {
         note("settings of HTTP".into(), Err(anyhow::anyhow!(error)));
     }
     note(

@@ -6,6 +6,7 @@ use clap::Parser;
 
 use super::pool::default_file;
 use crate::{
+    api::Setting,
     config::{BadConfig, Config as Settings, Layers},
     pool::{self, Check},
 };
@@ -75,25 +76,10 @@ struct Output {
     checks: Vec<Check>,
 }
 
-#[derive(serde::Serialize)]
-struct Setting {
-    key: String,
-    value: String,
-    source: String,
-}
-
 impl Config {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let (layers, config) = self.settings.read()?;
-        let settings = layers
-            .describe(&config)
-            .into_iter()
-            .map(|(key, value, source)| Setting {
-                key,
-                value,
-                source: source.to_string(),
-            })
-            .collect();
+        let settings = Setting::all(&layers, &config);
         let checks = if self.check {
             pool::check(&config).await
         } else {

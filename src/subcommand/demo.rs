@@ -19,6 +19,7 @@ use crate::{
     daemon::{self, Secret},
     data,
     devices::Devices,
+    http::Rules,
     listener::{House, StatusPage},
     open_files,
     pool::{self, Pool},
@@ -128,19 +129,29 @@ impl Demo {
         let settings = self.settings(coin, &node);
         let lock = data::lock(data)?;
         let store = data::open_store(data, None).await?;
-        let page = SocketAddr::from(([127, 0, 0, 1], self.http_port));
+        let http = config::Http {
+            listen: SocketAddr::from(([127, 0, 0, 1], self.http_port)),
+            ..config::Http::default()
+        };
+        let files = open_files::share(settings.listener[0].connections_max, http.connections_max);
         let house = House {
             holder: lock.name().to_owned(),
             devices: Devices::start(None, tasks)?,
-            status_page: StatusPage::At(page),
-            files: open_files::for_miners(settings.listener[0].connections_max),
+            status_page: StatusPage::At(http.listen),
+            files: files.miners,
         };
         let terms = alerts::Terms::new(&alerts::config::Config::default(), None)?;
         let pool = pool::start(&settings, data, &store, &house, &terms, tasks).await?;
         let room = [settings.connections_max()];
         alerts::start(&terms, std::slice::from_ref(&pool), &room, data, tasks).await?;
+        let door = api::Door {
+            rules: Rules::new(&http).map_err(config::BadConfig::Value)?,
+            settings: Vec::new(),
+            store: store.clone(),
+            files: files.http,
+        };
         let shapes = config::Compat::default();
-        let page = api::open(page, vec![pool.clone()], &shapes, tasks).await?;
+        let page = api::open(door, vec![pool.clone()], &shapes, tasks).await?;
         let door = pool.doors.first().context("the pool listens for miners")?;
         let miners = &door.address;
         screen.open(

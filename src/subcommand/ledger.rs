@@ -10,7 +10,7 @@ use store::{PoolId, Store};
 
 use self::transfer::{Command, HowMuch};
 use super::config::SettingsArguments;
-use crate::{config::BadConfig, data, display};
+use crate::{clock, config::BadConfig, data, display};
 
 /// Lines of a statement, unless more are asked for.
 const LINES: u32 = 100;
@@ -141,6 +141,16 @@ impl Desk {
             settings: settings.clone(),
             data: config.data.clone(),
         })
+    }
+
+    /// What is done at this desk, for the log of acts.
+    pub(super) fn act(&self, what: &str, subject: String) -> store::Act {
+        store::Act {
+            time_ms: clock::now_ms(),
+            who: "this machine".to_owned(),
+            what: what.to_owned(),
+            subject,
+        }
     }
 
     /// An amount for people, with its sign.

@@ -128,9 +128,28 @@ struct PayoutLine {
     reason: String,
 }
 
+impl What {
+    /// What the log of acts is told before it is tried; nothing of what only reads. A pause is written
+    /// down by itself.
+    fn act(&self) -> Option<(&'static str, String)> {
+        Some(match self {
+            Self::Preview | Self::List { .. } | Self::Psbt { .. } => return None,
+            Self::Pause { .. } | Self::Resume => return None,
+            Self::Retry { number, reason } => ("payout sent again", format!("{number}: {reason}")),
+            Self::Hold { number, reason } => ("payout held", format!("{number}: {reason}")),
+            Self::Void { number, reason, .. } => ("payout voided", format!("{number}: {reason}")),
+            Self::Signed { number, .. } => ("payout signed elsewhere", number.to_string()),
+            Self::Accept { txid, reason } => ("transaction accepted", format!("{txid}: {reason}")),
+        })
+    }
+}
+
 impl Payout {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let desk = Desk::open(&self.desk).await?;
+        if let Some((what, subject)) = self.what.act() {
+            desk.store.keep_act(&desk.act(what, subject)).await?;
+        }
         let done = match &self.what {
             What::Preview => self.preview(&desk).await,
             What::List { limit } => self.list(&desk, *limit).await,
@@ -152,7 +171,16 @@ impl Payout {
     }
 
     async fn pause(&self, desk: &Desk, reason: &str) -> anyhow::Result<()> {
-        desk.store.pause_payments(desk.pool, reason).await?;
+        let (what, subject) = match reason {
+            "" => ("payouts resumed", desk.settings.name.clone()),
+            reason => (
+                "payouts paused",
+                format!("{}: {reason}", desk.settings.name),
+            ),
+        };
+        let act = desk.act(what, subject);
+        let done = desk.store.pause_payments_by(desk.pool, reason, &act);
+        done.await?;
         match reason {
             "" => println!("Payouts go on."),
             reason => println!("Payouts are paused: {reason}"),

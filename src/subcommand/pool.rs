@@ -1,6 +1,6 @@
 //! `adit pool`: a pool, from one configuration file.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Parser;
 use tracing::info;
@@ -11,6 +11,7 @@ use crate::{
     config::{self, BadConfig, Config, PublicPoolPorts},
     data,
     devices::Devices,
+    http::Rules,
     listener::{House, StatusPage},
     open_files, pool,
     tasks::{Failures, Stage, Tasks},
@@ -27,11 +28,20 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let (layers, mut config) = self.settings.read()?;
+        let settings = api::Setting::all(&layers, &config);
         drop(layers);
         telemetry::start(&config.log)?;
         let (tasks, failures) = Tasks::new();
         let ports = config.open_public_pool_ports();
-        let served = serve(&config, ports, &tasks, failures).await;
+        // From the beginning: a pool that is stopped while it starts ends in order, too.
+        let stopped = stop_signal();
+        let served = tokio::select! {
+            served = serve(&config, settings, ports, &tasks, failures) => served,
+            () = stopped => {
+                info!("stopping");
+                Ok(())
+            }
+        };
         let in_time = tasks.shut_down().await;
         served?;
         anyhow::ensure!(in_time, "not everything ended in time");
@@ -39,9 +49,10 @@ impl Pool {
     }
 }
 
-/// Runs all pools of the configuration until a signal or a failure.
+/// Runs all pools of the configuration until a failure.
 async fn serve(
     config: &Config,
+    settings: Vec<api::Setting>,
     ports: Option<PublicPoolPorts>,
     tasks: &Tasks,
     mut failures: Failures,
@@ -53,11 +64,13 @@ async fn serve(
         .fold(0_usize, |sum, room| sum.saturating_add(*room));
     let devices = Devices::start(config.devices.clone(), tasks)?;
     let status_page = StatusPage::new(&config.http).map_err(BadConfig::Value)?;
+    let rules = Rules::new(&config.http).map_err(BadConfig::Value)?;
     let lock = data::lock(&config.data)?;
+    let files = open_files::share(wanted, config.http.connections_max);
     let house = House {
         devices,
         status_page,
-        files: open_files::for_miners(wanted),
+        files: files.miners,
         holder: lock.name().to_owned(),
     };
     let terms = alerts::Terms::new(&config.alerts, config.http.url.as_deref())?;
@@ -76,28 +89,34 @@ async fn serve(
     if let Some(ports) = ports
         && let Some(pool) = pools.get(ports.pool)
     {
-        api::open_for_nerdminers(ports.http, pool.clone(), tasks).await?;
+        let files = Arc::clone(&files.http);
+        api::open_for_nerdminers(ports.http, pool.clone(), &rules, files, tasks).await?;
     }
-    api::open(config.http.listen, pools, &config.compat, tasks).await?;
+    let door = api::Door {
+        rules,
+        settings,
+        store,
+        files: files.http,
+    };
+    api::open(door, pools, &config.compat, tasks).await?;
     info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");
-    tokio::select! {
-        () = stop_signal() => {
-            info!("stopping");
-            Ok(())
-        }
-        failure = failures.first() => Err(anyhow::anyhow!(failure)),
-    }
+    Err(anyhow::anyhow!(failures.first().await))
 }
 
-/// Waits for Ctrl-C or, from a service manager, SIGTERM.
-pub(crate) async fn stop_signal() {
+/// Waits for Ctrl-C or, from a service manager, SIGTERM. They are heard from the call on, not only once it
+/// is waited for.
+pub(crate) fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate =
-        signal(SignalKind::terminate()).expect("a handler for SIGTERM can be installed");
-    tokio::select! {
-        // An error means that Ctrl-C cannot be seen; then SIGTERM has to do.
-        Ok(()) = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+    let heard = |kind| signal(kind).expect("a handler of signals can be installed");
+    let (mut terminate, mut interrupt) = (
+        heard(SignalKind::terminate()),
+        heard(SignalKind::interrupt()),
+    );
+    async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }
 

@@ -267,8 +267,7 @@ fn a_broker_has_figures_discovery_and_alerts() {
     assert_eq!(config.unwrap()["device"]["name"], "Worker rig");
     drop(miner);
     wait_for("the worker's end", || {
-        let states = heard("adit/main/workers/1").into_iter();
-        let mut states = states;
+        let mut states = heard("adit/main/workers/1").into_iter();
         states
             .next_back()
             .filter(|state| state["connected"] == "no")

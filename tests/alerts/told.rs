@@ -241,3 +241,112 @@ fn the_operator_is_told_of_a_daemon_that_is_down() {
         (count(&hook.taken(), "daemon_down", "over") == 1).then_some(())
     });
 }
+
+/// What is secret is shown by nobody: neither by `adit config` nor in the log, also not where it is part of
+/// a URL that fails.
+#[test]
+fn secrets_of_places_are_shown_nowhere() {
+    let bot = Receiver::start(&[Answer::Status(403)]);
+    let gone = crate::support::free_port();
+    let settings = format!(
+        "maturity = 3\n[alerts.telegram]\ntoken = \"1:topsecret\"\nchat = \"-42\"\nserver = \"{}\"\n\
+         [alerts.ntfy]\nurl = \"http://127.0.0.1:{gone}/topsecret\"\ntoken = \"topsecret\"\n\
+         [alerts.discord]\nurl = \"http://127.0.0.1:{gone}/api/webhooks/topsecret\"\n",
+        bot.url("")
+    );
+    let mint = Mint::new(&settings);
+    let key = Key::new(47);
+    mint.find_block(&key.address);
+    let said = wait_for("the bot to write", || {
+        let posted = bot.posted().into_iter();
+        let mut posted = posted.filter(|posted| posted.status == 200);
+        posted.next()
+    });
+    assert_eq!(said.path, "/bot1:topsecret/sendMessage");
+    assert_eq!(said.json()["chat_id"], "-42");
+    let text = said.json()["text"].as_str().unwrap().to_owned();
+    assert!(
+        text.starts_with("main: Block found\nThe pool has found block 1"),
+        "{text}"
+    );
+    let log = mint.pool.process.log_text();
+    assert!(
+        log.contains("answered with 403") && log.contains("no connection"),
+        "{log}"
+    );
+    assert!(!log.contains("topsecret"), "{log}");
+    let config = mint.folder.path().join("adit.toml");
+    for json in [&[][..], &["--json"]] {
+        let mut arguments = vec!["config", "-c", config.to_str().unwrap()];
+        arguments.extend(json);
+        let shown = crate::support::run(&arguments);
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(
+            shown.contains("alerts.ntfy.url") && shown.contains("***"),
+            "{shown}"
+        );
+        assert!(!shown.contains("topsecret"), "{shown}");
+    }
+}
+
+/// Settings that make no sense are told by their key, and nothing starts.
+#[test]
+fn settings_of_alerts_that_make_no_sense_are_told_by_their_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("adit.toml");
+    for (settings, told) in [
+        (
+            "[alerts]\nworker_offline_s = 0\n",
+            "alerts.worker_offline_s",
+        ),
+        ("[alerts]\nkinds = [\"worker_offline\"]\n", "alerts.kinds"),
+        ("[alerts]\nca_file = \"/nonexistent\"\n", "alerts.ca_file"),
+        (
+            "[alerts.miners]\nsinks = [\"mqtt\"]\n",
+            "alerts.miners.sinks",
+        ),
+        (
+            "[alerts.miners]\nreachable = [\"10.0.0.1/8\"]\n",
+            "alerts.miners.reachable",
+        ),
+        (
+            "[alerts.webhook]\nurl = \"https://example.org/\"\n",
+            "alerts.webhook",
+        ),
+        ("[alerts.ntfy]\nurl = \"topsecret\"\n", "alerts.ntfy.url"),
+        ("[alerts.telegram]\nchat = \"-1\"\n", "alerts.telegram.chat"),
+        (
+            "[alerts.telegram]\ntoken = \"topsecret/x\"\n",
+            "alerts.telegram.token",
+        ),
+        (
+            "[alerts.email]\nto = [\"a@example.org\"]\n",
+            "alerts.email.to",
+        ),
+        ("[alerts.email]\nhost = \"example.org\"\n", "from"),
+        (
+            "[alerts.email]\nhost = \"example.org\"\nfrom = \"a@example.org\"\ntls = \"off\"\n",
+            "alerts.email.tls",
+        ),
+        ("[alerts.mqtt]\nurl = \"http://x\"\n", "alerts.mqtt.url"),
+        (
+            "[alerts.mqtt]\nurl = \"mqtt://x\"\nprefix = \"a/#\"\n",
+            "alerts.mqtt.prefix",
+        ),
+        (
+            "[alerts.mqtt]\nurl = \"mqtt://x\"\nuser = \"a\"\n",
+            "alerts.mqtt",
+        ),
+        ("[alerts]\nworker_ofline_s = 1\n", "worker_offline_s"),
+    ] {
+        let data = folder.path().join("data");
+        let pool = "[[pool]]\npayout_address = \"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4\"\n\
+                    [[pool.daemon]]\nurl = \"http://127.0.0.1:1\"\n";
+        std::fs::write(&config, format!("data = {data:?}\n{settings}{pool}")).unwrap();
+        let run = crate::support::run(&["pool", "-c", config.to_str().unwrap()]);
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert_eq!(run.status.code(), Some(64), "{settings}: {said}");
+        assert!(said.contains(told), "{settings}: {said}");
+        assert!(!said.contains("topsecret"), "{settings}: {said}");
+    }
+}

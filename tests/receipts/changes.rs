@@ -208,7 +208,9 @@ pub(super) fn of_books(statement: &Value, block: &str) -> Vec<Change> {
     let own = lines.iter().position(|line| is_of(&line)).unwrap();
     let mut other = statement.clone();
     let next = (0..lines.len()).find(|number| *number != own && counts(number));
-    for (number, by) in [(own, -1), (next.unwrap(), 1)] {
+    // Where only one line counts there is none to move it to.
+    let Some(next) = next else { return changed };
+    for (number, by) in [(own, -1), (next, 1)] {
         let amount: i64 = lines[number]["amount"].as_str().unwrap().parse().unwrap();
         other["items"][number]["amount"] = json!((amount + by).to_string());
     }

@@ -1,5 +1,6 @@
 //! What tests need to start the program and to talk to it.
 
+pub(crate) mod asked;
 pub(crate) mod heavy;
 pub(crate) mod key;
 pub(crate) mod miner;
@@ -187,7 +188,7 @@ pub(crate) struct Pool {
     pub(crate) http: u16,
     pub(crate) folder: PathBuf,
     open_files: Option<u32>,
-    config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 /// What differs between pools under test.

@@ -44,6 +44,23 @@ impl Rig {
         }
     }
 
+    /// The same with these lines for `[http]`.
+    pub(crate) fn http(http: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let node = Node::simnet(&folder);
+        let settings = PoolSettings {
+            http,
+            daemons: node.rpc.daemon(),
+            ..PoolSettings::default()
+        };
+        Self {
+            pool: Pool::start(&folder, &settings),
+            _heavy: None,
+            node,
+            _folder: folder,
+        }
+    }
+
     /// These lines for `[[pool]]` and `[[pool.listener]]`, and this node.
     pub(crate) fn of(pool: &str, listener: &str, node: impl Fn(&TempDir) -> Node) -> Self {
         let folder = TempDir::new().unwrap();

@@ -238,4 +238,43 @@ mod tests {
             case(coin, network, text, None);
         }
     }
+
+    /// The vectors of BIP 350: a checksum of the other version, a version that is none, a wrong length.
+    #[test]
+    fn a74_a_checksum_of_another_version_is_no_address() {
+        let coin: &Coin = "bitcoin".parse().unwrap();
+        let is_address = |text: &str| Address::parse(coin, Network::Main, text).is_ok();
+        for good in [
+            "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+            "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0",
+        ] {
+            assert!(
+                is_address(good) && is_address(&good.to_uppercase()),
+                "{good}"
+            );
+            // Any one letter wrong is found out, as is mixed case.
+            for (place, _) in good.char_indices().skip(4) {
+                let mut typo = good.to_owned();
+                let other = if &typo[place..=place] == "q" {
+                    "p"
+                } else {
+                    "q"
+                };
+                typo.replace_range(place..=place, other);
+                assert!(!is_address(&typo), "{typo}");
+            }
+            assert!(!is_address(&good.replacen("bc1", "BC1", 1)), "{good}");
+        }
+        for bad in [
+            "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqh2y7hd",
+            "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kemeawh",
+            "BC1S0XLXVLHEMJA6C4DQV22UAPCTQUPFHLXM9H8Z3K2E72Q4K9HCZ7VQ54WELL",
+            "BC130XLXVLHEMJA6C4DQV22UAPCTQUPFHLXM9H8Z3K2E72Q4K9HCZ7VQ7ZWS8R",
+            "bc1pw5dgrnzv",
+            "BC1QR508D6QEJXTDG4Y5R3ZARVARYV98GJ9P",
+            "bc1gmk9yu",
+        ] {
+            assert!(!is_address(bad), "{bad}");
+        }
+    }
 }

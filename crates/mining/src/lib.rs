@@ -8,13 +8,14 @@
 //! too few blocks, and [`orphans`] whether too many were lost, both by [`poisson`]. Then the money:
 //! [`accounting`] splits a reward by the work behind it, [`ledger`] is what may be written into the
 //! books, and [`payout`] says who is due; a [`receipt`] shows a miner that its shares count. Beside the
-//! flow, [`message`] says whether an address signed what somebody claims it did, and [`instruction`] is
-//! what it has to sign.
+//! flow, [`message`] says whether an address signed what somebody claims it did, [`instruction`] is what it
+//! has to sign, and [`api_key`] is what an operator shows.
 
 #![forbid(unsafe_code)]
 
 pub mod address;
 pub mod amount;
+pub mod api_key;
 pub mod coin;
 pub mod coins;
 pub mod date;

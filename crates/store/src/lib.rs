@@ -13,6 +13,7 @@
 use std::{sync::Arc, time::Duration};
 
 mod alerts;
+mod api_keys;
 mod bans;
 mod bests;
 mod blocks;
@@ -29,6 +30,7 @@ mod luck;
 mod migrate;
 mod miners;
 mod minutes;
+mod operator_log;
 mod packed;
 mod payers;
 mod payouts;
@@ -55,6 +57,7 @@ pub use alerts::{
         NewSubscription, SubscribeError, Subscription, SubscriptionLimits, SubscriptionSecret,
     },
 };
+pub use api_keys::{KeptKey, KeyError};
 pub use bans::Ban;
 pub use bests::Best;
 pub use blocks::{Block, BlockChange, BlockCounts, BlockError, ByCoinbase, FoundBlock, NewBlock};
@@ -67,6 +70,7 @@ pub use locate::Located;
 pub use luck::AccountLuck;
 pub use miners::{CreditDetail, Miner, MinerBalance};
 pub use minutes::{Minute, RolledUp};
+pub use operator_log::{Act, KeptAct};
 pub use payers::Lease;
 pub use payouts::{OwnPayment, PaymentRow, Payout, PayoutError, Signed};
 pub use pools::{GenesisError, PoolError, PoolId};

@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
     for_all(include_str!("../migrations/0013_receipts.sql")),
     for_all(include_str!("../migrations/0014_hours.sql")),
     for_all(include_str!("../migrations/0015_alerts.sql")),
+    for_all(include_str!("../migrations/0016_api_keys.sql")),
 ];
 
 struct Migration {

@@ -3,7 +3,11 @@
 
 use pow::Hash;
 
-use crate::{PayoutError, PoolId, ReadError, Store, WriteError, database::Connection, sql};
+use crate::{
+    PayoutError, PoolId, ReadError, Store, WriteError,
+    database::Connection,
+    sql::{self, Query},
+};
 
 /// How much of a reason is kept.
 const LONGEST_REASON: usize = 512;
@@ -110,14 +114,17 @@ impl Store {
 
     /// Pauses payments for a reason, or resumes them with none.
     pub async fn pause_payments(&self, pool: PoolId, reason: &str) -> Result<(), WriteError> {
-        let query = sql::query(
-            "INSERT INTO payers (pool, epoch, holder, until_ms, paused) VALUES ($1, 0, '', 0, $2)
-             ON CONFLICT (pool) DO UPDATE SET paused = excluded.paused",
-        );
-        self.database
-            .write_one(query.bind(pool.0).bind(cut(reason)))
-            .await
+        self.database.write_one(pause(pool, reason)).await
     }
+}
+
+/// Pauses payments, or resumes them.
+pub(crate) fn pause(pool: PoolId, reason: &str) -> Query {
+    let query = sql::query(
+        "INSERT INTO payers (pool, epoch, holder, until_ms, paused) VALUES ($1, 0, '', 0, $2)
+         ON CONFLICT (pool) DO UPDATE SET paused = excluded.paused",
+    );
+    query.bind(pool.0).bind(cut(reason))
 }
 
 /// Whether the lease is still the newest.

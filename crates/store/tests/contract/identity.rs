@@ -7,7 +7,7 @@ use super::{Place, bitcoin, contract, hash, pool};
 
 contract!(
     a_pool_keeps_its_id,
-    another_chain_is_refused,
+    a74_another_chain_is_refused,
     another_first_block_is_refused,
     a_newer_schema_is_refused,
     many_open_a_new_database_at_once,
@@ -24,7 +24,7 @@ async fn a_pool_keeps_its_id(place: Place) {
     assert_eq!(pool(&place.open().await).await, id);
 }
 
-async fn another_chain_is_refused(place: Place) {
+async fn a74_another_chain_is_refused(place: Place) {
     let (_, _) = place.pool().await;
     let store = place.open().await;
     let litecoin: &Coin = "litecoin".parse().unwrap();

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod alerts;
+mod api_keys;
 mod bans;
 mod blocks;
 mod by_hand;
