@@ -21,6 +21,8 @@ struct Rig {
     pool: PoolId,
     receipts: Receipts,
     written: u64,
+    /// Miners beside the two.
+    more: u64,
 }
 
 impl Rig {
@@ -33,6 +35,7 @@ impl Rig {
             pool,
             receipts,
             written: 0,
+            more: 0,
         }
     }
 
@@ -58,7 +61,11 @@ impl Rig {
                 let mut hash = [0; 32];
                 hash[..8].copy_from_slice(&number.to_le_bytes());
                 let work = Work::from_hashes(16 + u128::from(number % 5));
-                let who = if number % 3 == 0 { BOB } else { ALICE };
+                let who = match (number / 3).checked_rem(self.more) {
+                    Some(more) if number % 3 == 2 => &format!("bcrt1q{more}"),
+                    _ if number % 3 == 0 => BOB,
+                    _ => ALICE,
+                };
                 let height = 100 + Date::of_ms(time_ms).number() - day(0).number();
                 let share = ShareRecord::new(pow::Hash(hash), work, height, time_ms);
                 ShareRow {
@@ -416,34 +423,72 @@ async fn shares_from_before_the_first_start_are_in_no_log() {
     assert_eq!(open.edge.count(), 2);
 }
 
-/// How long logging takes, and a page of proofs of a large day. Prints; run it by hand.
+/// What a large day costs: ADIT_BENCH_SHARES shares, ADIT_BENCH_MINERS miners. Prints; run it by hand. With
+/// ADIT_BENCH_LOG the log stays in that file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
 async fn a_large_day() {
     let mut rig = Rig::new().await;
-    let asked = std::env::var("ADIT_BENCH_SHARES").ok();
-    let shares: u64 = asked.map_or(1_000_000, |text| text.parse().unwrap());
+    let asked =
+        |name: &str, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
+    let shares = asked("ADIT_BENCH_SHARES", 1_000_000);
+    rig.more = asked("ADIT_BENCH_MINERS", 10_000);
     while rig.written < shares {
         rig.write(4_000, MORNING_MS).await;
     }
-    let start = std::time::Instant::now();
-    while rig.receipts.log_some().await.unwrap() {}
-    println!("{shares} shares logged in {:?}", start.elapsed());
+    let (start, mut longest) = (std::time::Instant::now(), Duration::ZERO);
+    loop {
+        let unlogged = rig.store.unlogged_shares(rig.pool).await.unwrap();
+        let addresses = rig.receipts.addresses(&unlogged.shares).await.unwrap();
+        let changes = rig.receipts.changes(&unlogged, &addresses).unwrap();
+        // Only here others wait for the database.
+        let writing = std::time::Instant::now();
+        let written = rig.store.log_shares(rig.pool, &unlogged, &changes).await;
+        assert!(written.unwrap());
+        longest = longest.max(writing.elapsed());
+        if unlogged.done {
+            break;
+        }
+    }
+    println!(
+        "{shares} shares logged in {:?}, the longest transaction {longest:?}",
+        start.elapsed()
+    );
+    println!("{} MB at most so far", peak_mb());
     let start = std::time::Instant::now();
     rig.receipts.close_now().await.unwrap();
-    println!("closed and signed in {:?}", start.elapsed());
-    for from in [0, shares / 2] {
+    println!(
+        "closed and signed in {:?}, {} MB",
+        start.elapsed(),
+        peak_mb()
+    );
+    for from in [0, 0, shares / 2] {
         let start = std::time::Instant::now();
         let page = rig.receipts.of_miner(ALICE, day(0), from, 50).await;
         assert_eq!(page.unwrap().receipts.len(), 50);
         println!("a page of 50 proofs in {:?}", start.elapsed());
     }
+    for who in [ALICE, BOB] {
+        let start = std::time::Instant::now();
+        rig.receipts.sum_of(who, day(0)).await.unwrap();
+        println!("a sum in {:?}", start.elapsed());
+    }
+    let Ok(path) = std::env::var("ADIT_BENCH_LOG") else {
+        return;
+    };
     let start = std::time::Instant::now();
-    let lines = rig.lines(day(0)).await;
-    println!("exported in {:?}", start.elapsed());
-    let log = lines.join("\n") + "\n";
-    println!("{} MB", log.len() >> 20);
-    let start = std::time::Instant::now();
-    assert!(rig.check(&[log]).accepted);
-    println!("verified in {:?}", start.elapsed());
+    let mut file = std::fs::File::create(&path).unwrap();
+    let mut pieces = std::pin::pin!(rig.receipts.lines(day(0)).await.unwrap());
+    while let Some(piece) = pieces.next().await {
+        std::io::Write::write_all(&mut file, piece.unwrap().as_bytes()).unwrap();
+    }
+    println!("exported in {:?}, {} MB", start.elapsed(), peak_mb());
+}
+
+/// The most memory that the process had.
+fn peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.unwrap().split_whitespace().nth(1).unwrap();
+    number.parse::<u64>().unwrap() / 1024
 }

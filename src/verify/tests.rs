@@ -6,6 +6,7 @@ use mining::{
     receipt::{BlockSplit, Edge, SecretKey, Statement, Tree},
 };
 use pow::Hash;
+use proptest::prelude::*;
 
 use super::*;
 use crate::receipts::export::{LogHead, Share, SplitFee, SumNode};
@@ -294,4 +295,31 @@ fn a_file_has_one_reading() {
     refuses(&[&day.replace(r#""work":"1""#, r#""work":"+1""#)], "work");
     let other = SecretKey::from_bytes(&[8; 32]).unwrap().public();
     assert!(!verify_bytes(day.as_bytes(), Some(other)).accepted);
+}
+
+proptest! {
+    /// With the fuzz target `verify`, which looks for more of them.
+    #[test]
+    fn bytes_that_were_changed_say_the_same_or_are_refused(
+        which in 0..3_usize,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 1..4),
+    ) {
+        let rogue = Rogue::new();
+        let shares = [1, 2, 3].map(|hash| rogue.share(0, hash));
+        let (signed, log) = rogue.day(0, &shares, None);
+        let file = [log, text(&Day::new(&signed)), rogue.promise(1, &shares[1], 0)];
+        let mut bytes = file[which].clone().into_bytes();
+        let whole = verify_bytes(&bytes, None);
+        prop_assert!(whole.accepted);
+        for (at, byte, how) in edits {
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        let report = verify_bytes(&bytes, None);
+        prop_assert!(!report.accepted || report.files[0].shown == whole.files[0].shown);
+    }
 }
