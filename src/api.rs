@@ -3,7 +3,7 @@
 //! calls asks for an `Operator`.
 
 pub(crate) mod acts;
-mod alerts;
+pub(crate) mod alerts;
 pub(crate) mod balances;
 pub(crate) mod bans;
 pub(crate) mod blocks;
@@ -29,7 +29,7 @@ pub(crate) mod payouts;
 pub(crate) mod pools;
 pub(crate) mod problem;
 pub(crate) mod rate;
-mod receipts;
+pub(crate) mod receipts;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod shares;

@@ -14,6 +14,7 @@ mod operator;
 mod payouts;
 mod qr;
 mod text;
+mod verify;
 
 use askama::Template;
 use axum::{
@@ -63,6 +64,7 @@ pub fn routes() -> Router<Vec<Pool>> {
         .route("/miners/{address}/credits/{block}", get(credit::page))
         .route("/blocks", get(blocks::page))
         .route("/payouts", get(payouts::page))
+        .route("/verify", get(verify::page))
         .merge(operator::routes())
         .route("/live", get(figures::live))
         .route("/style.css", get(style))

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     money::{Mint, PAYING, miner},
+    operator::make_key,
     support::{ADDRESS, Miner, Pool, wait_for},
 };
 
@@ -126,12 +127,19 @@ type Page<'a> = (&'a str, String, u16);
 /// Looks at pages, and with half as many looks at those that differ little from them.
 #[track_caller]
 fn look(pool: &Pool, pages: &[Page<'_>], minor: &[Page<'_>]) {
+    look_as(pool, None, pages, minor);
+}
+
+/// The same, logged in with an operator's key if there is one.
+#[track_caller]
+fn look_as(pool: &Pool, key: Option<&str>, pages: &[Page<'_>], minor: &[Page<'_>]) {
     let list = |pages: &[Page<'_>], minor: bool| -> Vec<Value> {
         let page = |(name, path, status): &Page<'_>| json!({"name": name, "path": path, "status": status, "minor": minor});
         pages.iter().map(page).collect()
     };
     let listed = [list(pages, false), list(minor, true)].concat();
-    let task = json!({"origin": origin(pool), "screenshots": screenshots(), "pages": listed});
+    let task =
+        json!({"origin": origin(pool), "screenshots": screenshots(), "pages": listed, "key": key});
     let report = Drive::start("look.js", &task).report(|wanted| panic!("{wanted}"));
     none(&report["faults"]);
     assert_eq!(report["looks"], pages.len() * 4 + minor.len() * 2);
@@ -176,6 +184,8 @@ fn every_page_is_sound_in_a_browser() {
     let pool = &mint.pool;
     let unknown = mint.node.rpc.call("getnewaddress", json!([]));
     let unknown = unknown.as_str().unwrap();
+    // A day is signed before its end, so that there is one.
+    mint.ask(&["receipts", "close"]);
     let (_, body) = pool.get("/api/v1/pools/main/blocks").unwrap();
     let blocks: Value = serde_json::from_str(&body).unwrap();
     let hash = blocks["items"][49]["hash"].as_str().unwrap();
@@ -197,10 +207,13 @@ fn every_page_is_sound_in_a_browser() {
             ("credit", format!("{own}/credits/{hash}"), 200),
             ("blocks", "/blocks".into(), 200),
             ("payouts", "/payouts".into(), 200),
+            ("verify", format!("/verify?address={ADDRESS}"), 200),
+            ("login", "/operator".into(), 401),
             ("error", "/blocks?pool=other".into(), 404),
         ],
         &[
             ("home-week", "/?span=7d".into(), 200),
+            ("verify-hostile", format!("/verify?address={bad}"), 200),
             ("connect-empty", "/connect".into(), 200),
             (
                 "connect-other-coin",
@@ -221,6 +234,13 @@ fn every_page_is_sound_in_a_browser() {
                 200,
             ),
         ],
+    );
+    let key = make_key(pool, "anna");
+    look_as(
+        pool,
+        Some(&key),
+        &[("operator", "/operator".into(), 200)],
+        &[],
     );
     drop(device);
 }

@@ -71,6 +71,8 @@ fn every_page_shows_what_the_api_says() {
     assert!(page(pool, &format!("/miners/{ADDRESS}/why")).contains("48.75000000 BTC"));
     assert!(page(pool, "/connect").contains(&format!("stratum+tcp://127.0.0.1:{}", pool.miners)));
     page(pool, "/miners");
+    let keys = told(pool, "/api/v1/receipts");
+    assert!(page(pool, "/verify?pool=main").contains(keys["pools"][0]["key"].as_str().unwrap()));
     // The same as files.
     let (_, csv) = pool
         .get(&format!("/api/v1/miners/{ADDRESS}/payouts.csv"))
@@ -101,6 +103,8 @@ fn what_is_not_there_is_refused_with_a_page() {
     for (path, wanted) in [
         ("/blocks?pool=other", 404),
         ("/payouts?cursor=x", 400),
+        ("/verify?pool=other", 404),
+        ("/verify?cursor=x", 400),
         ("/blocks?cursor=+1", 400),
         (&format!("/miners/{other}")[..], 400),
         (&format!("/miners/{ADDRESS}")[..], 404),

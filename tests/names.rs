@@ -136,6 +136,7 @@ fn a69_the_names_of_pools_and_coinbases_are_text() {
         "/connect",
         "/blocks",
         "/payouts",
+        "/verify",
         &format!("/miners/{ADDRESS}"),
     ] {
         let answer = pool.question("GET", path).ask();

@@ -12,7 +12,7 @@ use crate::support::{
 const PROXY: &str = "proxy_from = [\"127.0.0.2\"]\n";
 
 /// Makes a key of this name.
-fn make_key(pool: &Pool, name: &str) -> String {
+pub(crate) fn make_key(pool: &Pool, name: &str) -> String {
     let output = key_command(pool, &["create", name]);
     assert!(output.0, "{}", output.1);
     output.1.trim().to_owned()

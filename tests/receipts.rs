@@ -115,6 +115,72 @@ fn what_a_pool_exported_is_verified_and_a_hundred_changes_of_it_are_refused() {
     refused_by_key(&exported);
 }
 
+/// What the page Verify says to type does what it says.
+#[test]
+fn the_commands_on_the_page_check_a_day_of_a_miner() {
+    let mint = Mint::new("maturity = 3\n");
+    work(&mint, ADDRESS, 5);
+    let (_, empty) = mint.pool.get("/verify").unwrap();
+    assert!(empty.contains("No day was signed yet"), "{empty}");
+    let (_, wrong) = mint.pool.get("/verify?address=1%3Cb%3E").unwrap();
+    assert!(
+        wrong.contains(r#"role="alert""#) && !wrong.contains("1<b>"),
+        "{wrong}"
+    );
+
+    wait_for("receipts of the open day", || {
+        let path = format!("/api/v1/miners/{ADDRESS}/receipts");
+        let (_, body) = mint.pool.get(&path)?;
+        // There is no day at all until the first share is in a log.
+        let page: Value = serde_json::from_str(&body).unwrap();
+        (page["items"].as_array()?.len() == 5).then_some(())
+    });
+    let closed = mint.ask(&["receipts", "close"]);
+    let date = closed[0]["date"].as_str().unwrap();
+    let (status, page) = mint
+        .pool
+        .get(&format!("/verify?address={ADDRESS}"))
+        .unwrap();
+    assert_eq!(status, 200);
+    let root = closed[0]["root"].as_str().unwrap();
+    assert!(page.contains(date) && page.contains(root), "{page}");
+    let codes = page
+        .split("<code>")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("</code>"));
+    let commands: Vec<String> = codes
+        .map(|(code, _)| code.replace("&#39;", "'").replace("&#38;", "&"))
+        .collect();
+    let folder = TempDir::new().unwrap();
+    let mut fetched = 0;
+    for command in &commands {
+        let Some((file, url)) = command
+            .strip_prefix("curl -o ")
+            .and_then(|rest| rest.split_once(' '))
+        else {
+            continue;
+        };
+        let path = url
+            .trim_matches('\'')
+            .split_once("/api/")
+            .expect("a URL of the API")
+            .1;
+        let (status, body) = mint.pool.get(&format!("/api/{path}")).unwrap();
+        assert_eq!(status, 200, "{command}: {body}");
+        std::fs::write(folder.path().join(file), body).unwrap();
+        fetched += 1;
+    }
+    assert_eq!(fetched, 4, "{commands:?}");
+    let verify = commands
+        .iter()
+        .find_map(|command| command.strip_prefix("adit "));
+    let words: Vec<&str> = verify.expect("how to verify").split(' ').collect();
+    let output = adit(&words).current_dir(folder.path()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(ADDRESS), "{said}");
+}
+
 /// A pool that is mined at, killed and started again: all that it exports is right together, and every
 /// share that it accepted is in it.
 pub(crate) fn worked_and_exported(mut mint: Mint) -> Exported {

@@ -21,30 +21,30 @@ use crate::{clock, display, pool::Pool};
 
 /// Something that people were told.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Alert {
+pub(crate) struct Alert {
     /// Its id: higher ones are newer. A webhook is sent the same.
-    id: String,
+    pub(crate) id: String,
     /// The pool's name.
-    pool: String,
+    pub(crate) pool: String,
     /// What it is about: `worker_offline`, `block_found` and so on; the list is in docs/alerts.md.
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     /// `once`, or of a trouble `begun` and `over`.
-    phase: &'static str,
+    pub(crate) phase: &'static str,
     /// `info`, `warning` or `critical`.
-    severity: &'static str,
+    pub(crate) severity: &'static str,
     /// A few words.
-    title: &'static str,
+    pub(crate) title: &'static str,
     /// One sentence.
-    text: String,
+    pub(crate) text: String,
     /// Which worker, daemon, block or payout; may be empty.
-    subject: String,
+    pub(crate) subject: String,
     /// Its numbers by name, as texts.
     #[schema(value_type = Object)]
-    facts: Box<RawValue>,
+    pub(crate) facts: Box<RawValue>,
     /// When it was seen.
-    time: String,
+    pub(crate) time: String,
     /// Of an end, the id of the alert that began it.
-    begun: Option<String>,
+    pub(crate) begun: Option<String>,
 }
 
 /// What the operator was told.
@@ -116,7 +116,7 @@ impl Alert {
     params(("address" = String, Path, description = "An address of a pool's coin"), PageQuery),
     responses((status = 200, description = "The answer.", body = Page<Alert>), MinerProblems)
 )]
-pub(super) async fn of_miner(miner: Miner, query: PageQuery) -> Result<Json<Page<Alert>>, Problem> {
+pub(crate) async fn of_miner(miner: Miner, query: PageQuery) -> Result<Json<Page<Alert>>, Problem> {
     let mut walk = query.walk(&miner)?;
     let mut items = Vec::new();
     while let Some(step) = walk.step() {

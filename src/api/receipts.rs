@@ -40,99 +40,110 @@ const LIMIT_MAX: u32 = 500;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct OfPoolQuery {
+pub(crate) struct OfPoolQuery {
     /// The pool's name; may be left out where there is only one.
-    pool: Option<String>,
+    pub(crate) pool: Option<String>,
 }
 
 /// Which page of the statements.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct DaysQuery {
+pub(crate) struct DaysQuery {
     /// The pool's name; may be left out where there is only one.
-    pool: Option<String>,
+    pub(crate) pool: Option<String>,
     /// How many entries, from 1 to 500; 50 if nothing is said.
     #[param(minimum = 1, maximum = 500)]
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// The `next` of the page before.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
+}
+
+impl DaysQuery {
+    /// The page of a pool's days after this cursor.
+    pub(crate) fn of(pool: &str, cursor: Option<String>) -> Self {
+        Self {
+            pool: Some(pool.to_owned()),
+            limit: None,
+            cursor,
+        }
+    }
 }
 
 /// Which receipts of a miner.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ReceiptsQuery {
+pub(crate) struct ReceiptsQuery {
     /// The pool's name; may be left out where one pool alone knows the miner.
-    pool: Option<String>,
+    pub(crate) pool: Option<String>,
     /// The day, in UTC; the newest that has a log if nothing is said.
-    date: Option<String>,
+    pub(crate) date: Option<String>,
     /// How many entries, from 1 to 500; 50 if nothing is said.
     #[param(minimum = 1, maximum = 500)]
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// The `next` of the page before, which is a place in the day's log.
-    cursor: Option<u64>,
+    pub(crate) cursor: Option<u64>,
 }
 
 /// Who gives receipts here.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Issuers {
+pub(crate) struct Issuers {
     /// The pools.
-    pools: Vec<IssuerKey>,
+    pub(crate) pools: Vec<IssuerKey>,
 }
 
 /// A pool and its key.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct IssuerKey {
+pub(crate) struct IssuerKey {
     /// The pool's name.
-    pool: String,
+    pub(crate) pool: String,
     /// The coin's name.
-    coin: String,
+    pub(crate) coin: String,
     /// The network.
-    network: String,
+    pub(crate) network: String,
     /// The public key that signs for it.
-    key: String,
+    pub(crate) key: String,
     /// The log that gets more shares; null if there is none.
-    open: Option<OpenDay>,
+    pub(crate) open: Option<OpenDay>,
     /// The newest statement; null if there is none.
-    last: Option<Day>,
+    pub(crate) last: Option<Day>,
 }
 
 /// A log that gets more shares.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct OpenDay {
+pub(crate) struct OpenDay {
     /// Its day.
-    date: String,
+    pub(crate) date: String,
     /// The shares so far.
-    shares: u64,
+    pub(crate) shares: u64,
     /// Their work, in expected hashes.
-    work: String,
+    pub(crate) work: String,
     /// The root so far.
-    root: Option<String>,
+    pub(crate) root: Option<String>,
 }
 
 /// A page of statements.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct DaysPage {
+pub(crate) struct DaysPage {
     /// The statements, the newest first; each names the one behind it.
-    items: Vec<Day>,
+    pub(crate) items: Vec<Day>,
     /// The `cursor` of the next page; null on the last one.
-    next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// A page of a miner's receipts.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ReceiptsPage {
+pub(crate) struct ReceiptsPage {
     /// The miner's address, in the form that it is kept in.
-    address: String,
+    pub(crate) address: String,
     /// The day.
-    date: String,
+    pub(crate) date: String,
     /// The receipts, the oldest first. A page may have none though more follow: of a large log only
     /// some is looked through for each.
-    items: Vec<Receipt>,
+    pub(crate) items: Vec<Receipt>,
     /// The `cursor` of the next page; null on the last one.
-    next: Option<u64>,
+    pub(crate) next: Option<u64>,
 }
 
 /// What a question about receipts is answered with when it is not answered.
@@ -170,7 +181,7 @@ impl From<NotKept> for Problem {
 
 /// A query in which nothing stands that is not understood.
 #[derive(Debug)]
-pub(super) struct Asked<T>(T);
+pub(crate) struct Asked<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     type Rejection = Problem;
@@ -191,7 +202,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     get, path = "/api/v1/receipts", operation_id = "receipt_keys", tag = "receipts",
     responses((status = 200, description = "The answer.", body = Issuers), ReceiptProblems)
 )]
-pub(super) async fn issuers(State(pools): State<Vec<Pool>>) -> Result<Json<Issuers>, Problem> {
+pub(crate) async fn issuers(State(pools): State<Vec<Pool>>) -> Result<Json<Issuers>, Problem> {
     let mut keys = Vec::new();
     for pool in &pools {
         let receipts = &pool.receipts;
@@ -222,7 +233,7 @@ pub(super) async fn issuers(State(pools): State<Vec<Pool>>) -> Result<Json<Issue
     params(DaysQuery),
     responses((status = 200, description = "The answer.", body = DaysPage), ReceiptProblems)
 )]
-pub(super) async fn days(
+pub(crate) async fn days(
     State(pools): State<Vec<Pool>>,
     Asked(query): Asked<DaysQuery>,
 ) -> Result<Json<DaysPage>, Problem> {

@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// The longest of what a visitor fills in.
-const TYPED_MAX: usize = 90;
+pub(super) const TYPED_MAX: usize = 90;
 /// What stands in the place of an address until one is filled in.
-const YOUR_ADDRESS: &str = "YOUR-ADDRESS";
+pub(super) const YOUR_ADDRESS: &str = "YOUR-ADDRESS";
 /// What a machine is called until it has a name.
 const WORKER: &str = "worker1";
 
@@ -205,6 +205,15 @@ fn named(headers: &HeaderMap) -> Option<String> {
     let is_own = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let fits = !name.is_empty() && name.len() <= 253 && name.bytes().all(is_plain);
     (fits && !is_own).then(|| name.to_owned())
+}
+
+/// Where the visitor found this pool, with its port; nothing if that is no plain name.
+pub(super) fn came_to(headers: &HeaderMap) -> Option<&str> {
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    let fits = !host.is_empty() && host.len() <= 260 && host.bytes().all(is_plain);
+    fits.then_some(host)
 }
 
 /// What to type, in the words of each device's own page.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{ENGLISH, Shell, chart::Chart, page as answer};
 use crate::{
     api::{
+        alerts::{self, Alert},
         credits::{self, Credit},
         estimate::{self, Estimate},
         hashrate::{self, MinerSpanQuery, Span},
@@ -77,6 +78,7 @@ struct Page {
     credits: ApiPage<Credit>,
     payments: ApiPage<Payment>,
     settings: MinerSettings,
+    alerts: ApiPage<Alert>,
     rejects: Vec<(&'static str, u64)>,
 }
 
@@ -186,6 +188,7 @@ impl Page {
             credits: credits::list(miner.clone(), page(asked.credits, LISTED))
                 .await?
                 .0,
+            alerts: alerts::of_miner(miner.clone(), page(None, LISTED)).await?.0,
             payments: payments::list(miner.clone(), page(asked.payouts, LISTED))
                 .await?
                 .0,

@@ -28,6 +28,7 @@ words! {
     source_of_figures = "All figures come from the public API:";
     api_description = "its description";
     health = "health";
+    health_title = "Health";
     metrics = "metrics";
     live = "live";
     not_live = "not live: reload for newer figures";
@@ -277,9 +278,34 @@ words! {
     what = "What";
     subject = "On what";
     settings_in_force = "Settings in force";
+    all_settings = "Each key, and where its value came from";
+    to_do = "To do";
     setting = "Setting";
     value = "Value";
     came_from = "Came from";
+
+    // Verify.
+    verify = "Verify";
+    verify_title = "Check the pool";
+    verify_says = "Every accepted share stands in a log of its day, and the pool signs each log. Whoever has a receipt can show that its share counted, and nobody can change a day later. Nothing here has to be believed: adit verify checks it from files alone.";
+    verify_key = "The pool's key";
+    verify_key_says = "Keep a copy: it must be the same every time.";
+    verify_open = "Today's log";
+    verify_own = "Check your own shares";
+    verify_own_says = "Fetch what the pool signed, your receipts and your sum of a day, and check them on a machine of yours. Others than this program can do so, too: the format is written down.";
+    verify_host = "POOL";
+    verify_fill = "Fill in";
+    verify_days = "Days that are signed";
+    verify_no_day = "No day was signed yet: the first is a minute after midnight, UTC.";
+    verify_date = "Day";
+    verify_miners = "Miners";
+    verify_root = "Root of the log";
+    verify_files = "Files";
+    verify_statement = "statement";
+    verify_log = "log";
+    told_of = "Told lately";
+    told_nothing = "Nothing to tell yet.";
+    how_to_be_told = "Alerts can be had by webhook, e-mail, ntfy, Telegram or Discord: a text that is signed with this address asks for them.";
 
     // Errors.
     error_title = "That did not work";

@@ -1,8 +1,9 @@
 // Looks at each page in the light and in the dark, at a desk and on a phone, by keyboard, and without
 // script.
 //
-//     node look.js '{"origin": …, "screenshots": …, "pages": [PAGE, …]}'
+//     node look.js '{"origin": …, "screenshots": …, "pages": [PAGE, …], "key": …}'
 //
+// With a key it logs in as an operator first.
 // A page is {"name": …, "path": …, "status": …, "minor": …}. Run by tests/browser.rs. The report says
 // how many looks there were, and all faults.
 'use strict';
@@ -96,7 +97,16 @@ const told = (page) =>
     return document.body.innerText.replace(/\s+/g, ' ');
   });
 
-run(async (browser, { origin, screenshots, pages }) => {
+const logIn = async (context, origin, key) => {
+  const { page } = await open(context, origin);
+  await page.goto(`${origin}/operator`);
+  await page.fill('#key', key);
+  await page.click('form button');
+  await page.locator('form[action="/operator/logout"]').waitFor();
+  await page.close();
+};
+
+run(async (browser, { origin, screenshots, pages, key }) => {
   const faults = [];
   let looks = 0;
   const lookIn = async (theme) => {
@@ -104,6 +114,10 @@ run(async (browser, { origin, screenshots, pages }) => {
       const settings = { colorScheme: theme, viewport, reducedMotion: 'reduce' };
       const context = await browser.newContext(settings);
       const plain = await browser.newContext({ ...settings, javaScriptEnabled: false });
+      if (key) {
+        await logIn(context, origin, key);
+        await logIn(plain, origin, key);
+      }
       for (const { name, path, status, minor } of pages) {
         // What differs little from another page is looked at twice and not four times.
         if (minor && (theme === THEMES[0]) !== (size === 'desk')) continue;
