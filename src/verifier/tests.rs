@@ -308,3 +308,50 @@ async fn capacity_is_that_of_all_threads_and_is_measured_while_they_hash() {
     assert!((6..60_000).contains(&capacity.per_minute()), "{capacity:?}");
     assert!(one.tasks.shut_down().await);
 }
+
+#[tokio::test]
+#[ignore = "takes 2 GiB of memory and a minute of the processor"]
+async fn shares_are_verified_while_the_dataset_is_filled_and_when_a_new_seed_takes_its_place() {
+    let (tasks, _failures) = Tasks::new();
+    let plan = Plan {
+        is_fast: true,
+        ..plan(2)
+    };
+    let verifier = start(plan, &tasks).unwrap();
+    let want = |current, next| {
+        verifier
+            .want(Variant::Rx0, Seeds { current, next })
+            .unwrap()
+    };
+    let claimed = hash(b"share");
+    let verify = async |seed| {
+        let job = Job::new(seed, b"share", claimed, false).unwrap();
+        verifier.submit(origin(1, 1), job)?.await
+    };
+    want(SEED, Some(OTHER));
+    let mut prepared = verifier.prepared();
+    prepared.wait_for(|seeds| seeds.len() == 2).await.unwrap();
+    let is_fast = |seed| {
+        let state = verifier.0.state();
+        let known = state.known.iter().find(|known| known.seed == seed);
+        known.is_some_and(|known| known.dataset.is_some())
+    };
+    while !is_fast(SEED) {
+        assert_eq!(verify(SEED).await, Ok(Verdict::True));
+    }
+    let light = verifier.capacity().unwrap().per_minute();
+    for _ in 0..100 {
+        assert_eq!(verify(SEED).await, Ok(Verdict::True));
+        assert!(matches!(verify(OTHER).await, Ok(Verdict::False(_))));
+    }
+    println!(
+        "{light} and {} a minute",
+        verifier.capacity().unwrap().per_minute()
+    );
+    want(OTHER, None);
+    while is_fast(SEED) {
+        assert_eq!(verify(SEED).await, Ok(Verdict::True));
+    }
+    assert_eq!(verify(SEED).await, Ok(Verdict::True));
+    assert!(tasks.shut_down().await, "filling is stopped");
+}
