@@ -339,15 +339,10 @@ async fn shares_are_verified_while_the_dataset_is_filled_and_when_a_new_seed_tak
     while !is_fast(SEED) {
         assert_eq!(verify(SEED).await, Ok(Verdict::True));
     }
-    let light = verifier.capacity().unwrap().per_minute();
     for _ in 0..100 {
         assert_eq!(verify(SEED).await, Ok(Verdict::True));
         assert!(matches!(verify(OTHER).await, Ok(Verdict::False(_))));
     }
-    println!(
-        "{light} and {} a minute",
-        verifier.capacity().unwrap().per_minute()
-    );
     want(OTHER, None);
     while is_fast(SEED) {
         assert_eq!(verify(SEED).await, Ok(Verdict::True));
