@@ -66,7 +66,7 @@ bench:
 
 # Each target for FUZZ_TIME seconds; stable Rust is enough.
 fuzz:
-	@scripts/packages build fuzz
+	@scripts/packages build
 	@scripts/fuzz
 
 # Honest miners amid hostile peers for SOAK_TIME seconds, then CRASH_KILLS kills in the middle of work.

@@ -29,6 +29,8 @@ pub mod mailbox;
 pub mod sessions;
 pub mod stream;
 
+pub mod verifier;
+
 pub mod share_log;
 
 pub mod block;

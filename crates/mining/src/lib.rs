@@ -3,9 +3,10 @@
 //!
 //! In the order of the flow: [`template`] is what a daemon wants mined, [`coinbase`] and [`merkle`]
 //! turn it into a [`job`], [`extranonce`] and [`vardiff`] make that job one miner's own, [`proposal`]
-//! says which blocks the daemon is asked about beforehand, [`share`] judges what comes back, [`ban`]
-//! says who sent too much of what is wrong, and [`block`] follows what was solved. [`luck`] says who found
-//! too few blocks, and [`orphans`] whether too many were lost, both by [`poisson`]. Then the money:
+//! says which blocks the daemon is asked about beforehand, [`share`] judges what comes back, [`trust`]
+//! whose costly shares are believed, [`ban`] says who sent too much of what is wrong, and [`block`]
+//! follows what was solved. [`luck`] says who found too few blocks, and [`orphans`] whether too many
+//! were lost, both by [`poisson`]. Then the money:
 //! [`accounting`] splits a reward by the work behind it, [`ledger`] is what may be written into the
 //! books, and [`payout`] says who is due; a [`receipt`] shows a miner that its shares count. Beside the
 //! flow, [`message`] says whether an address signed what somebody claims it did, [`instruction`] is what it
@@ -46,6 +47,7 @@ pub mod orphans;
 pub mod poisson;
 pub mod seen;
 pub mod share;
+pub mod trust;
 
 pub mod accounting;
 pub mod ledger;

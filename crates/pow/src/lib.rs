@@ -1,10 +1,13 @@
 //! The hashes: a header goes in, a [`Hash`] comes out.
 //!
 //! Called by `mining` for every share and every template, by `simnet` for every block, and by the
-//! CPU worker for every nonce. Nothing here can fail. Each algorithm is checked against mined
-//! blocks of the coins that use it.
+//! CPU worker for every nonce. Nothing here can fail, but for [`randomx`], which has a state and needs
+//! memory. Each algorithm is checked against mined blocks of the coins that use it.
+
+#![deny(clippy::undocumented_unsafe_blocks)]
 
 pub mod hash;
+pub mod randomx;
 pub mod scrypt;
 pub mod sha256;
 

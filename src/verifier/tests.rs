@@ -1,0 +1,352 @@
+//! The threads, with real caches. Order is counted; nothing here depends on how long a hash takes.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroUsize,
+    sync::OnceLock,
+};
+
+use pow::randomx::Cache;
+
+use super::*;
+use crate::tasks::Failures;
+
+const SEED: Seed = Seed([1; 32]);
+const OTHER: Seed = Seed([2; 32]);
+const THIRD: Seed = Seed([3; 32]);
+
+/// The cache that all tests share but one.
+fn cache() -> Arc<Cache> {
+    static CACHE: OnceLock<Arc<Cache>> = OnceLock::new();
+    let make = || Arc::new(Cache::new(Variant::Rx0, &SEED.0, Pages::Usual).unwrap());
+    Arc::clone(CACHE.get_or_init(make))
+}
+
+struct Running {
+    verifier: Verifier,
+    tasks: Tasks,
+    failures: Failures,
+}
+
+fn plan(threads: usize) -> Plan {
+    Plan {
+        is_fast: false,
+        threads: NonZeroUsize::new(threads).unwrap(),
+        pages: Pages::Usual,
+    }
+}
+
+/// Threads for which [`SEED`] is prepared.
+fn running(threads: usize) -> Running {
+    let (tasks, failures) = Tasks::new();
+    let known = Known {
+        seed: SEED,
+        cache: cache(),
+        dataset: None,
+    };
+    let verifier = start_with(plan(threads), vec![known], &tasks).unwrap();
+    Running {
+        verifier,
+        tasks,
+        failures,
+    }
+}
+
+/// A verifier for which [`SEED`] is prepared, and which has no thread yet.
+fn waiting() -> Verifier {
+    let known = Known {
+        seed: SEED,
+        cache: cache(),
+        dataset: None,
+    };
+    Verifier(Arc::new(Shared::new(plan(1), vec![known])))
+}
+
+/// Starts its one thread, which ends when the verifier is closed.
+fn verify_all(verifier: &Verifier) -> Tasks {
+    let (tasks, _) = Tasks::new();
+    let shared = Arc::clone(&verifier.0);
+    run_thread(&tasks, "verify", move || verify(&shared)).unwrap();
+    tasks
+}
+
+fn origin(address: u8, connection: u64) -> Origin {
+    Origin {
+        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, address)),
+        connection,
+    }
+}
+
+fn hash(blob: &[u8]) -> Hash {
+    Vm::new(Memory::Light(cache()), Pages::Usual)
+        .unwrap()
+        .hash(blob)
+}
+
+fn junk(seed: Seed) -> Job {
+    Job::new(seed, b"junk", Hash([7; 32]), false).unwrap()
+}
+
+#[tokio::test]
+async fn a_share_that_is_what_it_claims_is_true_and_a_forged_one_is_not() {
+    let Running {
+        verifier, tasks, ..
+    } = running(2);
+    let claimed = hash(b"share");
+    let verify = async |blob: &[u8], claimed| {
+        let job = Job::new(SEED, blob, claimed, false).unwrap();
+        verifier.submit(origin(1, 1), job).unwrap().await
+    };
+    assert_eq!(verify(b"share", claimed).await, Ok(Verdict::True));
+    assert_eq!(
+        verify(b"sharf", claimed).await,
+        Ok(Verdict::False(hash(b"sharf")))
+    );
+    let mut near = claimed;
+    near.0[0] ^= 1;
+    assert_eq!(verify(b"share", near).await, Ok(Verdict::False(claimed)));
+    let figures = verifier.figures();
+    assert_eq!((figures.verified, figures.forged), (1, 2));
+    assert!(tasks.shut_down().await);
+}
+
+#[tokio::test]
+async fn a_seed_that_is_not_prepared_and_a_blob_that_is_too_long_are_refused() {
+    let Running {
+        verifier, tasks, ..
+    } = running(1);
+    let refused = verifier.submit(origin(1, 1), junk(OTHER)).err();
+    assert_eq!(refused, Some(Unverified::UnknownSeed));
+    let long = Job::new(SEED, &[0; BLOB_MAX + 1], Hash::default(), false).err();
+    assert_eq!(long, Some(BlobTooLong));
+    assert!(Job::new(SEED, &[0; BLOB_MAX], Hash::default(), false).is_ok());
+    let seeds = Seeds {
+        current: SEED,
+        next: None,
+    };
+    assert_eq!(
+        verifier.want(Variant::Rx2, seeds),
+        Err(NoCache::NotComputed(Variant::Rx2))
+    );
+    assert!(tasks.shut_down().await);
+}
+
+/// All is handed in before the one thread starts, so that verdicts come in the order of the queue.
+#[tokio::test]
+async fn an_honest_share_waits_for_one_of_a_flood_and_a_claimed_block_for_none() {
+    let verifier = waiting();
+    let (told, mut order) = tokio::sync::mpsc::channel(1_000);
+    let submit = |origin, name, is_candidate| {
+        let job = Job::new(SEED, b"x", Hash::default(), is_candidate).unwrap();
+        let (pending, told) = (verifier.submit(origin, job)?, told.clone());
+        tokio::spawn(async move { told.send((name, pending.await)).await });
+        Ok(())
+    };
+    for number in 0..1_000 {
+        let taken = submit(origin(1, 1), "flood", false);
+        let throttled = number >= OF_CONNECTION_MAX;
+        assert_eq!(taken.err(), throttled.then_some(Unverified::Throttled));
+    }
+    for connection in [2, 2, 3] {
+        submit(origin(2, connection), "honest", false).unwrap();
+    }
+    submit(origin(3, 4), "block", true).unwrap();
+    assert_eq!(verifier.figures().waiting, OF_CONNECTION_MAX + 4);
+    // Each waits for its verdict from now on.
+    tokio::task::yield_now().await;
+    let tasks = verify_all(&verifier);
+    let mut names = Vec::new();
+    while names.len() < OF_CONNECTION_MAX + 4 {
+        let (name, verdict) = order.recv().await.unwrap();
+        assert!(matches!(verdict, Ok(Verdict::False(_))), "{verdict:?}");
+        names.push(name);
+    }
+    let first = [
+        "block", "flood", "honest", "flood", "honest", "flood", "honest",
+    ];
+    assert_eq!(names[..7], first);
+    assert!(names[7..].iter().all(|name| *name == "flood"));
+    assert_eq!(verifier.figures().throttled, 936);
+    verifier.0.close();
+    assert!(tasks.shut_down().await);
+}
+
+#[tokio::test]
+async fn what_waits_at_shutdown_is_answered_once_and_nothing_is_taken_any_more() {
+    let Running {
+        verifier,
+        tasks,
+        mut failures,
+    } = running(2);
+    let pending: Vec<_> = (0..150)
+        .map(|number| verifier.submit(origin(1, number % 3), junk(SEED)).unwrap())
+        .collect();
+    assert!(tasks.shut_down().await);
+    let (mut verified, mut closed) = (0, 0);
+    for pending in pending {
+        match pending.await {
+            Ok(Verdict::False(_)) => verified += 1,
+            Err(Unverified::Closed) => closed += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(verified + closed, 150);
+    let figures = verifier.figures();
+    assert_eq!((figures.forged, figures.waiting), (verified, 0));
+    assert_eq!(
+        verifier.submit(origin(1, 1), junk(SEED)).err(),
+        Some(Unverified::Closed)
+    );
+    let none = tokio::time::timeout(std::time::Duration::ZERO, failures.first()).await;
+    assert!(none.is_err(), "{none:?}");
+}
+
+#[tokio::test]
+async fn what_no_thread_has_begun_is_told_that_the_pool_stops() {
+    let verifier = waiting();
+    let pending: Vec<_> = (0..50)
+        .map(|_| verifier.submit(origin(1, 1), junk(SEED)).unwrap())
+        .collect();
+    verifier.0.close();
+    for pending in pending {
+        assert_eq!(pending.await, Err(Unverified::Closed));
+    }
+}
+
+#[tokio::test]
+async fn a_share_whose_connection_has_gone_is_not_hashed() {
+    let verifier = waiting();
+    let first = verifier.submit(origin(1, 1), junk(SEED)).unwrap();
+    for _ in 0..40 {
+        drop(verifier.submit(origin(1, 1), junk(SEED)).unwrap());
+    }
+    let last = verifier.submit(origin(1, 1), junk(SEED)).unwrap();
+    let tasks = verify_all(&verifier);
+    assert!(first.await.is_ok() && last.await.is_ok());
+    assert_eq!(verifier.figures().forged, 2);
+    verifier.0.close();
+    assert!(tasks.shut_down().await);
+}
+
+/// The only test that fills caches of its own: three, and never more than two at a time.
+#[tokio::test]
+async fn the_next_seed_is_prepared_beforehand_and_the_old_one_is_kept_until_a_third_is_wanted() {
+    let (tasks, _failures) = Tasks::new();
+    let verifier = start(plan(2), &tasks).unwrap();
+    assert_eq!(verifier.capacity(), None);
+    assert_eq!(
+        verifier.submit(origin(1, 1), junk(SEED)).err(),
+        Some(Unverified::UnknownSeed)
+    );
+    let mut prepared = verifier.prepared();
+    let want = |current, next| {
+        verifier
+            .want(Variant::Rx0, Seeds { current, next })
+            .unwrap()
+    };
+    let claimed = hash(b"share");
+    let verify = async |seed| {
+        let job = Job::new(seed, b"share", claimed, false).unwrap();
+        verifier.submit(origin(1, 1), job)?.await
+    };
+    want(SEED, Some(OTHER));
+    prepared
+        .wait_for(|seeds| seeds[..] == [SEED, OTHER])
+        .await
+        .unwrap();
+    assert!(verifier.capacity().unwrap().per_minute() > 0);
+    assert_eq!(verify(SEED).await, Ok(Verdict::True));
+    assert!(matches!(verify(OTHER).await, Ok(Verdict::False(_))));
+    // The seed has changed: shares of the old one still come.
+    want(OTHER, None);
+    assert_eq!(verify(SEED).await, Ok(Verdict::True));
+    // And now its room is needed. What waits of it is either verified or told that it is gone.
+    let waiting: Vec<_> = (0..40)
+        .map(|_| verifier.submit(origin(1, 1), junk(SEED)).unwrap())
+        .collect();
+    want(OTHER, Some(THIRD));
+    prepared
+        .wait_for(|seeds| seeds[..] == [OTHER, THIRD])
+        .await
+        .unwrap();
+    for pending in waiting {
+        let answer = pending.await;
+        assert!(
+            matches!(answer, Ok(Verdict::False(_)) | Err(Unverified::UnknownSeed)),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(verify(SEED).await, Err(Unverified::UnknownSeed));
+    assert!(matches!(verify(OTHER).await, Ok(Verdict::False(_))));
+    assert!(matches!(verify(THIRD).await, Ok(Verdict::False(_))));
+    assert!(tasks.shut_down().await);
+}
+
+#[tokio::test]
+async fn a_thread_that_panics_or_fails_stops_the_process() {
+    for panics in [false, true] {
+        let (tasks, mut failures) = Tasks::new();
+        run_thread(&tasks, "verify", move || {
+            assert!(!panics, "broken");
+            anyhow::bail!("broken")
+        })
+        .unwrap();
+        assert!(failures.first().await.starts_with("verify: "));
+    }
+}
+
+#[tokio::test]
+async fn capacity_is_that_of_all_threads_and_is_measured_while_they_hash() {
+    let one = running(1);
+    assert_eq!(one.verifier.capacity(), None);
+    for _ in 0..3 {
+        let pending = one.verifier.submit(origin(1, 1), junk(SEED)).unwrap();
+        assert!(pending.await.is_ok());
+    }
+    let capacity = one.verifier.capacity().unwrap();
+    assert!(capacity.per_minute() >= 60 * capacity.per_second());
+    assert!((6..60_000).contains(&capacity.per_minute()), "{capacity:?}");
+    assert!(one.tasks.shut_down().await);
+}
+
+#[tokio::test]
+#[ignore = "takes 2 GiB of memory and a minute of the processor"]
+async fn shares_are_verified_while_the_dataset_is_filled_and_when_a_new_seed_takes_its_place() {
+    let (tasks, _failures) = Tasks::new();
+    let plan = Plan {
+        is_fast: true,
+        ..plan(2)
+    };
+    let verifier = start(plan, &tasks).unwrap();
+    let want = |current, next| {
+        verifier
+            .want(Variant::Rx0, Seeds { current, next })
+            .unwrap()
+    };
+    let claimed = hash(b"share");
+    let verify = async |seed| {
+        let job = Job::new(seed, b"share", claimed, false).unwrap();
+        verifier.submit(origin(1, 1), job)?.await
+    };
+    want(SEED, Some(OTHER));
+    let mut prepared = verifier.prepared();
+    prepared.wait_for(|seeds| seeds.len() == 2).await.unwrap();
+    let is_fast = |seed| {
+        let state = verifier.0.state();
+        let known = state.known.iter().find(|known| known.seed == seed);
+        known.is_some_and(|known| known.dataset.is_some())
+    };
+    while !is_fast(SEED) {
+        assert_eq!(verify(SEED).await, Ok(Verdict::True));
+    }
+    for _ in 0..100 {
+        assert_eq!(verify(SEED).await, Ok(Verdict::True));
+        assert!(matches!(verify(OTHER).await, Ok(Verdict::False(_))));
+    }
+    want(OTHER, None);
+    while is_fast(SEED) {
+        assert_eq!(verify(SEED).await, Ok(Verdict::True));
+    }
+    assert_eq!(verify(SEED).await, Ok(Verdict::True));
+    assert!(tasks.shut_down().await, "filling is stopped");
+}
