@@ -4,6 +4,8 @@
 //! [`serve`] is called by the listener, returns when the connection is over, and never fails: why it
 //! ended is logged here, once. What a line means is in [`session`]; this file moves bytes.
 
+mod end;
+mod handover;
 mod miner;
 mod session;
 #[cfg(test)]
@@ -41,15 +43,19 @@ use wire::{line::LineBuffer, sv1::reply};
 use crate::{
     bans::Bans,
     block::Blocks,
-    connection::session::{AliasLogin, Session},
+    connection::{
+        end::End,
+        session::{AliasLogin, Session},
+    },
     devices::Devices,
-    kept_sessions::KeptSessions,
+    kept_sessions::{KeptSessions, LeftOpen},
     mailbox::{Listed, Mailboxes, Notice, Notices},
     metrics::Metrics,
     networks,
     sessions::Sessions,
     share_log::ShareLog,
     stream::Stream,
+    systemd::Sockets,
     template_feed::{JobIds, Newest, Recipe},
 };
 
@@ -108,6 +114,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What is known of devices.
     pub devices: Devices,
+    /// Where connections wait for the next run.
+    pub sockets: Sockets,
     /// Cancelled when the pool stops. Connections are told by a notice; this is for those that wait
     /// for a reader meanwhile.
     pub stopping: CancellationToken,
@@ -151,65 +159,30 @@ impl Rules {
     }
 }
 
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("closed by the miner")]
-    Closed,
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("{0}")]
-    TooLong(#[from] wire::line::TooLong),
-    #[error("not authorized in time")]
-    Handshake,
-    #[error("silent for too long")]
-    Idle,
-    #[error("no share for too long")]
-    Shareless,
-    #[error("too many messages")]
-    Flood,
-    #[error("does not read what it is sent")]
-    DoesNotRead,
-    #[error("too many lines that make no sense")]
-    Malformed,
-    #[error("no work: {0}")]
-    NoWork(Arc<str>),
-    #[error("no extranonce left")]
-    NoExtranonce,
-    #[error("banned for invalid shares")]
-    Banned,
-    #[error("the pool is stopping")]
-    Stopping,
-}
-
-impl End {
-    /// Whether the miner may take its session up again: not one that was thrown out.
-    fn leaves_a_session(&self) -> bool {
-        match self {
-            Self::Closed
-            | Self::Io(_)
-            | Self::Idle
-            | Self::Shareless
-            | Self::DoesNotRead
-            | Self::NoWork(_)
-            | Self::Stopping => true,
-            Self::TooLong(_)
-            | Self::Handshake
-            | Self::Flood
-            | Self::Malformed
-            | Self::NoExtranonce
-            | Self::Banned => false,
-        }
-    }
-}
-
 /// Serves a miner until one of both sides has enough. The time to authorize runs from
 /// `accepted_at`.
 pub async fn serve(stream: Stream, peer: SocketAddr, accepted_at: Instant, context: Arc<Context>) {
-    let connected = context.connected.clone();
+    live(Connection::new(stream, peer, accepted_at, context), None).await;
+}
+
+/// Goes on with a miner that the run before has left open.
+pub async fn go_on(stream: Stream, left: LeftOpen, context: Arc<Context>) {
+    let connection = Connection::new(stream, left.peer, Instant::now(), context);
+    live(connection, Some(Box::new(left))).await;
+}
+
+async fn live(mut connection: Connection, left: Option<Box<LeftOpen>>) {
+    let peer = connection.peer;
+    let connected = connection.context.connected.clone();
     connected.inc();
-    let mut connection = Connection::new(stream, peer, accepted_at, context);
-    let end = connection.run().await;
+    let begun = match left {
+        None => Ok(()),
+        Some(left) => Box::pin(connection.take_up(*left)).await,
+    };
+    let end = match begun {
+        Ok(()) => connection.run().await,
+        Err(end) => end,
+    };
     Box::pin(connection.drain(&end)).await;
     let worker = connection.session.worker();
     if end.leaves_a_session() {
@@ -235,6 +208,7 @@ enum Sent {
 
 struct Connection {
     stream: Stream,
+    peer: SocketAddr,
     context: Arc<Context>,
     mailbox: Listed,
     lines: LineBuffer,
@@ -270,6 +244,7 @@ impl Connection {
         let now = Instant::now();
         Self {
             stream,
+            peer,
             lines: LineBuffer::new(LINE_MAX_BEFORE),
             session: Session::new(peer, Arc::clone(&context), mailbox.share(), tally),
             mailbox,
@@ -574,12 +549,18 @@ impl Connection {
         if drained.is_err() || matches!(end, End::DoesNotRead) {
             return;
         }
-        if matches!(end, End::Stopping) && self.session.is_authorized() {
-            reply::reconnect(&mut out);
-        }
         let sent = self.send_now(&out);
         if let Err(end) = self.finish(sent).await {
             debug!(reason = %end, "last replies not delivered");
+            return;
+        }
+        if matches!(end, End::Stopping) && self.session.is_authorized() && !self.leave_open() {
+            out.clear();
+            reply::reconnect(&mut out);
+            let sent = self.send_now(&out);
+            if let Err(end) = self.finish(sent).await {
+                debug!(reason = %end, "not told to come back");
+            }
         }
     }
 }

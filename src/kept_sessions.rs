@@ -4,12 +4,14 @@
 //! Filled and asked by `connection`, saved and read by `pool`. Their number and age have a limit; what is pushed out costs a
 //! miner the shares of its old jobs, no more.
 
+mod left_open;
 mod saved;
 
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
     hash::{BuildHasher, RandomState},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -26,7 +28,10 @@ use mining::{
 use tokio::time::Instant;
 
 use self::saved::Restored;
-pub use self::saved::Saved;
+pub use self::{
+    left_open::{LeftOpen, LeftWorker},
+    saved::Saved,
+};
 use crate::template_feed::{Newest, Offer, Recipe};
 
 /// So many sessions are kept, some KiB each.
@@ -66,6 +71,8 @@ struct Shared {
     list: Mutex<List>,
     /// Of the run before this one.
     restored: Mutex<Option<Restored>>,
+    /// Connections of the run before, or for the run after this one.
+    left_open: Mutex<Vec<LeftOpen>>,
 }
 
 #[derive(Debug, Default)]
@@ -136,7 +143,8 @@ impl KeptSessions {
 
     /// Takes up what the run before has saved. It is handed out while its tip is the newest, and
     /// only if coinbases are still made by this recipe.
-    pub fn restore(&self, saved: Saved, recipe: Recipe) {
+    pub fn restore(&self, mut saved: Saved, recipe: Recipe) {
+        *self.left_open() = std::mem::take(&mut saved.left_open);
         *self.restored() = saved.restored(recipe);
     }
 
@@ -159,11 +167,30 @@ impl KeptSessions {
         }
     }
 
+    /// Leaves a connection to the next run; false if there are too many.
+    pub fn leave_open(&self, left: LeftOpen) -> bool {
+        let mut all = self.left_open();
+        let fits = all.len() < KEPT_MAX;
+        if fits {
+            all.push(left);
+        }
+        fits
+    }
+
+    /// The connection with these ends that the run before has left, once.
+    pub fn take_open(&self, ends: (SocketAddr, SocketAddr)) -> Option<LeftOpen> {
+        let mut all = self.left_open();
+        let place = all.iter().position(|left| left.ends == ends)?;
+        Some(all.swap_remove(place))
+    }
+
     /// What the next run needs of the sessions that are kept.
     pub fn save(&self, newest: &Offer, next_job: u32, recipe: &Recipe) -> Saved {
         let list = self.list();
         let sessions = list.sessions.iter().map(|(id, (_, kept))| (*id, kept));
-        Saved::new(sessions, newest, next_job, recipe)
+        let mut saved = Saved::new(sessions, newest, next_job, recipe);
+        saved.left_open.clone_from(&self.left_open());
+        saved
     }
 
     /// Forgets what is too old.
@@ -177,6 +204,11 @@ impl KeptSessions {
     fn restored(&self) -> MutexGuard<'_, Option<Restored>> {
         let restored = self.0.restored.lock();
         restored.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn left_open(&self) -> MutexGuard<'_, Vec<LeftOpen>> {
+        let left_open = self.0.left_open.lock();
+        left_open.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn list(&self) -> MutexGuard<'_, List> {

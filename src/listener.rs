@@ -25,9 +25,10 @@ use tracing::{debug, info, warn};
 
 use self::arrival::Refused;
 use crate::{
-    connection::Context,
+    connection::{self, Context},
     devices::Devices,
     networks::Networks,
+    stream::Stream,
     systemd::Sockets,
     tasks::{Stage, Tasks},
     template_feed::Newest,
@@ -134,7 +135,12 @@ pub async fn open(
         context,
         tasks: tasks.clone(),
     };
-    tasks.spawn(Stage::Doors, "listener", run(listener, Arc::new(door)));
+    let left = house.sockets.take_connections(address.port());
+    tasks.spawn(
+        Stage::Doors,
+        "listener",
+        run(listener, left, Arc::new(door)),
+    );
     Ok(address)
 }
 
@@ -181,7 +187,11 @@ struct Place {
     counted: Option<Counted>,
 }
 
-async fn run(listener: TcpListener, door: Arc<Door>) -> anyhow::Result<()> {
+async fn run(
+    listener: TcpListener,
+    left: Vec<std::net::TcpStream>,
+    door: Arc<Door>,
+) -> anyhow::Result<()> {
     let stopping = door.tasks.ending(Stage::Doors);
     // Miners that came before the first template would only be sent away again.
     let mut newest = door.context.newest.clone();
@@ -190,6 +200,12 @@ async fn run(listener: TcpListener, door: Arc<Door>) -> anyhow::Result<()> {
         // An error means that the process is stopping.
         _ = newest.wait_for(|newest| matches!(newest, Newest::Offer(_))) => {}
         () = tokio::time::sleep(FIRST_TEMPLATE) => {}
+    }
+    for socket in left {
+        // It ended meanwhile, or nothing is known of it: a miner connects anew.
+        if let Err(error) = door.take_back(socket) {
+            debug!(%error, "a connection of the run before is closed");
+        }
     }
     loop {
         let accepted = tokio::select! {
@@ -224,6 +240,30 @@ impl Door {
             metrics.panics.inc();
         };
         self.tasks.spawn_connection(Stage::Doors, served, panicked);
+    }
+
+    /// Goes on with a connection of the run before.
+    fn take_back(self: &Arc<Self>, socket: std::net::TcpStream) -> anyhow::Result<()> {
+        socket.set_nonblocking(true)?;
+        let ends = (socket.local_addr()?, socket.peer_addr()?);
+        let left = self.context.kept_sessions.take_open(ends);
+        let left = left.context("nothing was written down of it")?;
+        let mut place = self.place(ends.1.ip())?;
+        if place.counted.is_none() {
+            place.counted = Some(self.count(left.peer.ip())?);
+        }
+        let stream = Stream::plain(TcpStream::from_std(socket)?);
+        let context = Arc::clone(&self.context);
+        let metrics = Arc::clone(&self.context.metrics);
+        let served = async move {
+            connection::go_on(stream, left, context).await;
+            drop(place);
+        };
+        let panicked = move || {
+            metrics.panics.inc();
+        };
+        self.tasks.spawn_connection(Stage::Doors, served, panicked);
+        Ok(())
     }
 
     fn place(&self, address: IpAddr) -> Result<Place, Refused> {

@@ -295,6 +295,7 @@ pub async fn start(
             bans: bans.clone(),
             metrics: Arc::clone(&metrics),
             devices: house.devices.clone(),
+            sockets: house.sockets.clone(),
             stopping: tasks.ending(Stage::Doors),
             rules,
         });

@@ -45,6 +45,12 @@ impl Stream {
         self.tls.is_some()
     }
 
+    /// The socket, of a peer that could go on talking to another process: nothing under TLS, whose keys are
+    /// this process's alone.
+    pub fn plain_socket(&self) -> Option<&TcpStream> {
+        self.tls.is_none().then_some(&self.socket)
+    }
+
     /// The address the peer connected to.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()

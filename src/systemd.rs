@@ -1,21 +1,27 @@
 //! What is said to systemd, if it has started the process: that it runs, reloads, stops, and is alive; and
-//! the listening sockets, which it keeps while the process is started anew. Called by `adit pool`.
+//! the sockets that it keeps while the process is started anew. Called by `adit pool`.
 //!
 //! A kept socket goes on listening without the process. Who connects meanwhile waits, and is let in by
-//! the next run; nobody is refused. Without systemd nothing of this does anything.
+//! the next run; nobody is refused. Miners' connections are kept likewise, and what they send meanwhile
+//! waits, too: `src/kept_sessions/left_open.rs` is what else the next run needs to go on with them. Without
+//! systemd nothing of this does anything.
 
 use std::{
     io,
     net::SocketAddr,
-    os::fd::AsFd as _,
-    sync::{Arc, Mutex, PoisonError},
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tracing::{debug, info, warn};
+
+/// What systemd calls all connections of miners.
+const MINERS: &str = "miners";
 
 /// Sockets of the run before that nobody has taken yet. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +30,10 @@ pub struct Sockets(Arc<Mutex<Inherited>>);
 #[derive(Debug, Default)]
 struct Inherited {
     waiting: Vec<(SocketAddr, std::net::TcpListener)>,
+    /// Connections of miners.
+    connections: Vec<std::net::TcpStream>,
+    /// Whether systemd has any connection, which it is to forget once all are taken.
+    had_connections: bool,
     /// Whether new ones are handed to systemd.
     keeps: bool,
 }
@@ -33,16 +43,48 @@ impl Sockets {
     pub fn inherited() -> Self {
         let mut all = ListenFd::from_env();
         let mut waiting = Vec::new();
+        let mut connections = Vec::new();
         for index in 0..all.len() {
-            // What is no listening socket of TCP is nobody's here.
-            if let Ok(Some(listener)) = all.take_tcp_listener(index)
-                && let Ok(address) = listener.local_addr()
-            {
+            // What is no socket of TCP is nobody's here.
+            let Ok(Some(listener)) = all.take_tcp_listener(index) else {
+                continue;
+            };
+            if !socket_acceptconn(&listener).unwrap_or(false) {
+                connections.push(OwnedFd::from(listener).into());
+            } else if let Ok(address) = listener.local_addr() {
                 waiting.push((address, listener));
             }
         }
-        let keeps = std::env::var_os("NOTIFY_SOCKET").is_some();
-        Self(Arc::new(Mutex::new(Inherited { waiting, keeps })))
+        Self(Arc::new(Mutex::new(Inherited {
+            waiting,
+            had_connections: !connections.is_empty(),
+            connections,
+            keeps: std::env::var_os("NOTIFY_SOCKET").is_some(),
+        })))
+    }
+
+    /// Takes the connections of the run before that came to this port.
+    pub fn take_connections(&self, port: u16) -> Vec<std::net::TcpStream> {
+        let mut inherited = self.inherited_now();
+        let is_of_port = |connection: &mut std::net::TcpStream| {
+            connection.local_addr().is_ok_and(|at| at.port() == port)
+        };
+        inherited.connections.extract_if(.., is_of_port).collect()
+    }
+
+    /// Whether connections can be handed to the next run.
+    pub fn keeps(&self) -> bool {
+        self.inherited_now().keeps
+    }
+
+    /// Hands a connection to systemd, for the next run. Whoever calls it may close the socket then.
+    pub fn keep_connection(&self, socket: impl AsFd) -> io::Result<()> {
+        let state = [NotifyState::FdStore, NotifyState::FdName(MINERS)];
+        sd_notify::notify_with_fds(&state, &[socket.as_fd()])
+    }
+
+    fn inherited_now(&self) -> MutexGuard<'_, Inherited> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The socket that listens at an address: kept from the run before, or made by `bind` and kept for
@@ -52,7 +94,7 @@ impl Sockets {
         address: SocketAddr,
         bind: impl FnOnce() -> io::Result<TcpListener>,
     ) -> io::Result<TcpListener> {
-        let mut inherited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inherited = self.inherited_now();
         let found = inherited.waiting.iter().position(|(at, _)| *at == address);
         if let Some(index) = found {
             let (_, listener) = inherited.waiting.swap_remove(index);
@@ -72,9 +114,14 @@ impl Sockets {
         Ok(listener)
     }
 
-    /// Closes what nobody has taken: ports that the configuration names no longer.
+    /// Closes what nobody has taken: ports that the configuration names no longer, and their connections.
     pub fn close_rest(&self) {
-        let mut inherited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inherited = self.inherited_now();
+        inherited.connections.clear();
+        if std::mem::take(&mut inherited.had_connections) {
+            // They are this process's now, and end with it or are handed over anew.
+            tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(MINERS)]);
+        }
         for (address, _) in inherited.waiting.drain(..) {
             info!(%address, "no longer listening here");
             let name = name(address);

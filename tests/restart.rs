@@ -1,5 +1,6 @@
 //! What systemd does with a pool, done by hand: it is told when the pool runs and that it is alive, keeps
-//! its listening sockets, and gives them to the next run. Who connects in between waits.
+//! its sockets, and gives them to the next run. Who connects in between waits, and a miner that was
+//! connected notices nothing.
 
 use std::{
     fs,
@@ -7,22 +8,26 @@ use std::{
     mem::MaybeUninit,
     net::{TcpListener, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixDatagram},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{Miner, Node, Pool, PoolSettings, Process, adit, loopback, wait_for};
+use crate::support::{
+    ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, Process, adit, assert_rejected,
+    heavy::HeavyNode, loopback, wait_for,
+};
 
-/// A socket that is told things, as systemd's is.
-struct Notified {
-    socket: UnixDatagram,
-    /// What was told, and what was handed over with it.
-    told: Vec<(String, Option<OwnedFd>)>,
-}
+/// What was told, and what was handed over with it.
+type Told = Vec<(String, Option<OwnedFd>)>;
+
+/// A socket that is told things, as systemd's is. It is always read: whoever tells may wait for that.
+struct Notified(Arc<Mutex<Told>>);
 
 impl Notified {
     fn at(path: &Path) -> Self {
@@ -30,170 +35,275 @@ impl Notified {
         socket
             .set_read_timeout(Some(Duration::from_millis(100)))
             .unwrap();
-        Self {
-            socket,
-            told: Vec::new(),
-        }
+        let told = Arc::new(Mutex::new(Told::new()));
+        let listening = Arc::downgrade(&told);
+        std::thread::spawn(move || {
+            while let Some(told) = listening.upgrade() {
+                let heard = hear(&socket);
+                told.lock().unwrap().extend(heard);
+            }
+        });
+        Self(told)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap()
+    }
+
+    /// Whether something was told that has this in it.
+    fn has(&self, text: &str) -> bool {
+        self.told().iter().any(|(told, _)| told.contains(text))
     }
 
     /// Waits until something is told that has this in it.
     #[track_caller]
-    fn wait(&mut self, text: &str) {
-        wait_for(text, || {
-            self.hear();
-            let mut told = self.told.iter();
-            told.any(|(told, _)| told.contains(text)).then_some(())
-        });
-    }
-
-    fn hear(&mut self) {
-        let mut text = [0; 4096];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-        let mut handed = RecvAncillaryBuffer::new(&mut space);
-        let heard = recvmsg(
-            &self.socket,
-            &mut [std::io::IoSliceMut::new(&mut text)],
-            &mut handed,
-            RecvFlags::CMSG_CLOEXEC,
-        );
-        let Ok(heard) = heard else { return };
-        assert!(!heard.flags.contains(ReturnFlags::TRUNC));
-        let mut file = None;
-        for message in handed.drain() {
-            if let RecvAncillaryMessage::ScmRights(files) = message {
-                file = files.into_iter().next();
-            }
-        }
-        let text = String::from_utf8(text[..heard.bytes].to_vec()).unwrap();
-        self.told.push((text, file));
+    fn wait(&self, text: &str) {
+        wait_for(text, || self.has(text).then_some(()));
     }
 
     /// The socket that was handed over under this name.
-    fn kept(&self, name: &str) -> TcpListener {
-        let name = format!("FDNAME={name}\n");
-        let kept = self.told.iter().find(|(told, file)| {
-            told.contains("FDSTORE=1") && told.contains(&name) && file.is_some()
-        });
-        let (_, file) = kept.unwrap_or_else(|| panic!("{name}: {:?}", self.told));
-        TcpListener::from(file.as_ref().unwrap().try_clone().unwrap())
+    #[track_caller]
+    fn kept(&self, name: &str) -> OwnedFd {
+        let name = format!("FDSTORE=1\nFDNAME={name}\n");
+        wait_for(&name, || {
+            let told = self.told();
+            let kept = told.iter().find(|(told, _)| told.contains(&name));
+            kept.and_then(|(_, file)| Some(file.as_ref()?.try_clone().unwrap()))
+        })
     }
 }
 
-/// A pool that systemd has started, with these sockets of the run before.
-fn start(config: &Path, notify: &Path, log: &Path, sockets: Option<[TcpListener; 2]>) -> Process {
+fn hear(socket: &UnixDatagram) -> Option<(String, Option<OwnedFd>)> {
+    let mut text = [0; 4096];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut handed = RecvAncillaryBuffer::new(&mut space);
+    let heard = recvmsg(
+        socket,
+        &mut [std::io::IoSliceMut::new(&mut text)],
+        &mut handed,
+        RecvFlags::CMSG_CLOEXEC,
+    );
+    let heard = heard.ok()?;
+    assert!(!heard.flags.contains(ReturnFlags::TRUNC));
+    let mut file = None;
+    for message in handed.drain() {
+        if let RecvAncillaryMessage::ScmRights(files) = message {
+            file = files.into_iter().next();
+        }
+    }
+    let text = String::from_utf8(text[..heard.bytes].to_vec()).unwrap();
+    Some((text, file))
+}
+
+/// A pool that systemd has started, with at most three sockets of the run before.
+fn start(config: &Path, notify: &Path, log: &Path, sockets: Vec<OwnedFd>) -> Process {
     let program = adit(&["pool", "-c", config.to_str().unwrap()]);
     let mut command = Command::new("sh");
-    let count = sockets.as_ref().map_or(0, |sockets| sockets.len());
-    // Standard input and output bring the sockets; as systemd has it, they become 3 and 4. The shell
-    // becomes the program, whose process they are for.
+    // The standard files bring the sockets; as systemd has it, they become 3 to 5. The shell becomes the
+    // program, whose process they are for.
+    let count = sockets.len();
     let script = match count {
-        0 => "exec \"$@\"",
-        _ => "exec 3<&0 4<&1 0</dev/null 1>&2; export LISTEN_FDS=2 LISTEN_PID=$$; exec \"$@\"",
+        0 => "exec \"$@\" 2>>\"$LOG\"".to_owned(),
+        _ => format!(
+            "exec 3<&0 4<&1 5<&2 0</dev/null 1>/dev/null 2>>\"$LOG\"
+             export LISTEN_FDS={count} LISTEN_PID=$$; exec \"$@\""
+        ),
     };
     command
-        .args(["-c", script, "sh"])
+        .args(["-c", &script, "sh"])
         .arg(program.get_program())
         .args(program.get_args())
+        .env("LOG", log)
         .env("NOTIFY_SOCKET", notify)
         .env("WATCHDOG_USEC", "400000");
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ADIT_")) {
         command.env_remove(name);
     }
-    match sockets {
-        None => {
-            command.stdin(Stdio::null());
-            Process::start(command, log.to_owned())
+    let mut sockets = sockets.into_iter();
+    let mut next = || sockets.next().map_or_else(Stdio::null, Stdio::from);
+    let (input, output, errors) = (next(), next(), next());
+    Process::start_with(command, log.to_owned(), [input, output, errors])
+}
+
+/// A pool, started by hand and stopped again to have a configuration and free ports; and what systemd
+/// hears.
+struct Unit {
+    pool: Pool,
+    config: PathBuf,
+    notify: PathBuf,
+    log: PathBuf,
+    systemd: Notified,
+    _nodes: (Node, HeavyNode),
+    _folder: TempDir,
+}
+
+impl Unit {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let node = Node::regtest(&folder);
+        // No share is a block, which would make the others stale.
+        let heavy = HeavyNode::before(&node.rpc);
+        let settings = PoolSettings {
+            listener: FIXED_DIFFICULTY,
+            daemons: heavy.rpc.daemon() + "subsidy_only = false\n",
+            ..PoolSettings::default()
+        };
+        let mut pool = Pool::start(&folder, &settings);
+        pool.process.stop();
+        let path = |name: &str| folder.path().join(name);
+        let (config, notify, log) = (path("adit.toml"), path("notify"), path("systemd.log"));
+        Self {
+            pool,
+            systemd: Notified::at(&notify),
+            config,
+            notify,
+            log,
+            _nodes: (node, heavy),
+            _folder: folder,
         }
-        Some([first, second]) => {
-            let log = log.to_owned();
-            Process::start_with(
-                command,
-                log,
-                Stdio::from(OwnedFd::from(first)),
-                Stdio::from(OwnedFd::from(second)),
-            )
-        }
+    }
+
+    fn start(&mut self, sockets: Vec<OwnedFd>) -> Process {
+        self.systemd.told().clear();
+        let process = start(&self.config, &self.notify, &self.log, sockets);
+        self.systemd.wait("READY=1");
+        process
+    }
+
+    /// The listening sockets that systemd was given.
+    fn listeners(&self) -> Vec<OwnedFd> {
+        let names = [self.pool.miners, self.pool.http].map(|port| format!("tcp-127.0.0.1_{port}"));
+        names.iter().map(|name| self.systemd.kept(name)).collect()
     }
 }
 
 #[test]
-fn a_restart_by_systemd_refuses_nobody_and_a_miner_goes_on_with_its_session() {
-    let folder = TempDir::new().unwrap();
-    let node = Node::simnet(&folder);
-    let settings = PoolSettings {
-        daemons: node.rpc.daemon(),
-        ..PoolSettings::default()
-    };
-    // Only to have a configuration and free ports.
-    let mut pool = Pool::start(&folder, &settings);
-    pool.process.stop();
-    let (config, notify) = (
-        folder.path().join("adit.toml"),
-        folder.path().join("notify"),
-    );
-    let log = folder.path().join("systemd.log");
-    let mut systemd = Notified::at(&notify);
-    let mut process = start(&config, &notify, &log, None);
-    systemd.wait("READY=1");
-    systemd.wait("WATCHDOG=1");
-    let mut names = [pool.miners, pool.http].map(|port| format!("tcp-127.0.0.1_{port}"));
-    names.sort();
-    let sockets = [systemd.kept(&names[0]), systemd.kept(&names[1])];
+fn a_restart_by_systemd_refuses_nobody_who_comes_meanwhile() {
+    let mut unit = Unit::new();
+    let mut process = unit.start(Vec::new());
+    unit.systemd.wait("WATCHDOG=1");
+    let sockets = unit.listeners();
     process.signal("HUP");
-    systemd.wait("RELOADING=1\nMONOTONIC_USEC=");
+    unit.systemd.wait("RELOADING=1\nMONOTONIC_USEC=");
 
     assert!(process.stop().success());
-    systemd.wait("STOPPING=1");
+    unit.systemd.wait("STOPPING=1");
     // The process is gone, and its ports are not: who comes now waits.
-    let mut page = TcpStream::connect(loopback(pool.http)).unwrap();
+    let mut page = TcpStream::connect(loopback(unit.pool.http)).unwrap();
     page.write_all(b"GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         .unwrap();
-    let waiting = TcpStream::connect(loopback(pool.miners)).unwrap();
+    let waiting = TcpStream::connect(loopback(unit.pool.miners)).unwrap();
 
-    systemd.told.clear();
-    let mut process = start(&config, &notify, &log, Some(sockets));
-    systemd.wait("READY=1");
+    let mut process = unit.start(sockets);
     let mut answer = String::new();
     page.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
     let mut miner = Miner::on(waiting);
-    miner.log_in(&format!("{}.test", crate::support::ADDRESS));
+    miner.log_in(&format!("{ADDRESS}.test"));
     let share = miner.share(1);
     assert_eq!(miner.submit(&share)["result"], true);
-    let text = fs::read_to_string(&log).unwrap();
+    let text = fs::read_to_string(&unit.log).unwrap();
     let goes_on = "goes on listening with the socket of the run before";
     assert_eq!(text.matches(goes_on).count(), 2, "{text}");
-    let stored_again = systemd
-        .told
-        .iter()
-        .any(|(told, _)| told.contains("FDSTORE=1"));
-    assert!(!stored_again, "they are kept already");
+    assert!(!unit.systemd.has("FDSTORE=1"), "they are kept already");
+    assert!(process.stop().success());
+}
+
+#[test]
+fn a_restart_by_systemd_drops_no_connection_and_loses_no_share() {
+    let mut unit = Unit::new();
+    let mut process = unit.start(Vec::new());
+    let mut sockets = unit.listeners();
+    let mut miner = Miner::connect(unit.pool.miners);
+    let mask = miner.configure()["result"]["version-rolling.mask"].clone();
+    miner.log_in(&format!("{ADDRESS}.test"));
+    let second = format!("{ADDRESS}.second");
+    assert_eq!(
+        miner.ask("mining.authorize", json!([second, "x"]))["result"],
+        true
+    );
+    let shares: Vec<_> = (1..=4)
+        .map(|extranonce2| miner.share(extranonce2))
+        .collect();
+    assert_eq!(miner.submit(&shares[0])["result"], true);
+    // Asked again, the answer is the same as at first.
+    let subscribed =
+        |miner: &mut Miner| miner.ask("mining.subscribe", json!(["test/1"]))["result"].clone();
+    let before = subscribed(&mut miner);
+
+    // The beginning of a line has been read when the process ends.
+    miner.say_part(b"{\"id\": 900, \"method\": ");
+    assert!(process.stop().success());
+    sockets.push(unit.systemd.kept("miners"));
+    // What is sent while nobody runs is answered by whoever runs next.
+    miner.say_part(b"\"mining.ping\", \"params\": []}\n");
+    let id = miner.send_share(&shares[1]);
+
+    let mut process = unit.start(sockets);
+    assert!(
+        unit.systemd.has("FDSTOREREMOVE=1\nFDNAME=miners"),
+        "{:?}",
+        unit.systemd.told()
+    );
+    assert_eq!(miner.answer_to(900)["result"], "pong");
+    assert_eq!(miner.answer_to(id)["result"], true);
+    assert_rejected(&miner.submit(&shares[0]), 22, "Duplicate share");
+    let params = Miner::params(&second, &shares[2]);
+    assert_eq!(miner.ask("mining.submit", params)["result"], true);
+    assert_eq!(subscribed(&mut miner), before);
+    // New work comes, and is for the same extranonce.
+    miner.hear_new_job();
+    let share = miner.share(5);
+    assert_eq!(miner.submit(&share)["result"], true);
+    assert!(mask.is_string(), "{mask}");
+    let target = miner.target();
+    let rolled = miner.solve(6, Some(0x2000), |hash| target.is_met_by(hash));
+    assert_eq!(miner.submit(&rolled)["result"], true);
+    let stored = unit.pool.status()["shares"]["stored"].clone();
+    assert_eq!(stored, 5, "one before it, one in between, three after it");
+    assert!(process.stop().success());
+}
+
+#[test]
+fn a_connection_whose_settings_have_changed_is_told_to_come_back() {
+    let mut unit = Unit::new();
+    let mut process = unit.start(Vec::new());
+    let mut sockets = unit.listeners();
+    let mut miner = Miner::ready(unit.pool.miners);
+    assert!(process.stop().success());
+    sockets.push(unit.systemd.kept("miners"));
+    let text = fs::read_to_string(&unit.config).unwrap();
+    let changed = text.replacen("[[pool]]\n", "[[pool]]\nextranonce2_size = 6\n", 1);
+    assert_ne!(changed, text);
+    fs::write(&unit.config, changed).unwrap();
+    let mut process = unit.start(sockets);
+    let mut said = Vec::new();
+    while let Some(line) = miner.line() {
+        said.push(line);
+    }
+    assert!(
+        said.last().unwrap().contains("client.reconnect"),
+        "{said:?}"
+    );
     assert!(process.stop().success());
 }
 
 #[test]
 fn a_socket_of_a_port_that_is_configured_no_longer_is_given_up() {
-    let folder = TempDir::new().unwrap();
-    let node = Node::simnet(&folder);
-    let settings = PoolSettings {
-        daemons: node.rpc.daemon(),
-        ..PoolSettings::default()
-    };
-    let mut pool = Pool::start(&folder, &settings);
-    pool.process.stop();
-    let (config, notify) = (
-        folder.path().join("adit.toml"),
-        folder.path().join("notify"),
-    );
-    let log = folder.path().join("systemd.log");
-    let mut systemd = Notified::at(&notify);
+    let mut unit = Unit::new();
     let old = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let ports = old.each_ref().map(|old| old.local_addr().unwrap().port());
-    let mut process = start(&config, &notify, &log, Some(old));
-    systemd.wait("READY=1");
+    // A connection that nothing was written down of.
+    let mut stranger = TcpStream::connect(loopback(ports[0])).unwrap();
+    let (strange, _) = old[0].accept().unwrap();
+    let mut sockets: Vec<OwnedFd> = old.into_iter().map(OwnedFd::from).collect();
+    sockets.push(strange.into());
+    let mut process = unit.start(sockets);
     for port in ports {
-        systemd.wait(&format!("FDSTOREREMOVE=1\nFDNAME=tcp-127.0.0.1_{port}"));
+        let forget = format!("FDSTOREREMOVE=1\nFDNAME=tcp-127.0.0.1_{port}");
+        unit.systemd.wait(&forget);
         assert!(TcpStream::connect(loopback(port)).is_err(), "it is closed");
     }
+    assert_eq!(stranger.read(&mut [0]).unwrap(), 0, "it is closed");
     assert!(process.stop().success());
 }

@@ -30,7 +30,7 @@ use crate::{
     bans::Tally,
     block::Found,
     clock,
-    kept_sessions::{Kept, SessionId},
+    kept_sessions::{Kept, LeftWorker, SessionId},
     mailbox::{Mailbox, Outcome},
     sessions,
     share_log::Entry,
@@ -153,6 +153,20 @@ impl Miner {
 
     pub(super) fn extranonce1(&self) -> [u8; 4] {
         self.subscription.prefix.bytes()
+    }
+
+    pub(super) fn difficulty(&self) -> Difficulty {
+        self.vardiff.current()
+    }
+
+    /// Who works here, for the next run.
+    pub(super) fn left_workers(&self) -> Vec<LeftWorker> {
+        let left = |worker: &Worker| LeftWorker {
+            user: worker.user.clone(),
+            address: worker.entry.worker.address.as_str().to_owned(),
+            worker: worker.entry.worker.worker.clone(),
+        };
+        self.workers.iter().map(left).collect()
     }
 
     pub(super) fn session(&self) -> SessionId {

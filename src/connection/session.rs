@@ -8,6 +8,8 @@
 //! A line that asks for something the state does not have gets the field's own error. Nothing is
 //! sent before it is asked for: some firmware reads exactly one line after `mining.subscribe`.
 
+mod handover;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use mining::{

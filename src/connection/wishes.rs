@@ -97,6 +97,31 @@ impl Device {
 }
 
 impl Wishes {
+    /// All of them in steps, to be written down.
+    pub(super) fn steps(&self) -> [Option<u64>; 5] {
+        let Self {
+            suggested,
+            least,
+            fixed,
+            min,
+            start,
+        } = *self;
+        [suggested, least, fixed, min, start].map(|wish| wish.map(Difficulty::steps))
+    }
+
+    /// What was written down.
+    pub(super) fn of_steps(steps: [Option<u64>; 5]) -> Self {
+        let wishes = steps.map(|wish| wish.map(|steps| Difficulty::from_steps(steps.into())));
+        let [suggested, least, fixed, min, start] = wishes;
+        Self {
+            suggested,
+            least,
+            fixed,
+            min,
+            start,
+        }
+    }
+
     /// Takes what the password says.
     pub(super) fn of_password(&mut self, options: &Options, context: &Context) {
         let share_time_ms = context.rules.vardiff.share_time_ms;

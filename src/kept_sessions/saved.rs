@@ -20,11 +20,11 @@ use mining::{
 use pow::Hash;
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, SessionId};
+use super::{Kept, LeftOpen, SessionId};
 use crate::template_feed::{FIRST_TIP, Offer, Recipe};
 
 /// Another form of the file has another number.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// The newest templates are saved, some megabytes each: two minutes of work.
 const TEMPLATES_MAX: usize = 4;
 
@@ -40,6 +40,8 @@ pub struct Saved {
     next_job: u32,
     templates: Vec<SavedTemplate>,
     sessions: Vec<SavedSession>,
+    /// Connections whose sockets the next run gets.
+    pub(super) left_open: Vec<LeftOpen>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -167,6 +169,7 @@ impl Saved {
             previous: newest.template.previous,
             next_job,
             sessions: sessions.filter_map(saved_session).collect(),
+            left_open: Vec::new(),
             templates: templates
                 .iter()
                 .map(|(_, template)| SavedTemplate::new(template))

@@ -119,6 +119,13 @@ impl Miner {
         connection.flush()
     }
 
+    /// Bytes that are no whole line, or the rest of one.
+    pub(crate) fn say_part(&mut self, bytes: &[u8]) {
+        let connection = self.connection.get_mut();
+        connection.write_all(bytes).unwrap();
+        connection.flush().unwrap();
+    }
+
     /// The next line as it came; nothing once the pool has hung up.
     pub(crate) fn line(&mut self) -> Option<String> {
         let mut line = String::new();

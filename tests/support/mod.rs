@@ -132,19 +132,13 @@ impl Process {
         }
     }
 
-    /// The same with another standard input and output; what it logs goes to `log`.
+    /// The same with other standard files, for a command that writes its log by itself.
     pub(crate) fn start_with(
         mut command: Command,
         log: PathBuf,
-        input: Stdio,
-        output: Stdio,
+        [input, output, errors]: [Stdio; 3],
     ) -> Self {
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
-        command.stdin(input).stdout(output).stderr(file);
+        command.stdin(input).stdout(output).stderr(errors);
         Self {
             child: command.spawn().unwrap(),
             log,

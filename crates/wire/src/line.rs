@@ -77,6 +77,13 @@ impl LineBuffer {
         }
     }
 
+    /// Takes what was pushed and is no whole line that was taken, as it came.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        let rest = self.bytes.split_off(self.start);
+        *self = Self::new(self.limit);
+        rest
+    }
+
     /// Nothing is waiting: neither a line nor the beginning of one.
     pub fn is_empty(&self) -> bool {
         self.start == self.bytes.len()

@@ -42,6 +42,7 @@ use crate::{
     networks::Networks,
     sessions::Sessions,
     share_log::Entry,
+    systemd::Sockets,
     template_feed::{Follower, JobIds, Newest, Offer, Recipe},
 };
 
@@ -169,6 +170,7 @@ impl<'a> Rig<'a> {
             connected: prometheus_client::metrics::gauge::Gauge::default(),
             metrics: Arc::clone(&house.metrics),
             devices: house.devices.clone(),
+            sockets: Sockets::default(),
             stopping: CancellationToken::new(),
             rules,
         });
