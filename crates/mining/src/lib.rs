@@ -18,6 +18,7 @@ pub mod amount;
 pub mod api_key;
 pub mod coin;
 pub mod coins;
+pub mod cryptonote;
 pub mod date;
 pub mod decimal;
 pub mod instruction;
