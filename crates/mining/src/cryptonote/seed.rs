@@ -55,7 +55,7 @@ mod tests {
         #[test]
         fn a_key_is_there_before_it_is_needed(height in 1u64..1 << 40) {
             let seed = seed_height(height);
-            prop_assert!(seed % 2048 == 0 && seed < height);
+            prop_assert!(seed.is_multiple_of(2048) && seed < height);
             prop_assert!(height - seed <= 2048 + 64);
             // What the next block needs is either the same or has been told.
             let next = seed_height(height + 1);
