@@ -10,7 +10,8 @@
 //! [`accounting`] splits a reward by the work behind it, [`ledger`] is what may be written into the
 //! books, and [`payout`] says who is due; a [`receipt`] shows a miner that its shares count. Beside the
 //! flow, [`message`] says whether an address signed what somebody claims it did, [`instruction`] is what it
-//! has to sign, and [`api_key`] is what an operator shows.
+//! has to sign, and [`api_key`] is what an operator shows. [`cryptonote`] holds what is different for Monero
+//! and its kin: templates, addresses, targets.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod amount;
 pub mod api_key;
 pub mod coin;
 pub mod coins;
+pub mod cryptonote;
 pub mod date;
 pub mod decimal;
 pub mod instruction;

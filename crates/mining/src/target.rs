@@ -4,7 +4,12 @@
 //! kept in steps of 2^-32 and with at most 53 significant bits, so the JSON number a miner reads is
 //! exactly ours. [`Work`] is what a share is worth: the expected number of hashes behind it.
 
-use std::{fmt, iter::Sum, str::FromStr};
+use std::{
+    fmt,
+    iter::Sum,
+    num::{NonZeroU64, NonZeroU128},
+    str::FromStr,
+};
 
 use pow::{Algorithm, Hash};
 use ruint::aliases::{U256, U320};
@@ -87,6 +92,17 @@ impl Target {
     /// Reads what a miner suggests: 32 bytes, most significant first.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, NotATarget> {
         Self::new(U256::from_be_bytes(bytes))
+    }
+
+    /// The target of CryptoNote's rule, by which a hash counts if it does not overflow 256 bits when
+    /// multiplied with the difficulty.
+    pub fn of_hashes(difficulty: NonZeroU128) -> Self {
+        Self(U256::MAX / U256::from(difficulty.get()))
+    }
+
+    /// The target of the hashes whose upper 64 bits are below this number.
+    pub fn below_upper_bits(bound: NonZeroU64) -> Self {
+        Self(U256::from(bound.get() - 1) << 192 | U256::MAX >> 64)
     }
 
     /// A share's target: that of the difficulty, or the network's where that is easier, so that

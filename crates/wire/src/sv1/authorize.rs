@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::json::Elements;
 use super::malformed::Fault;
+use crate::json::Elements;
 
 /// The longest user name that is read, in bytes; the limit that OCEAN documents.
 pub const MAX_USER: usize = 191;

@@ -4,9 +4,9 @@
 //! choice, by which it knows the [`Response`](super::Response).
 
 use super::difficulty::Difficulty;
-use super::id::Id;
-use super::json::{push_integer, push_string};
 use crate::hex;
+use crate::id::Id;
+use crate::json::{push_integer, push_string};
 
 /// A share in the words of the pool that gave the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

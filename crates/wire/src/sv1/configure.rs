@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::difficulty::Difficulty;
-use super::json::{Elements, Json};
 use super::malformed::Fault;
 use crate::hex;
+use crate::json::{Elements, Json};
 
 /// The extensions asked for.
 #[derive(Clone, Debug, Default, PartialEq)]

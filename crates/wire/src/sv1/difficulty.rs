@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 
-use super::json::Json;
+use crate::json::Json;
 
 /// A finite number above zero.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]

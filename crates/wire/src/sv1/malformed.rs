@@ -3,8 +3,8 @@
 //! [`Malformed`] goes to the pool, which answers with its id and counts it against the connection;
 //! a bare [`Fault`] goes to the miner or proxy, which leaves an upstream that sends such lines.
 
-use super::id::Id;
 use super::request::Method;
+use crate::id::Id;
 
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -16,10 +16,10 @@
 //! reversed, a custom as old as the protocol. Version, bits and ntime are numbers of eight digits;
 //! the rest is bytes in the order in which they are hashed.
 
-use super::job_id::JobId;
-use super::json::{Elements, Json};
 use super::malformed::Fault;
 use crate::hex;
+use crate::job_id::JobId;
+use crate::json::{Elements, Json};
 
 /// What a job hashes, except for its extranonce.
 #[derive(Clone, Debug, PartialEq, Eq)]

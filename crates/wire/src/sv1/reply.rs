@@ -6,9 +6,9 @@
 
 use super::configure::Granted;
 use super::difficulty::Difficulty;
-use super::id::Id;
-use super::json::{push_integer, push_string};
 use crate::hex;
+use crate::id::Id;
+use crate::json::{push_integer, push_string};
 
 /// A code and a text that firmware explains to its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,14 +8,14 @@ use std::borrow::Cow;
 use super::authorize::Authorize;
 use super::configure::Configure;
 use super::difficulty::Difficulty;
-use super::envelope::Envelope;
-use super::id::Id;
-use super::json::Elements;
 use super::malformed::{Fault, Malformed};
 use super::submit::Submit;
 use super::submit_scan;
 use super::subscribe::Subscribe;
+use crate::envelope::Envelope;
 use crate::hex;
+use crate::id::Id;
+use crate::json::Elements;
 
 /// What is asked, and the id to answer with.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +106,7 @@ impl<'a> Request<'a> {
         let malformed = |id, method, fault| Malformed { id, method, fault };
         let early = |fault| malformed(Id::NULL, None, fault);
         let text = std::str::from_utf8(line).map_err(|_| early(Fault::Json))?;
-        let envelope = Envelope::parse(text).map_err(early)?;
+        let envelope = Envelope::parse(text).ok_or(early(Fault::Json))?;
         let id = Id::new(envelope.id()).ok_or(early(Fault::Id))?;
         if envelope.is_response() {
             return Ok(Self {

@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::authorize::MAX_USER;
-use super::job_id::JobId;
-use super::json::Elements;
 use super::malformed::Fault;
 use crate::hex;
+use crate::job_id::JobId;
+use crate::json::Elements;
 
 /// The longest extranonce2 that is read, in bytes; cgminer and Whatsminer know no longer one.
 pub const MAX_EXTRANONCE2: usize = 8;

@@ -7,10 +7,10 @@
 
 use memchr::memchr;
 
-use super::id::{Id, MAX_ID};
-use super::json::Json;
 use super::malformed::Fault;
 use super::submit::{Fields, Submit};
+use crate::id::{Id, MAX_ID};
+use crate::json::Json;
 
 pub(crate) fn scan(line: &str) -> Option<(Id<'_>, Result<Submit<'_>, Fault>)> {
     // Once for the whole line, so that a string ends at the next quote and holds what it says.

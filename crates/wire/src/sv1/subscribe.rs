@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::json::Elements;
 use super::malformed::Fault;
+use crate::json::Elements;
 
 /// The longest user agent or session id that is read, in bytes.
 pub const MAX_AGENT: usize = 255;

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::difficulty::Difficulty;
-use super::envelope::Envelope;
-use super::id::Id;
-use super::json::{Elements, Json};
 use super::malformed::Fault;
 use super::notify::Notify;
+use crate::envelope::Envelope;
 use crate::hex;
+use crate::id::Id;
+use crate::json::{Elements, Json};
 
 /// What an upstream orders, asks or answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +85,7 @@ impl<'a> ServerMessage<'a> {
     /// Reads a line without its newline.
     pub fn parse(line: &'a [u8]) -> Result<Self, Fault> {
         let text = std::str::from_utf8(line).map_err(|_| Fault::Json)?;
-        let envelope = Envelope::parse(text)?;
+        let envelope = Envelope::parse(text).ok_or(Fault::Json)?;
         if envelope.is_response() {
             return Ok(Self::Response(Response::read(&envelope)));
         }

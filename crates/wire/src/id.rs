@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::json::Json;
+use crate::json::Json;
 
 /// The longest id that is echoed, quotes included.
 pub const MAX_ID: usize = 64;
