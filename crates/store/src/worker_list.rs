@@ -10,9 +10,7 @@ use crate::{
     database::Connection,
     figures::{since_of_workers, sums_of_sums},
     packed::Packed,
-    rows,
-    shares::tail,
-    sql,
+    rows, sql,
 };
 
 /// The most workers on one page.
@@ -73,7 +71,7 @@ impl Store {
                 }
             }
         }
-        for Packed { share, worker } in tail(&mut reading, pool).await? {
+        for Packed { share, worker } in self.tails.read(&mut reading, pool).await? {
             let Some(index) = index.get(&worker) else {
                 continue;
             };
