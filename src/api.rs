@@ -32,6 +32,7 @@ pub(crate) mod rate;
 mod receipts;
 pub(crate) mod sessions;
 pub(crate) mod settings;
+pub(crate) mod shared;
 pub(crate) mod shares;
 pub(crate) mod statement;
 mod status;
