@@ -32,6 +32,7 @@ pub(crate) mod rate;
 pub(crate) mod receipts;
 pub(crate) mod sessions;
 pub(crate) mod settings;
+pub(crate) mod shared;
 pub(crate) mod shares;
 pub(crate) mod statement;
 mod status;
@@ -48,7 +49,7 @@ use axum::{
     http::{StatusCode, header},
     middleware::from_fn,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, options},
 };
 use store::Store;
 use tokio::sync::Semaphore;
@@ -144,7 +145,10 @@ pub async fn open(
 }
 
 fn routes(pools: Vec<Pool>, live: Live, shapes: &config::Compat, office: Office) -> Router {
-    let (documented, description) = documented().split_for_parts();
+    let (mut documented, description) = documented().split_for_parts();
+    for path in read_by_all() {
+        documented = documented.route(&path, options(answer::preflight));
+    }
     // Once a process, and for as long as it lives.
     let description: &'static str = openapi::text(&description).leak();
     documented
@@ -172,6 +176,13 @@ fn routes(pools: Vec<Pool>, live: Live, shapes: &config::Compat, office: Office)
 fn documented() -> OpenApiRouter<Vec<Pool>> {
     let public = for_all().route_layer(from_fn(answer::public));
     public.merge(for_operators().route_layer(from_fn(answer::private)))
+}
+
+/// The paths of the API that everybody may read.
+fn read_by_all() -> Vec<String> {
+    let paths = for_all().into_openapi().paths.paths.into_iter();
+    let read = paths.filter(|(path, of)| path.starts_with("/api/") && of.get.is_some());
+    read.map(|(path, _)| path).collect()
 }
 
 /// What everybody may ask.

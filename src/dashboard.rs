@@ -106,7 +106,8 @@ fn page<P: Template>(made: Result<P, Problem>) -> Response {
     }
 }
 
-fn refuse(problem: &Problem) -> Response {
+/// Why there is no page, as a page.
+pub(crate) fn refuse(problem: &Problem) -> Response {
     let page = ErrorPage {
         shell: Shell::new("", ENGLISH.error_title),
         message: problem.message().to_owned(),

@@ -100,16 +100,7 @@ pub(crate) fn serve(
     files: Arc<Semaphore>,
     tasks: &Tasks,
 ) {
-    let server = Server {
-        routes: routes.layer(from_fn(answer::as_it_says)),
-        proxies: rules.proxies.clone(),
-        addresses: Addresses::new(
-            rules.per_address,
-            rules.per_address.saturating_mul(PER_NETWORK),
-        ),
-        files,
-        tasks: tasks.clone(),
-    };
+    let server = Server::new(routes, rules, files, tasks);
     let (pace, stopping) = (rules.pace.clone(), tasks.ending(Stage::Doors));
     tasks.spawn(Stage::Doors, "pace", async move {
         loop {
@@ -148,6 +139,19 @@ async fn run(listener: TcpListener, server: Arc<Server>) -> anyhow::Result<()> {
 }
 
 impl Server {
+    fn new(routes: Router, rules: &Rules, files: Arc<Semaphore>, tasks: &Tasks) -> Self {
+        Self {
+            routes: routes.layer(from_fn(answer::as_it_says)),
+            proxies: rules.proxies.clone(),
+            addresses: Addresses::new(
+                rules.per_address,
+                rules.per_address.saturating_mul(PER_NETWORK),
+            ),
+            files,
+            tasks: tasks.clone(),
+        }
+    }
+
     fn let_in(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr) {
         let address = peer.ip().to_canonical();
         let Ok(file) = Arc::clone(&self.files).try_acquire_owned() else {
@@ -201,7 +205,108 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+
+    /// A server, and a door to it by which anybody comes from anywhere.
+    struct Street {
+        server: Arc<Server>,
+        listener: TcpListener,
+    }
+
+    impl Street {
+        async fn with(change: impl FnOnce(&mut config::Http)) -> Self {
+            let mut http = config::Http::default();
+            change(&mut http);
+            let rules = Rules::new(&http).unwrap();
+            let routes = Router::new().route("/", get(async || "hello"));
+            let (tasks, _) = Tasks::new();
+            Self {
+                server: Arc::new(Server::new(
+                    routes,
+                    &rules,
+                    Arc::new(Semaphore::new(http.connections_max)),
+                    &tasks,
+                )),
+                listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            }
+        }
+
+        /// A connection that is said to come from there.
+        async fn come(&self, from: &str) -> TcpStream {
+            let address = self.listener.local_addr().unwrap();
+            let client = TcpStream::connect(address).await.unwrap();
+            let (socket, _) = self.listener.accept().await.unwrap();
+            self.server.let_in(socket, from.parse().unwrap());
+            client
+        }
+    }
+
+    /// Whether it is answered, rather than closed.
+    async fn is_answered(client: &mut TcpStream) -> bool {
+        let asked = client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        // It may be closed already.
+        let _ = asked.await;
+        let mut bytes = [0; 15];
+        let read = timeout(HEAD_WITHIN, client.read_exact(&mut bytes));
+        read.await.expect("an answer or an end").is_ok() && bytes == *b"HTTP/1.1 200 OK"
+    }
+
+    #[tokio::test]
+    async fn an_address_and_its_network_have_so_many_connections_and_no_more() {
+        let street = Street::with(|http| http.connections_per_address_max = 3).await;
+        let mut open = Vec::new();
+        for port in 1..=3 {
+            let mut client = street.come(&format!("203.0.113.7:{port}")).await;
+            assert!(is_answered(&mut client).await);
+            open.push(client);
+        }
+        assert!(!is_answered(&mut street.come("203.0.113.7:4").await).await);
+        // Written as IPv6 it is the same address; a /64 is one as well.
+        assert!(!is_answered(&mut street.come("[::ffff:203.0.113.7]:4").await).await);
+        for port in 1..=3 {
+            let mut client = street.come(&format!("[2001:db8::{port}]:{port}")).await;
+            assert!(is_answered(&mut client).await);
+            open.push(client);
+        }
+        assert!(!is_answered(&mut street.come("[2001:db8::9]:1").await).await);
+        // Four times as many from one network.
+        for host in 1..=9 {
+            let mut client = street.come(&format!("203.0.113.{}:1", 100 + host)).await;
+            assert!(is_answered(&mut client).await, "{host}");
+            open.push(client);
+        }
+        assert!(!is_answered(&mut street.come("203.0.113.200:1").await).await);
+        assert!(is_answered(&mut street.come("203.0.114.1:1").await).await);
+        // Whoever goes makes room.
+        drop(open.remove(0));
+        let until = tokio::time::Instant::now() + HEAD_WITHIN;
+        while !is_answered(&mut street.come("203.0.113.7:5").await).await {
+            assert!(tokio::time::Instant::now() < until, "no room");
+        }
+    }
+
+    #[tokio::test]
+    async fn this_machine_and_named_proxies_have_as_many_connections_as_there_are() {
+        let street = Street::with(|http| {
+            http.connections_per_address_max = 1;
+            http.connections_max = 6;
+            http.proxy_from = vec!["198.51.100.0/24".into()];
+        })
+        .await;
+        let mut open = Vec::new();
+        for port in 1..=3 {
+            for from in ["127.0.0.1", "198.51.100.9"] {
+                let mut client = street.come(&format!("{from}:{port}")).await;
+                assert!(is_answered(&mut client).await, "{from}");
+                open.push(client);
+            }
+        }
+        assert!(!is_answered(&mut street.come("127.0.0.1:4").await).await);
+        assert!(!is_answered(&mut street.come("203.0.113.7:1").await).await);
+    }
 
     #[test]
     fn settings_that_make_no_sense_are_refused_by_name() {

@@ -24,7 +24,9 @@ pub(crate) use self::check::{Check, check, try_daemon};
 use self::plan::{Plan, bad};
 use crate::{
     accounting::{self, Reserve},
-    alerts, bans,
+    alerts,
+    api::{PoolSummary, shared::Shared},
+    bans,
     bans::Bans,
     block::{Blocks, Maturity},
     clock, config,
@@ -100,6 +102,8 @@ pub struct Pool {
     pub started_ms: i64,
     /// When its first share ever came, likewise; when it was started, if none had come by then.
     pub began_ms: i64,
+    /// What is told of it at a glance.
+    pub(crate) summary: Shared<PoolSummary>,
 }
 
 /// Where miners connect, and what for.
@@ -336,6 +340,7 @@ pub async fn start(
         alerts: Arc::clone(alerts),
         started_ms,
         began_ms: first_share.unwrap_or(started_ms),
+        summary: Shared::default(),
     })
 }
 

@@ -144,6 +144,74 @@ fn who_asks_too_fast_is_told_to_wait() {
     }
 }
 
+/// Who looks at pages is told so by a page; programs get what programs read.
+#[test]
+fn who_looks_at_pages_too_fast_is_told_so_by_a_page() {
+    let rig = Rig::http(&format!("{PROXY}requests_per_second = 1\nburst = 2\n"));
+    let ask = |path: &str, accept: &str| {
+        let question = rig.pool.question("GET", path).from("127.0.0.2");
+        let question = question.header("x-forwarded-for", "203.0.113.7");
+        question.header("accept", accept).ask()
+    };
+    let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+    while ask("/", browser).status == 200 {}
+    let refused = ask("/", browser);
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.header("content-type"), "text/html; charset=utf-8");
+    assert!(refused.header("content-security-policy").contains("'none'"));
+    assert!(refused.text.contains("try again in"), "{}", refused.text);
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=2).contains(&wait), "{wait}");
+    for (path, accept) in [("/", "*/*"), ("/api/v1/status", browser)] {
+        let refused = ask(path, accept);
+        assert_eq!((refused.status, refused.code().as_str()), (429, "too_fast"));
+    }
+}
+
+/// A browser that asks first is told that pages of others may read, and nothing of what changes something
+/// or is the operator's.
+#[test]
+fn pages_of_others_may_ask_whether_they_may_read() {
+    let rig = Rig::new();
+    let ask = |path: &str, method: &str| {
+        let question = rig.pool.question("OPTIONS", path);
+        let question = question.header("origin", "https://elsewhere.example");
+        question
+            .header("access-control-request-method", method)
+            .ask()
+    };
+    for path in [
+        "/api/v1/status",
+        "/api/v1/pools/main/blocks",
+        "/api/v1/events",
+        "/api/v1/miners/x/workers",
+        // To change them is another method, which is not named.
+        "/api/v1/miners/x/payout-settings",
+    ] {
+        let answer = ask(path, "GET");
+        assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{path}");
+        let header = |name| answer.header(name);
+        assert_eq!(header("access-control-allow-origin"), "*", "{path}");
+        assert_eq!(header("access-control-allow-methods"), "GET, HEAD");
+        let headers = header("access-control-allow-headers");
+        assert_eq!(headers, "if-none-match, last-event-id");
+        assert_eq!(header("access-control-allow-credentials"), "");
+    }
+    for (path, method) in [
+        ("/api/v1/luck", "GET"),
+        ("/api/v1/operator/log", "GET"),
+        ("/api/v1/blocknotify", "POST"),
+        ("/operator", "GET"),
+        ("/", "GET"),
+        ("/api/v1/nothing", "GET"),
+    ] {
+        let answer = ask(path, method);
+        assert!(matches!(answer.status, 404 | 405), "{path}: {answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+        assert_eq!(answer.header("access-control-allow-methods"), "", "{path}");
+    }
+}
+
 /// A household has twenty pages open, and no more.
 #[test]
 fn listeners_of_one_address_have_an_end() {

@@ -4,6 +4,7 @@
 mod support;
 
 mod alerts;
+mod appstores;
 mod attacks;
 mod backup;
 mod browser;

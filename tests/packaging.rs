@@ -137,7 +137,10 @@ fn the_unit_starts_what_the_package_installs_as_whom_it_makes() {
     assert_eq!(only("RestartPreventExitStatus"), "64");
     assert!(only("TimeoutStopSec").parse::<u32>().unwrap() > 40);
     let sockets: u32 = only("FileDescriptorStoreMax").parse().unwrap();
-    assert!(sockets >= 10_016, "each miner has a socket, each listener, and HTTP");
+    assert!(
+        sockets >= 10_016,
+        "each miner has a socket, each listener, and HTTP"
+    );
     assert_eq!(only("Type"), "notify");
     assert_eq!(only("ExecReload"), "/bin/kill -HUP $MAINPID");
 }

@@ -20,7 +20,7 @@ use crate::{display, pool::Pool, template_feed::Newest};
 const LISTED: u32 = 50;
 
 /// Blocks.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct BlocksStatus {
     /// Found in all.
     pub found: u64,
@@ -44,7 +44,7 @@ pub struct BlocksStatus {
 }
 
 /// The work of a round against what a block takes on average.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct EffortStatus {
     /// The work since the block before, in expected hashes.
     pub work: String,
@@ -55,7 +55,7 @@ pub struct EffortStatus {
 }
 
 /// A block.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct BlockStatus {
     /// Its number in this pool's list.
     pub number: u64,

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::{daemon::Source, pool::Pool};
 
 /// A node.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DaemonStatus {
     /// Its address, without secrets.
     pub name: String,

@@ -19,7 +19,10 @@ use axum::{
 };
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
@@ -38,6 +41,9 @@ use crate::{
 
 /// Between two turns.
 const EVERY: Duration = Duration::from_secs(2);
+/// Listeners are told of a turn one group after the other, all through the time until the next one: a
+/// thousand of them at once would be in the way of every share that comes meanwhile.
+const GROUPS: usize = 40;
 /// Listeners at a time, so that they leave descriptors and memory to miners.
 const LISTENERS_MAX: usize = 2_000;
 /// Listeners from one address, or one /64 of IPv6, and from one /24, or one /48: beside all pages that a
@@ -52,7 +58,7 @@ const ADDRESS_MAX: usize = 90;
 /// Where events come from. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Live {
-    turns: watch::Sender<Option<Arc<Turn>>>,
+    groups: Arc<[watch::Sender<Option<Arc<Turn>>>; GROUPS]>,
     places: Arc<Semaphore>,
     addresses: Addresses,
     stopping: CancellationToken,
@@ -67,7 +73,9 @@ pub(crate) struct Turn {
     /// Who is connected, by address.
     pub(crate) miners: HashMap<String, MinerNow>,
     /// The text of the pages' own event, made when the first of them asks.
-    pub(crate) page: OnceLock<String>,
+    pub(crate) page: OnceLock<Arc<str>>,
+    /// What is told of each pool, likewise.
+    told: OnceLock<Vec<PoolTold>>,
 }
 
 /// A miner's connections.
@@ -81,6 +89,21 @@ pub(crate) struct MinerNow {
     pub(crate) rejected: u64,
     /// The last accepted share.
     pub(crate) last_share: Option<String>,
+}
+
+/// A pool's events.
+struct PoolTold {
+    name: String,
+    pool: Arc<str>,
+    /// The newest blocks, the oldest of them first.
+    blocks: Vec<BlockTold>,
+}
+
+/// A block's event, if it is new or has changed.
+struct BlockTold {
+    hash: String,
+    state: (&'static str, u32),
+    text: String,
 }
 
 /// A block that is new or has changed.
@@ -141,26 +164,21 @@ pub(crate) async fn listen(
     query: EventsQuery,
 ) -> Result<Response, Problem> {
     let address = query.address;
-    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    let mut told: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    let mut told_of_miner = String::new();
     let mut blocks: BTreeMap<(String, String), (&'static str, u32)> = BTreeMap::new();
     let mut is_first = true;
     live.answer(peer, move |turn| {
         let mut events = Vec::new();
-        for pool in &turn.pools {
-            let json = pool_alone(pool);
-            if told.get(&pool.name) != Some(&json) {
-                told.insert(pool.name.clone(), json.clone());
-                events.push(Event::default().event("pool").data(json));
+        for pool in turn.told() {
+            if told.get(&pool.name) != Some(&pool.pool) {
+                told.insert(pool.name.clone(), Arc::clone(&pool.pool));
+                events.push(Event::default().event("pool").data(&pool.pool));
             }
-            for block in pool.blocks.last.iter().rev() {
+            for block in &pool.blocks {
                 let key = (pool.name.clone(), block.hash.clone());
-                let state = (block.state, block.confirmations);
-                if blocks.insert(key, state) != Some(state) && !is_first {
-                    let block = PoolBlock {
-                        pool: &pool.name,
-                        block,
-                    };
-                    events.extend(Event::default().event("block").json_data(block));
+                if blocks.insert(key, block.state) != Some(block.state) && !is_first {
+                    events.push(Event::default().event("block").data(&block.text));
                 }
             }
         }
@@ -168,13 +186,34 @@ pub(crate) async fn listen(
         if let Some(address) = &address {
             let now = turn.miners.get(address).cloned().unwrap_or_default();
             let json = serde_json::to_string(&now).unwrap_or_default();
-            if told.get("") != Some(&json) {
-                told.insert(String::new(), json.clone());
+            if told_of_miner != json {
+                told_of_miner.clone_from(&json);
                 events.push(Event::default().event("miner").data(json));
             }
         }
         events
     })
+}
+
+impl PoolTold {
+    fn new(pool: &PoolSummary) -> Self {
+        let blocks = pool.blocks.last.iter().rev().map(|block| {
+            let told = PoolBlock {
+                pool: &pool.name,
+                block,
+            };
+            BlockTold {
+                hash: block.hash.clone(),
+                state: (block.state, block.confirmations),
+                text: serde_json::to_string(&told).unwrap_or_default(),
+            }
+        });
+        Self {
+            name: pool.name.clone(),
+            pool: pool_alone(pool).into(),
+            blocks: blocks.collect(),
+        }
+    }
 }
 
 /// A pool without its list of blocks, which come one by one.
@@ -193,28 +232,32 @@ impl Live {
     /// Starts to put events together.
     pub(crate) fn start(pools: Vec<Pool>, tasks: &Tasks) -> Self {
         let live = Self {
-            turns: watch::Sender::new(None),
+            groups: Arc::new(std::array::from_fn(|_| watch::Sender::new(None))),
             places: Arc::new(Semaphore::new(LISTENERS_MAX)),
             addresses: Addresses::new(PER_ADDRESS, PER_NETWORK),
             stopping: tasks.ending(Stage::Doors),
         };
-        let (turns, stopping) = (live.turns.clone(), live.stopping.clone());
+        let (groups, stopping) = (Arc::clone(&live.groups), live.stopping.clone());
         tasks.spawn(Stage::Doors, "events", async move {
             let mut number = 0;
+            let mut ticks = tokio::time::interval(EVERY / u32::try_from(GROUPS)?);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 // What is old is not told to whoever comes later.
                 let mut turn = None;
-                if turns.receiver_count() > 0 {
+                if groups.iter().any(|group| group.receiver_count() > 0) {
                     number += 1;
                     // Why the store cannot be read is told by whoever asks it; listeners wait.
                     turn = Turn::new(number, &pools).await.ok().map(Arc::new);
                 }
-                if turn.is_some() || turns.borrow().is_some() {
-                    turns.send_replace(turn);
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(EVERY) => {}
-                    () = stopping.cancelled() => return Ok(()),
+                for group in groups.iter() {
+                    if turn.is_some() || group.borrow().is_some() {
+                        group.send_replace(turn.clone());
+                    }
+                    tokio::select! {
+                        _ = ticks.tick() => {}
+                        () = stopping.cancelled() => return Ok(()),
+                    }
                 }
             }
         });
@@ -238,7 +281,13 @@ impl Live {
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", message)
             })?),
         };
-        let mut turns = self.turns.subscribe();
+        // The group with the fewest.
+        let group = self
+            .groups
+            .iter()
+            .min_by_key(|group| group.receiver_count());
+        let group = group.unwrap_or(&self.groups[0]);
+        let mut turns = group.subscribe();
         // What is there already is told at once.
         turns.mark_changed();
         let listener = Listener {
@@ -297,12 +346,19 @@ impl Listener {
 }
 
 impl Turn {
+    /// What is told of each pool, made once for everybody.
+    fn told(&self) -> &[PoolTold] {
+        let make = || self.pools.iter().map(PoolTold::new).collect();
+        self.told.get_or_init(make)
+    }
+
     async fn new(number: u64, pools: &[Pool]) -> anyhow::Result<Self> {
         let mut turn = Self {
             number,
             pools: Vec::with_capacity(pools.len()),
             miners: HashMap::new(),
             page: OnceLock::new(),
+            told: OnceLock::new(),
         };
         let mut last: HashMap<String, i64> = HashMap::new();
         for pool in pools {

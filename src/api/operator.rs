@@ -17,7 +17,7 @@ use store::{Act, KeptKey, Store};
 
 use super::{configuration::Setting, origin::Origins, problem::Problem};
 use crate::{
-    clock,
+    clock, dashboard,
     http::{Asker, Kind, Pace, Peer, Rules},
 };
 
@@ -208,10 +208,21 @@ pub(super) async fn pace(request: Request, next: Next) -> Response {
         let asker = key.map_or(Asker::Address(peer.party()), Asker::Key);
         let kind = Kind::of(request.method(), request.uri().path());
         if let Err(wait) = office.pace.ask(asker, kind) {
-            return Problem::too_fast(wait, "too many requests").into_response();
+            let problem = Problem::too_fast(wait, "too many requests");
+            return match wants_page(&request) {
+                true => problem.with_its_headers(dashboard::refuse(&problem)),
+                false => problem.into_response(),
+            };
         }
     }
     next.run(request).await
+}
+
+/// Whether somebody looks at a page, who is told what is wrong by a page.
+fn wants_page(request: &Request) -> bool {
+    let accept = request.headers().get(header::ACCEPT);
+    let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or("");
+    accept.contains("text/html") && !request.uri().path().starts_with("/api/")
 }
 
 fn forbidden(message: &str) -> Problem {

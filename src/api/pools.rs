@@ -36,7 +36,7 @@ pub(crate) struct Pools {
 }
 
 /// One pool.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PoolSummary {
     /// Its name.
     pub name: String,
@@ -88,7 +88,7 @@ pub struct PoolSummary {
 }
 
 /// Where miners connect.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DoorStatus {
     /// Where it listens.
     pub address: String,
@@ -103,7 +103,7 @@ pub struct DoorStatus {
 }
 
 /// On what terms miners are paid.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TermsStatus {
     /// `pplns`, `prop`, `pps`, `fpps` or `solo`; each that a listener of this pool has.
     pub schemes: Vec<&'static str>,
@@ -126,7 +126,7 @@ pub struct TermsStatus {
 }
 
 /// A fee.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FeeTerm {
     /// Whose.
     pub name: String,
@@ -146,7 +146,7 @@ pub struct BestShare {
 }
 
 /// What is mined.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TemplateStatus {
     /// The height of the block.
     pub height: u32,
@@ -206,8 +206,13 @@ pub(crate) async fn show(OnePool(pool): OnePool) -> Result<Json<PoolSummary>, Pr
 }
 
 impl PoolSummary {
-    /// Asks store, daemons and counters.
+    /// What is so now, put together once for all who ask for it.
     pub(crate) async fn of(pool: &Pool) -> anyhow::Result<Self> {
+        pool.summary.of(Self::new(pool)).await
+    }
+
+    /// Asks store, daemons and counters.
+    async fn new(pool: &Pool) -> anyhow::Result<Self> {
         let now = clock::now_ms();
         let (template, target, stopped) = match &*pool.newest.borrow() {
             Newest::Nothing(reason) => (None, None, Some(reason.to_string())),
@@ -317,11 +322,9 @@ impl TermsStatus {
 /// A pool's work per second, and that of the last hour in whole hashes.
 async fn rates(pool: &Pool, now_ms: i64) -> anyhow::Result<(Rates, u128)> {
     let stretches = Stretch::all(pool, now_ms);
-    let mut sums = Vec::with_capacity(stretches.len());
-    for stretch in stretches {
-        let done = pool.store.pool_sums(pool.id, stretch.since).await;
-        sums.push(done.context("work cannot be summed")?);
-    }
+    let windows = stretches.map(|stretch| stretch.since);
+    let sums = pool.store.pool_windows(pool.id, &windows).await;
+    let sums = sums.context("work cannot be summed")?;
     let hour = sums[3].work.per_second(stretches[3].millis);
     Ok((Rates::of(stretches, &sums), hour))
 }

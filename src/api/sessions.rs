@@ -57,13 +57,20 @@ impl SessionStatus {
 
 /// The sessions of a pool, the oldest first.
 pub(super) async fn of_pool(pool: &Pool) -> anyhow::Result<Vec<SessionStatus>> {
-    let mut listed = Vec::new();
-    for session in pool.sessions.list().iter().take(LISTED_MAX) {
-        let address = session.worker.address.as_str();
-        let alias = pool.store.alias_of(pool.id, address).await?;
-        listed.push(SessionStatus::new(session, alias));
-    }
-    Ok(listed)
+    let mut sessions = pool.sessions.list();
+    sessions.truncate(LISTED_MAX);
+    let addresses = sessions
+        .iter()
+        .map(|session| session.worker.address.as_str());
+    let mut addresses: Vec<&str> = addresses.collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let aliases = pool.store.aliases_of(pool.id, &addresses).await?;
+    let listed = sessions.iter().map(|session| {
+        let alias = aliases.get(session.worker.address.as_str());
+        SessionStatus::new(session, alias.copied())
+    });
+    Ok(listed.collect())
 }
 
 /// The sessions of an address, the oldest first.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::pool::Pool;
 
 /// Shares since the process started, and in all.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SharesStatus {
     /// Accepted and stored.
     pub accepted: u64,
@@ -21,7 +21,7 @@ pub struct SharesStatus {
 }
 
 /// Shares refused for one reason.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Rejected {
     /// The reason's name.
     pub reason: &'static str,

@@ -1,7 +1,7 @@
 //! What of a pool changes while one looks at it. A page shows it when it is made, and `/live` tells it
 //! anew: both take the same texts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Extension,
@@ -102,13 +102,13 @@ pub(super) async fn live(
     query: EventsQuery,
 ) -> Response {
     let address = query.address;
-    let mut told = String::new();
+    let mut told: Arc<str> = Arc::default();
     let mut told_of_miner = String::new();
     let answer: Result<Response, Problem> = live.answer(peer, move |turn| {
         let mut events = Vec::new();
-        let texts = turn.page.get_or_init(|| texts(turn));
+        let texts = turn.page.get_or_init(|| texts(turn).into());
         if *texts != told {
-            told.clone_from(texts);
+            told = Arc::clone(texts);
             events.push(Event::default().event("figures").data(texts));
         }
         if let Some(address) = &address {

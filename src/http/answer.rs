@@ -6,7 +6,7 @@ use axum::{
     extract::Request,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse, Response},
 };
 use bitcoin::hashes::{Hash as _, sha256};
 
@@ -49,6 +49,21 @@ pub(crate) async fn public(request: Request, next: Next) -> Response {
         HeaderValue::from_static("etag, retry-after"),
     );
     answer
+}
+
+/// To a browser that asks whether a page of others may read: it may, and do nothing else. What operators do
+/// has no such answer.
+pub(crate) async fn preflight() -> impl IntoResponse {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "if-none-match, last-event-id",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    (StatusCode::NO_CONTENT, headers)
 }
 
 /// On what operators alone may read: nobody keeps it.

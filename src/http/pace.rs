@@ -62,6 +62,9 @@ impl Kind {
     /// Of a request. What is dear reads all that ever happened, or counts it up.
     pub(crate) fn of(method: &Method, path: &str) -> Self {
         const DEAR: [&str; 6] = [".csv", "/doctor", "/why", "/luck", "/verify", "/metrics"];
+        if method == Method::OPTIONS {
+            return Self::Cheap;
+        }
         if !(method == Method::GET || method == Method::HEAD) {
             return Self::Write;
         }
@@ -219,6 +222,7 @@ mod tests {
         let kind = |method, path| Kind::of(&method, path);
         assert_eq!(kind(Method::GET, "/api/v1/status"), Kind::Cheap);
         assert_eq!(kind(Method::HEAD, "/"), Kind::Cheap);
+        assert_eq!(kind(Method::OPTIONS, "/api/v1/luck"), Kind::Cheap);
         for dear in [
             "/api/v1/miners/x/doctor",
             "/miners/x/why",

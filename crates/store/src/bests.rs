@@ -3,7 +3,7 @@
 use pow::Hash;
 
 use crate::{
-    PoolId, ReadError, Store, WorkerId, WorkerName, packed::Packed, rows, shares::tail, sql,
+    PoolId, ReadError, Store, WorkerId, WorkerName, miners::own_workers, packed::Packed, rows, sql,
 };
 
 /// The most that one call gives.
@@ -39,10 +39,23 @@ impl Store {
     ) -> Result<Vec<Best>, ReadError> {
         let limit = limit.min(LONGEST_LIST);
         let mut reading = self.database.read().await?;
-        let late = tail(&mut reading, pool).await?;
-        let mut ids: Vec<i64> = late.iter().map(|packed| packed.worker).collect();
-        ids.sort_unstable();
-        ids.dedup();
+        let mut late = self.tails.read(&mut reading, pool).await?;
+        if let Some(address) = address {
+            let own = own_workers(&mut reading, pool, address, &late).await?;
+            late.retain(|packed| own.contains(&packed.worker));
+        }
+        // Nobody else can be among the first by a share that is not rolled up.
+        late.sort_by_key(|packed| packed.share.hash().to_display_bytes());
+        let mut ids: Vec<i64> = Vec::new();
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        for packed in &late {
+            if ids.len() == most {
+                break;
+            }
+            if !ids.contains(&packed.worker) {
+                ids.push(packed.worker);
+            }
+        }
         type Row = (i64, String, String, Option<Vec<u8>>);
         let mut known: Vec<Row> = sql::query(
             "SELECT id, address, name, best FROM workers
@@ -88,7 +101,7 @@ impl Store {
             .filter_map(|(_, worker, hash)| hash.map(|hash| Best { worker, hash }))
             .collect();
         bests.sort_by_key(|best| best.hash.to_display_bytes());
-        bests.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        bests.truncate(most);
         Ok(bests)
     }
 }

@@ -11,7 +11,7 @@ use mining::Work;
 
 use crate::{
     Minute, PoolId, ReadError, ShareRecord, Store, WorkerId, miners::own_workers,
-    minutes::MINUTES_AN_HOUR, packed::Packed, rows, shares::tail, sql,
+    minutes::MINUTES_AN_HOUR, packed::Packed, rows, sql,
 };
 
 /// The most points of a chart; there are no more columns on a screen.
@@ -163,6 +163,16 @@ impl Store {
     /// What the pool did since a minute began: of the time for which minutes are kept from any minute on,
     /// of older times from an hour's first.
     pub async fn pool_sums(&self, pool: PoolId, since: Minute) -> Result<Sums, ReadError> {
+        let sums = self.pool_windows(pool, &[since]).await?;
+        Ok(sums.into_iter().next().unwrap_or_default())
+    }
+
+    /// The same since each of these minutes, all of one commit.
+    pub async fn pool_windows(
+        &self,
+        pool: PoolId,
+        windows: &[Minute],
+    ) -> Result<Vec<Sums>, ReadError> {
         let closed = concat!(
             "SELECT ",
             sums_of_sums!(),
@@ -172,16 +182,21 @@ impl Store {
                     WHERE pool = $1 AND hour >= $3) AS done"
         );
         let mut reading = self.database.read().await?;
-        let row = sql::query(closed)
-            .bind(pool.0)
-            .bind(since.number())
-            .bind(since.next_hour())
-            .fetch_one(&mut reading)
-            .await?;
-        let mut sums = Sums::of(row)?;
-        for packed in tail(&mut reading, pool).await? {
-            if packed.share.minute() >= since {
-                sums.add_share(&packed.share)?;
+        let mut sums = Vec::with_capacity(windows.len());
+        for since in windows {
+            let row = sql::query(closed)
+                .bind(pool.0)
+                .bind(since.number())
+                .bind(since.next_hour())
+                .fetch_one(&mut reading)
+                .await?;
+            sums.push(Sums::of(row)?);
+        }
+        for packed in self.tails.read(&mut reading, pool).await? {
+            for (since, sums) in windows.iter().zip(&mut sums) {
+                if packed.share.minute() >= *since {
+                    sums.add_share(&packed.share)?;
+                }
             }
         }
         Ok(sums)
@@ -196,7 +211,7 @@ impl Store {
             .fetch_one(&mut reading)
             .await?;
         let mut sums = Sums::of(row)?;
-        for packed in tail(&mut reading, pool).await? {
+        for packed in self.tails.read(&mut reading, pool).await? {
             sums.add_share(&packed.share)?;
         }
         Ok(sums)
@@ -248,7 +263,7 @@ impl Store {
         for (number, shares, top, middle, low) in rows {
             steps.insert(number, Sums::of((shares, top, middle, low))?);
         }
-        let late = tail(&mut reading, pool).await?;
+        let late = self.tails.read(&mut reading, pool).await?;
         let own = match of {
             Of::Miner(address) => own_workers(&mut reading, pool, address, &late).await?,
             Of::Worker(worker) => HashSet::from([worker.0]),
@@ -271,7 +286,9 @@ impl Store {
     /// How many found a share since a minute began.
     pub async fn active(&self, pool: PoolId, since: Minute) -> Result<Active, ReadError> {
         let mut reading = self.database.read().await?;
-        let mut late: Vec<i64> = tail(&mut reading, pool)
+        let mut late: Vec<i64> = self
+            .tails
+            .read(&mut reading, pool)
             .await?
             .into_iter()
             .filter(|packed| packed.share.minute() >= since)

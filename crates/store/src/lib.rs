@@ -44,6 +44,7 @@ mod settings;
 mod share_credits;
 mod shares;
 mod sql;
+mod tail;
 mod worker_list;
 mod workers;
 
@@ -88,6 +89,7 @@ pub use workers::{NotAWorkerName, WorkerId, WorkerName};
 pub struct Store {
     database: Arc<database::Database>,
     known: Arc<workers::Known>,
+    tails: Arc<tail::Tails>,
 }
 
 /// How a database is opened.
@@ -132,6 +134,7 @@ impl Store {
         Ok(Self {
             database: Arc::new(database),
             known: Arc::default(),
+            tails: Arc::default(),
         })
     }
 

@@ -11,9 +11,7 @@ use crate::{
     database::Connection,
     figures::{since_of_miner, sums_of_sums},
     packed::Packed,
-    rows,
-    shares::tail,
-    sql,
+    rows, sql,
 };
 
 /// A miner with what it has done.
@@ -109,7 +107,7 @@ impl Store {
                 .await?;
             miner.windows.push(Sums::of(row)?);
         }
-        let late = tail(&mut reading, pool).await?;
+        let late = self.tails.read(&mut reading, pool).await?;
         let own = own_workers(&mut reading, pool, address, &late).await?;
         for Packed { share, worker } in late {
             if !own.contains(&worker) {
@@ -279,6 +277,19 @@ pub(crate) async fn own_workers(
     let mut ids: Vec<i64> = shares.iter().map(|packed| packed.worker).collect();
     ids.sort_unstable();
     ids.dedup();
+    // An address usually has fewer workers than found a share.
+    let limit = i64::try_from(ids.len()).map_err(|_| rows::corrupt("the number of workers"))?;
+    let all: Vec<(i64,)> =
+        sql::query("SELECT id FROM workers WHERE pool = $1 AND address = $2 LIMIT $3")
+            .bind(pool.0)
+            .bind(address)
+            .bind(limit)
+            .fetch_all(connection)
+            .await?;
+    if all.len() < ids.len() {
+        let own = all.into_iter().map(|(id,)| id);
+        return Ok(own.filter(|id| ids.binary_search(id).is_ok()).collect());
+    }
     let mut own = HashSet::new();
     for chunk in rows::chunks(&ids) {
         let text = format!(

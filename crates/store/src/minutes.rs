@@ -19,9 +19,9 @@ use crate::{
     rows, sql,
 };
 
-/// The most batches that one call looks at, and the shares after which it looks at no more: a few
-/// milliseconds, in which no share is written.
-const MOST_BATCHES: u32 = 512;
+/// The most batches that one call looks at, and the shares after which it looks at no more. What they add
+/// up to is written in some milliseconds, in which no share is; many shares at a time are fewer rows in all.
+const MOST_BATCHES: u32 = 4_096;
 const ENOUGH_SHARES: i64 = 4_096;
 
 /// The most rows that one call prunes, for the same reason as with shares.
@@ -86,16 +86,19 @@ impl Store {
     /// whether there are more; to be called until there are none. A share counts in the minute it
     /// came in, however late it was written.
     pub async fn roll_up(&self, pool: PoolId) -> Result<RolledUp, WriteError> {
-        let mut writing = self.database.write().await?;
+        // Batches never change, so that they are read and added up while shares are written.
+        let mut reading = self.database.read().await?;
+        let rolled = rolled_up_to(&mut reading, pool).await?;
         let batches: Vec<(i64, i64, String, Vec<u8>)> = sql::query(
             "SELECT seq, count, scheme, shares FROM share_batches
-             WHERE pool = $1 AND seq > (SELECT rolled_seq FROM pools WHERE id = $1)
-             ORDER BY seq LIMIT $2",
+             WHERE pool = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         )
         .bind(pool.0)
+        .bind(rolled.unwrap_or(i64::MAX))
         .bind(MOST_BATCHES)
-        .fetch_all(&mut writing)
+        .fetch_all(&mut reading)
         .await?;
+        drop(reading);
         let mut minutes: BTreeMap<(i64, i64), Rolled> = BTreeMap::new();
         let mut hours: BTreeMap<(i64, i64), Rolled> = BTreeMap::new();
         let mut of_pool: BTreeMap<i64, Rolled> = BTreeMap::new();
@@ -126,25 +129,32 @@ impl Store {
             taken += count;
             last = Some(*seq);
         }
-        if let Some(seq) = last {
-            add_to_minutes(&mut writing, pool, &minutes).await?;
-            HOURS.add(&mut writing, pool, &hours).await?;
-            add_to_pool(&mut writing, pool, &of_pool).await?;
-            let counted = luck::count(&mut writing, pool, &shares).await?;
-            let miners = add_to_workers(&mut writing, &workers, &counted).await?;
-            let of_miners = by_miner(&miners, &minutes)?;
-            MINER_MINUTES.add(&mut writing, pool, &of_miners).await?;
-            let of_miners = by_miner(&miners, &hours)?;
-            MINER_HOURS.add(&mut writing, pool, &of_miners).await?;
-            for ((scheme, _), gathered) in &gathered {
-                buckets::insert(&mut writing, pool, scheme, gathered).await?;
-            }
-            sql::query("UPDATE pools SET rolled_seq = $2 WHERE id = $1")
-                .bind(pool.0)
-                .bind(seq)
-                .execute(&mut writing)
-                .await?;
+        let Some(seq) = last else {
+            return Ok(RolledUp { done: true });
+        };
+        let mut writing = self.database.write().await?;
+        if rolled_up_to(&mut writing, pool).await? != rolled {
+            // Somebody else was faster.
+            writing.commit().await?;
+            return Ok(RolledUp { done: false });
         }
+        add_to_minutes(&mut writing, pool, &minutes).await?;
+        HOURS.add(&mut writing, pool, &hours).await?;
+        add_to_pool(&mut writing, pool, &of_pool).await?;
+        let counted = luck::count(&mut writing, pool, &shares).await?;
+        let miners = add_to_workers(&mut writing, &workers, &counted).await?;
+        let of_miners = by_miner(&miners, &minutes)?;
+        MINER_MINUTES.add(&mut writing, pool, &of_miners).await?;
+        let of_miners = by_miner(&miners, &hours)?;
+        MINER_HOURS.add(&mut writing, pool, &of_miners).await?;
+        for ((scheme, _), gathered) in &gathered {
+            buckets::insert(&mut writing, pool, scheme, gathered).await?;
+        }
+        sql::query("UPDATE pools SET rolled_seq = $2 WHERE id = $1")
+            .bind(pool.0)
+            .bind(seq)
+            .execute(&mut writing)
+            .await?;
         writing.commit().await?;
         let reached = last == batches.last().map(|(seq, ..)| *seq);
         Ok(RolledUp {
@@ -181,6 +191,14 @@ impl Store {
         writing.commit().await?;
         Ok(pruned)
     }
+}
+
+/// The last batch that is rolled up; nothing if there is no such pool.
+async fn rolled_up_to(connection: &mut Connection, pool: PoolId) -> sqlx::Result<Option<i64>> {
+    sql::query("SELECT rolled_seq FROM pools WHERE id = $1")
+        .bind(pool.0)
+        .fetch_optional_value(connection)
+        .await
 }
 
 /// Adds a row of sums to the one that is there.

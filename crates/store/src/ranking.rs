@@ -12,9 +12,7 @@ use crate::{
     database::Connection,
     figures::sums_of_sums,
     packed::Packed,
-    rows,
-    shares::tail,
-    sql,
+    rows, sql,
     worker_list::{MOST_WINDOWS, WorkerRow, add_late, add_windows, of_row, worker_columns},
 };
 
@@ -49,7 +47,7 @@ impl Store {
         };
         let address = address.unwrap_or("");
         let mut reading = self.database.read().await?;
-        let late = tail(&mut reading, pool).await?;
+        let late = self.tails.read(&mut reading, pool).await?;
         let mut ranking = since(&mut reading, pool, address, *first).await?;
         for Packed { share, worker } in &late {
             if share.minute() >= *first {
@@ -95,7 +93,11 @@ impl Store {
         };
         let mut workers = by_id(&mut reading, pool, &[id]).await?;
         add_windows(&mut reading, windows, &mut workers).await?;
-        add_late(windows, &tail(&mut reading, pool).await?, &mut workers)?;
+        add_late(
+            windows,
+            &self.tails.read(&mut reading, pool).await?,
+            &mut workers,
+        )?;
         Ok(workers.pop())
     }
 
@@ -123,33 +125,6 @@ impl Store {
             })
         };
         Ok(rows.into_iter().map(best).collect::<sqlx::Result<_>>()?)
-    }
-
-    /// The smallest hash of one address, likewise.
-    pub async fn best_of(&self, pool: PoolId, address: &str) -> Result<Option<Hash>, ReadError> {
-        let mut reading = self.database.read().await?;
-        let best: Option<(Vec<u8>,)> = sql::query(
-            "SELECT best FROM workers WHERE pool = $1 AND address = $2 AND best IS NOT NULL
-             ORDER BY best LIMIT 1",
-        )
-        .bind(pool.0)
-        .bind(address)
-        .fetch_optional(&mut reading)
-        .await?;
-        Ok(best.map(|(best,)| rows::hash(&best)).transpose()?)
-    }
-
-    /// What a pool did since each of these minutes.
-    pub async fn pool_windows(
-        &self,
-        pool: PoolId,
-        windows: &[Minute],
-    ) -> Result<Vec<Sums>, ReadError> {
-        let mut sums = Vec::with_capacity(windows.len());
-        for since in windows {
-            sums.push(self.pool_sums(pool, *since).await?);
-        }
-        Ok(sums)
     }
 }
 

@@ -8,10 +8,7 @@ use mining::{Scheme, Work};
 use pow::Hash;
 
 use crate::{
-    FoundBlock, Minute, PoolId, ReadError, Store, WorkerName, WriteError, blocks,
-    database::Connection,
-    packed::{self, Packed},
-    rows,
+    FoundBlock, Minute, PoolId, ReadError, Store, WorkerName, WriteError, blocks, packed, rows,
     sql::{self, Query},
     workers,
 };
@@ -200,20 +197,4 @@ fn insert(pool: PoolId, scheme: Scheme, shares: &[(&ShareRow, i64)]) -> sqlx::Re
         .bind(height.map_or(0, i64::from))
         .bind(last_ms)
         .bind(packed::pack(shares)))
-}
-
-/// The shares that are not rolled up yet.
-pub(crate) async fn tail(connection: &mut Connection, pool: PoolId) -> sqlx::Result<Vec<Packed>> {
-    let batches: Vec<(Vec<u8>,)> = sql::query(
-        "SELECT shares FROM share_batches
-         WHERE pool = $1 AND seq > (SELECT rolled_seq FROM pools WHERE id = $1) ORDER BY seq",
-    )
-    .bind(pool.0)
-    .fetch_all(connection)
-    .await?;
-    let mut shares = Vec::new();
-    for (bytes,) in &batches {
-        shares.extend(packed::unpack(bytes)?);
-    }
-    Ok(shares)
 }

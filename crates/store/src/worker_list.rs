@@ -7,7 +7,7 @@ use pow::Hash;
 
 use crate::{
     Minute, PoolId, ReadError, Store, Sums, WorkerId, WorkerName, database::Connection,
-    figures::sums_of_sums, packed::Packed, rows, shares::tail, sql,
+    figures::sums_of_sums, packed::Packed, rows, sql,
 };
 
 /// The most workers on one page.
@@ -66,7 +66,11 @@ impl Store {
         let mut reading = self.database.read().await?;
         let mut workers = page.workers(&mut reading).await?;
         add_windows(&mut reading, windows, &mut workers).await?;
-        add_late(windows, &tail(&mut reading, pool).await?, &mut workers)?;
+        add_late(
+            windows,
+            &self.tails.read(&mut reading, pool).await?,
+            &mut workers,
+        )?;
         Ok(workers)
     }
 }

@@ -145,6 +145,32 @@ impl Store {
                 .await?;
         Ok(id.map(|id| rows::unsigned(id, "workers.id")).transpose()?)
     }
+
+    /// The same of many addresses; those that have none are left out.
+    pub async fn aliases_of(
+        &self,
+        pool: PoolId,
+        addresses: &[&str],
+    ) -> Result<HashMap<String, u64>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let mut aliases = HashMap::new();
+        for chunk in rows::chunks(addresses) {
+            let text = format!(
+                "SELECT address, MIN(id) FROM workers WHERE pool = $1 AND address IN (VALUES {})
+                 GROUP BY address",
+                sql::placeholders(reading.kind(), 2, chunk.len(), 1)
+            );
+            let mut query = sql::built(text).bind(pool.0);
+            for address in chunk {
+                query = query.bind(*address);
+            }
+            let found: Vec<(String, i64)> = query.fetch_all(&mut reading).await?;
+            for (address, id) in found {
+                aliases.insert(address, rows::unsigned(id, "workers.id")?);
+            }
+        }
+        Ok(aliases)
+    }
 }
 
 /// The workers kept in memory.

@@ -348,13 +348,13 @@ impl MinerNow {
         let text = address.as_str();
         let stretches = stretches(pool, &STRETCHES, now_ms);
         let found = pool.store.miner(pool.id, text, &since(&stretches)).await?;
-        let best = pool.store.best_of(pool.id, text).await?;
+        let best = pool.store.bests(pool.id, Some(text), 1).await?;
         let sessions = Connected::of(pool, Some(address));
         Ok(Self {
             address: text.to_owned(),
             windows: Windows::of(&stretches, &found.windows),
             total: found.total,
-            best: best.as_ref().map(work_of),
+            best: best.first().map(|best| work_of(&best.hash)),
             first_share_ms: found.first_share_ms,
             last_share_ms: found.last_share_ms,
             connected: sessions.0.len(),

@@ -1,18 +1,25 @@
 //! Every figure equals the sum over the shares, whatever was rolled up or pruned in between.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use mining::Work;
 use proptest::prelude::*;
 use store::{Active, Minute, Of, Store, Sums, WorkerName};
 
-use super::{Place, contract, share_at, worker};
+use super::{Place, contract, share, share_at, worker};
 
 contract!(
     late_shares_count_in_their_minute,
     sums_outgrow_64_bits,
     pages_show_windows,
     hours_stay_when_minutes_go,
+    figures_are_exact_while_many_write_read_and_roll_up,
 );
 
 /// Of all workers of these tests but those of the model, every second of which is of the other.
@@ -51,6 +58,66 @@ async fn late_shares_count_in_their_minute(place: Place) {
             roll_up(&store, pool).await;
         }
     }
+}
+
+/// A share is in a figure from its commit on, once, whoever rolls it up meanwhile and whatever other readers
+/// keep of it.
+async fn figures_are_exact_while_many_write_read_and_roll_up(place: Place) {
+    const BATCHES: u64 = 60;
+    let (store, pool) = place.pool().await;
+    let other = store
+        .pool("other", super::bitcoin(), mining::Network::Regtest)
+        .await
+        .unwrap();
+    let rig = worker("rig");
+    let written = Arc::new(AtomicU64::new(0));
+    let writing = tokio::spawn({
+        let (store, written) = (store.clone(), Arc::clone(&written));
+        async move {
+            for number in 0..BATCHES {
+                let batch = [share(3 * number, &rig), share(3 * number + 1, &rig)];
+                store.append_shares(pool, &batch).await.unwrap();
+                written.fetch_add(2, Ordering::SeqCst);
+                let elsewhere = [share(3 * number + 2, &rig)];
+                store.append_shares(other, &elsewhere).await.unwrap();
+            }
+        }
+    });
+    let rolling = (0..2).map(|_| {
+        let (store, written) = (store.clone(), Arc::clone(&written));
+        tokio::spawn(async move {
+            while written.load(Ordering::SeqCst) < 2 * BATCHES {
+                store.roll_up(pool).await.unwrap();
+            }
+        })
+    });
+    let reading = (0..3).map(|_| {
+        let (store, written) = (store.clone(), Arc::clone(&written));
+        tokio::spawn(async move {
+            let mut seen = 0;
+            while seen < 2 * BATCHES {
+                let least = written.load(Ordering::SeqCst);
+                let sums = store.pool_sums(pool, minute(0)).await.unwrap();
+                // Those that are on their way may be there.
+                let most = written.load(Ordering::SeqCst) + 2;
+                assert!((least..=most).contains(&sums.shares), "{least} {sums:?}");
+                assert!(sums.shares >= seen && sums.shares.is_multiple_of(2));
+                assert_eq!(sums.work, Work::from_hashes(1000 * u128::from(sums.shares)));
+                assert_eq!(store.pool_total(pool).await.unwrap().shares % 2, 0);
+                seen = sums.shares;
+            }
+        })
+    });
+    let tasks: Vec<_> = rolling.chain(reading).chain([writing]).collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    roll_up(&store, pool).await;
+    let total = store.pool_total(pool).await.unwrap();
+    assert_eq!(total.shares, 2 * BATCHES);
+    assert_eq!(store.pool_total(other).await.unwrap().shares, BATCHES);
+    let windows = store.pool_windows(pool, &[minute(0), minute(9)]).await;
+    assert_eq!(windows.unwrap(), [total, Sums::default()]);
 }
 
 async fn sums_outgrow_64_bits(place: Place) {

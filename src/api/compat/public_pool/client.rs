@@ -85,8 +85,8 @@ pub(super) async fn client(
     let limit = COUNTED_MAX;
     let workers =
         figures::ranked(pool, Some(address), since, &[10], limit, &connected, now_ms).await?;
-    let best = pool.store.best_of(pool.id, address).await?;
-    let best = best.as_ref().map(figures::work_of);
+    let best = pool.store.bests(pool.id, Some(address), 1).await?;
+    let best = best.first().map(|best| figures::work_of(&best.hash));
     let client = Client::new(best, &workers, pool.coin);
     let client = match query.workers.as_deref() {
         Some("all") => client.cut_to(WORKERS_MAX),
