@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check lint unit integration clients openapi judge bench fuzz soak packages
+.PHONY: help demo test check lint unit integration clients openapi judge bench fuzz soak load packages
 
 help:
 	@echo "make demo    a pool, a simulated node and two workers on this machine"
@@ -12,6 +12,7 @@ help:
 	@echo "make bench   what a share costs"
 	@echo "make fuzz    each fuzz target for a minute, or for FUZZ_TIME seconds"
 	@echo "make soak    2,000 connections, honest and hostile, for SOAK_TIME seconds; then many kills"
+	@echo "make load    1,000 miners beside 1,000 viewers of the pages and 200 requests a second"
 
 demo:
 	@scripts/packages build
@@ -76,3 +77,8 @@ soak:
 	@scripts/packages build
 	$(CARGO) test --locked --release -p adit --test integration soak:: -- --include-ignored --nocapture
 	$(CARGO) test --locked --release -p adit --test integration crash:: -- --nocapture
+
+# How long 1,000 miners wait for their answers with and without people who look, in turns of LOAD_TIME seconds.
+load:
+	@scripts/packages build
+	$(CARGO) test --locked --release -p adit --test integration load:: -- --include-ignored --nocapture

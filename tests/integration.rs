@@ -23,6 +23,7 @@ mod key;
 mod layout;
 mod limits;
 mod litecoind;
+mod load;
 mod luck;
 mod miners;
 mod money;

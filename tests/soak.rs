@@ -10,7 +10,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod dice;
-mod figures;
+pub(crate) mod figures;
 mod honest;
 mod hostile;
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 /// The time within which so many of a hundred came; `sorted` begins with the shortest.
-pub(super) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted[rank - 1]
 }
