@@ -108,13 +108,14 @@ pub async fn open_for_nerdminers(
         .with_context(|| format!("cannot listen for HTTP at {address}"))?;
     let address = listener.local_addr()?;
     info!(%address, "listening for HTTP of NerdMiners");
+    let files = Arc::clone(&door.files);
     http::serve(
         listener,
         routes,
         &door.rules,
-        Arc::clone(&door.files),
-        tasks,
-    );
+        files,
+        &tasks.on(http::threads()?),
+    )?;
     Ok(address)
 }
 
@@ -126,6 +127,7 @@ pub async fn open(
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
     let address = door.rules.listen;
+    let tasks = &tasks.on(http::threads()?);
     if let Some(folder) = &shapes.ckpool_logdir {
         let stopping = tasks.ending(Stage::Doors);
         let keep = compat::keep_ckpool_files(folder.clone(), pools.clone(), stopping);
@@ -140,7 +142,7 @@ pub async fn open(
     let live = Live::start(pools.clone(), tasks);
     let office = Office::new(&door.rules, door.settings, door.store);
     let routes = routes(pools, live, shapes, office);
-    http::serve(listener, routes, &door.rules, door.files, tasks);
+    http::serve(listener, routes, &door.rules, door.files, tasks)?;
     Ok(address)
 }
 

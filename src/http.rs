@@ -6,8 +6,9 @@ pub(crate) mod answer;
 mod pace;
 mod patience;
 mod peer;
+mod threads;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::Request, middleware::from_fn};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -31,6 +32,7 @@ use crate::{
 pub(crate) use self::{
     pace::{Asker, Kind, Pace},
     peer::Peer,
+    threads::threads,
 };
 
 /// How long a head may take, and how long a connection may be idle before the next one.
@@ -92,14 +94,17 @@ impl Rules {
     }
 }
 
-/// Serves until shutdown. Each connection takes a permit of `files`, or is closed.
+/// Serves until shutdown, on the threads of `tasks`. Each connection takes a permit of `files`, or is
+/// closed.
 pub(crate) fn serve(
     listener: TcpListener,
     routes: Router,
     rules: &Rules,
     files: Arc<Semaphore>,
     tasks: &Tasks,
-) {
+) -> io::Result<()> {
+    // It is known to the caller's threads until here.
+    let listener = listener.into_std()?;
     let server = Server::new(routes, rules, files, tasks);
     let (pace, stopping) = (rules.pace.clone(), tasks.ending(Stage::Doors));
     tasks.spawn(Stage::Doors, "pace", async move {
@@ -111,6 +116,7 @@ pub(crate) fn serve(
         }
     });
     tasks.spawn(Stage::Doors, "http", run(listener, Arc::new(server)));
+    Ok(())
 }
 
 struct Server {
@@ -121,7 +127,8 @@ struct Server {
     tasks: Tasks,
 }
 
-async fn run(listener: TcpListener, server: Arc<Server>) -> anyhow::Result<()> {
+async fn run(listener: std::net::TcpListener, server: Arc<Server>) -> anyhow::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
     let stopping = server.tasks.ending(Stage::Doors);
     loop {
         let accepted = tokio::select! {

@@ -8,7 +8,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error};
 
@@ -33,6 +33,8 @@ pub enum Stage {
 pub struct Tasks {
     stages: Arc<[(TaskTracker, CancellationToken); 4]>,
     failures: mpsc::Sender<String>,
+    /// Whose threads run what is spawned; nothing means those of the caller.
+    threads: Option<Handle>,
 }
 
 /// The receiving end: tells that a task failed.
@@ -48,9 +50,19 @@ impl Tasks {
             Self {
                 stages: Arc::new(stages),
                 failures,
+                threads: None,
             },
             Failures(received),
         )
+    }
+
+    /// The same tasks; what is spawned through it runs on these threads.
+    #[must_use]
+    pub fn on(&self, threads: Handle) -> Self {
+        Self {
+            threads: Some(threads),
+            ..self.clone()
+        }
     }
 
     /// Cancelled when `stage` has to end. A task of that stage must watch it.
@@ -67,7 +79,7 @@ impl Tasks {
         task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
         let failures = self.failures.clone();
-        self.stage(stage).0.spawn(async move {
+        self.start(stage, async move {
             let mut failing = Failing {
                 name,
                 failures: Some(failures),
@@ -86,7 +98,7 @@ impl Tasks {
         task: impl Future<Output = ()> + Send + 'static,
         panicked: impl Fn() + Send + 'static,
     ) {
-        self.stage(stage).0.spawn(async move {
+        self.start(stage, async move {
             let guard = OnPanic(panicked);
             task.await;
             drop(guard);
@@ -107,6 +119,14 @@ impl Tasks {
             }
         }
         in_time
+    }
+
+    fn start(&self, stage: Stage, task: impl Future<Output = ()> + Send + 'static) {
+        let tracker = &self.stage(stage).0;
+        match &self.threads {
+            Some(threads) => tracker.spawn_on(task, threads),
+            None => tracker.spawn(task),
+        };
     }
 
     fn stage(&self, stage: Stage) -> &(TaskTracker, CancellationToken) {

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, setpriority_process};
 use sqlx::{
     ConnectOptions, Connection as _, PgConnection, PgPool, PgTransaction, SqliteConnection,
     SqlitePool, SqliteTransaction,
@@ -27,6 +28,11 @@ use crate::{
 
 /// Enough for a dashboard beside the share log; each costs a thread and 2 MB of cache.
 const READERS: u32 = 4;
+
+/// What the threads of readers are called, and by how much they give way to all others: a page may come a
+/// little later, the answer to a share may not.
+const READER_THREAD: &str = "sqlite-reader";
+const READER_NICE: i32 = 10;
 
 /// How long a reader waits for its turn. Queries take milliseconds.
 const READER_WAIT: Duration = Duration::from_secs(5);
@@ -127,7 +133,11 @@ impl Database {
             .pragma("journal_size_limit", WAL_BYTES.to_string())
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
             .disable_statement_logging();
-        let readers_options = options.clone().read_only(true).create_if_missing(false);
+        let readers_options = options
+            .clone()
+            .read_only(true)
+            .create_if_missing(false)
+            .thread_name(|_| READER_THREAD.to_owned());
         let options = options.pragma("cache_size", format!("-{WRITER_CACHE_KIB}"));
         let writer = connect_patiently(&options, settings.busy_timeout).await?;
         let mut writer = Connection::Sqlite(Box::new(writer));
@@ -138,6 +148,10 @@ impl Database {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
+            .after_connect(|_, _| {
+                readers_give_way();
+                Box::pin(async { Ok(()) })
+            })
             .connect_lazy_with(readers_options);
         Ok(Self {
             writer: Mutex::new(Some(writer)),
@@ -339,6 +353,23 @@ async fn connect_patiently(
     }
 }
 
+/// Lowers the priority of the threads that read. Where threads cannot be told apart so, or it may not be, they
+/// stay as all others.
+fn readers_give_way() {
+    let tasks = std::fs::read_dir("/proc/self/task");
+    for task in tasks.into_iter().flatten().flatten() {
+        let name = std::fs::read_to_string(task.path().join("comm"));
+        if !name.is_ok_and(|name| name.trim_end() == READER_THREAD) {
+            continue;
+        }
+        let id = task.file_name().to_string_lossy().parse();
+        if let Some(thread) = id.ok().and_then(Pid::from_raw) {
+            // What it costs is time alone.
+            let _ = setpriority_process(Some(thread), READER_NICE);
+        }
+    }
+}
+
 /// Checks that SQLite is what it has to be.
 async fn check(connection: &mut Connection, level: i64) -> Result<(), OpenError> {
     let version: String = sql::query("SELECT sqlite_version()")
@@ -373,7 +404,43 @@ fn is_safe(version: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_safe;
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn who_reads_gives_way_to_who_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("pool.db").display());
+        let database = Database::open(&url, Settings::default()).await.unwrap();
+        let (first, second) = (database.read().await, database.read().await);
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let nices: Vec<(String, String)> = tasks
+            .filter_map(|task| {
+                let path = task.unwrap().path();
+                // Those of other tests may be gone by now.
+                let name = std::fs::read_to_string(path.join("comm")).ok()?;
+                let stat = std::fs::read_to_string(path.join("stat")).ok()?;
+                let (_, fields) = stat.rsplit_once(')').unwrap();
+                let nice = fields.split_whitespace().nth(16).unwrap();
+                Some((name.trim_end().to_owned(), nice.to_owned()))
+            })
+            .collect();
+        let here = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let here = here.rsplit_once(')').unwrap().1;
+        let usual = here.split_whitespace().nth(16).unwrap();
+        let of = |wanted: &str| -> Vec<&str> {
+            let found = nices.iter().filter(|(name, _)| name.starts_with(wanted));
+            found.map(|(_, nice)| nice.as_str()).collect()
+        };
+        let readers = of(READER_THREAD);
+        assert!(readers.len() >= 2, "{nices:?}");
+        assert!(readers.iter().all(|nice| *nice == "10"), "{nices:?}");
+        let writers = of("sqlx-sqlite");
+        assert!(!writers.is_empty(), "{nices:?}");
+        assert!(writers.iter().all(|nice| *nice == usual), "{nices:?}");
+        drop((first, second));
+        database.close().await;
+    }
 
     #[test]
     fn sqlite_with_the_wal_reset_bug_is_refused() {
