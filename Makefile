@@ -81,4 +81,4 @@ soak:
 # How long 1,000 miners wait for their answers with and without people who look, in turns of LOAD_TIME seconds.
 load:
 	@scripts/packages build
-	$(CARGO) test --locked --release -p adit --test integration load:: -- --include-ignored --nocapture
+	$(CARGO) test --locked --release -p adit --test integration load::miners -- --include-ignored --nocapture
