@@ -44,11 +44,12 @@ fn give_way() {
     debug!("HTTP has the priority of miners");
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::tasks::{Stage, Tasks};
 
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn what_is_spawned_there_runs_on_threads_that_give_way() {
         let (tasks, _failures) = Tasks::new();
