@@ -18,6 +18,7 @@ use crate::tasks::{Stage, Tasks};
 mod bitcoind;
 pub mod breaker;
 mod check;
+mod client;
 pub mod coins;
 pub mod config;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod kept_blocks;
 #[cfg(test)]
 mod litecoind_tests;
 mod look;
+mod monerod;
 mod node;
 mod notify;
 mod pause;
@@ -127,12 +129,14 @@ pub fn start(
     let (daemons, _) = &started;
     for daemon in daemons.0.daemons.iter() {
         let this = || Arc::clone(daemon);
-        run("long poll", Box::pin(notify::long_poll(this())));
-        run(
-            "waitfornewblock",
-            Box::pin(notify::wait_for_new_block(this())),
-        );
-        run("hashblock", Box::pin(notify::zmq(this())));
+        if daemon.client.bitcoind().is_some() {
+            run("long poll", Box::pin(notify::long_poll(this())));
+            run(
+                "waitfornewblock",
+                Box::pin(notify::wait_for_new_block(this())),
+            );
+        }
+        run("zmq", Box::pin(notify::zmq(this())));
     }
     run("resubmit blocks", Box::pin(daemons.clone().resubmit()));
     Ok(started)
@@ -252,7 +256,7 @@ impl Daemons {
     pub async fn block_status(&self, hash: Hash) -> Result<Option<BlockStatus>, Unanswered> {
         let mut answer = Err(Unanswered::NoneFit);
         for daemon in self.fit() {
-            match daemon.bitcoind.status(hash).await {
+            match daemon.client.status(hash).await {
                 Ok(Some(status)) => return Ok(Some(status)),
                 Ok(None) => answer = answer.or(Ok(None)),
                 Err(failure) => answer = answer.or(Err(failure.into())),
@@ -264,7 +268,7 @@ impl Daemons {
     /// Has the daemon that is mined with check a block that lacks only its proof of work.
     pub async fn propose(&self, block: &str) -> Result<Proposal, Unanswered> {
         let daemon = self.fit().next().ok_or(Unanswered::NoneFit)?;
-        Ok(daemon.bitcoind.propose(block).await?)
+        Ok(daemon.client.propose(block).await?)
     }
 
     /// Somebody says that there is a new block: every daemon is looked at now.
@@ -311,7 +315,6 @@ impl Daemons {
         let inner = &self.0;
         // Each daemon says one thing.
         let (say, verdicts) = mpsc::channel(inner.daemons.len());
-        let (parent, request) = (submit::parent_of(block), bitcoind::submit_request(block));
         for daemon in inner.daemons.iter() {
             let (say, index) = (say.clone(), daemon.index);
             let ending = inner.tasks.ending(Stage::Daemons);
@@ -319,8 +322,8 @@ impl Daemons {
                 daemon: Arc::clone(daemon),
                 all: Arc::clone(&inner.daemons),
                 hash,
-                parent,
-                request: request.clone(),
+                parent: submit::parent_of(daemon.coin, block),
+                request: daemon.client.submit_request(block),
             };
             inner
                 .tasks

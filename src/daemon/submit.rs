@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Bytes;
+use mining::{Coin, cryptonote::varint};
 use pow::Hash;
 use tokio::{
     sync::mpsc,
@@ -40,6 +41,9 @@ pub enum Verdict {
 pub struct Submission {
     verdicts: mpsc::Receiver<(usize, Verdict)>,
 }
+
+/// The bytes in which the numbers before the parent's id end, in CryptoNote's header.
+const HEADER_VARINTS: usize = 3 * varint::VARINT_LEN_MAX;
 
 /// A block under so many others that it is not in the chain never will be.
 const BURIED: i64 = 6;
@@ -89,10 +93,26 @@ pub(super) struct Sending {
     pub(super) request: Bytes,
 }
 
-/// The id of the block before, out of the header in front of a block.
-pub(super) fn parent_of(block: &str) -> Option<Hash> {
+/// The id of the block before, out of the header in front of a block of this coin.
+pub(super) fn parent_of(coin: &Coin, block: &str) -> Option<Hash> {
     let mut parent = Hash::default();
-    hex::decode_to_slice(block.get(8..72)?, &mut parent.0).ok()?;
+    let start = match coin.cryptonote() {
+        None => 8,
+        Some(_) => {
+            let start = hex::decode(block.get(..2 * HEADER_VARINTS)?).ok()?;
+            let mut end = 0;
+            for _ in ["major version", "minor version", "time"] {
+                let (_, len) = varint::read(&start[end..]).ok()?;
+                end += len;
+            }
+            2 * end
+        }
+    };
+    hex::decode_to_slice(block.get(start..start + 64)?, &mut parent.0).ok()?;
+    if coin.cryptonote().is_some() {
+        // As the daemon prints it.
+        parent.0.reverse();
+    }
     Some(parent)
 }
 
@@ -130,7 +150,7 @@ impl Sending {
         let mut pause = Pause::new(AGAIN.0, AGAIN.1);
         let mut first = true;
         loop {
-            match self.daemon.bitcoind.submit(self.request.clone()).await {
+            match self.daemon.client.submit(self.request.clone()).await {
                 Ok(Submitted::Accepted) => return Verdict::Accepted,
                 Ok(Submitted::Rejected(reason)) => return Verdict::Rejected(reason),
                 Ok(Submitted::NoParent) if begun.elapsed() >= NO_PARENT => {
@@ -168,9 +188,9 @@ impl Sending {
     /// What the daemon makes of a block that it did not judge at once. Nothing as long as it has
     /// not judged.
     async fn ask(&self, reason: &str) -> Option<Verdict> {
-        match self.daemon.bitcoind.status(self.hash).await {
+        match self.daemon.client.status(self.hash).await {
             Ok(Some(status)) if status.confirmations >= 0 => Some(Verdict::Accepted),
-            Ok(Some(_)) => match self.daemon.bitcoind.is_invalid_tip(self.hash).await {
+            Ok(Some(_)) => match self.daemon.client.is_invalid_tip(self.hash).await {
                 Ok(true) => Some(Verdict::Rejected(reason.to_owned())),
                 Ok(false) => Some(Verdict::SideBranch),
                 Err(_) => None,
@@ -186,7 +206,7 @@ impl Sending {
         };
         for daemon in self.all.iter() {
             // The parent itself has one confirmation more than what is on top of it.
-            if let Ok(Some(status)) = daemon.bitcoind.status(parent).await
+            if let Ok(Some(status)) = daemon.client.status(parent).await
                 && status.confirmations > BURIED + 1
             {
                 return true;

@@ -266,4 +266,4 @@ fn reserve(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -72,7 +72,7 @@ impl Owner {
             compressed,
             inner: secret.public_key(&Secp256k1::new()),
         };
-        let rules = coin.on(network).unwrap();
+        let rules = coin.on(network).unwrap().scripts().unwrap();
         let hrp = || bech32::Hrp::parse(rules.hrp.unwrap()).unwrap();
         let base58 = |version, hash: &[u8]| base58::encode_check(&[&[version], hash].concat());
         let text = match kind {
@@ -109,7 +109,7 @@ impl Owner {
     }
 
     fn script(&self) -> &Script {
-        Script::from_bytes(self.address.script())
+        Script::from_bytes(self.address.script().unwrap())
     }
 
     fn key(&self) -> CompressedPublicKey {
@@ -233,7 +233,7 @@ fn rule_of(refused: Result<(), BadSignature>) -> &'static str {
 /// Each address that can sign, with every form that it can sign in.
 static OWNERS: LazyLock<Vec<(Owner, Vec<String>)>> = LazyLock::new(|| {
     let mut owners = Vec::new();
-    for coin in COINS {
+    for coin in COINS.iter().filter(|coin| coin.bitcoin().is_some()) {
         for network in coin.networks {
             for kind in KINDS {
                 if kind != Kind::P2pkh && !coin.has_segwit() {
