@@ -32,6 +32,10 @@ mod lane;
 #[cfg(test)]
 mod litecoind_tests;
 mod look;
+#[allow(dead_code, reason = "no coin of the table has this daemon yet")]
+pub mod monerod;
+#[cfg(test)]
+mod monerod_tests;
 mod node;
 mod notify;
 mod pause;
