@@ -21,16 +21,21 @@ mod check;
 mod client;
 pub mod coins;
 pub mod config;
+mod dialect;
+mod digest;
 #[cfg(test)]
 mod fake;
 mod feed;
 mod first_block;
 mod follow;
 mod kept_blocks;
+mod lane;
 #[cfg(test)]
 mod litecoind_tests;
 mod look;
-mod monerod;
+pub mod monerod;
+#[cfg(test)]
+mod monerod_tests;
 mod node;
 mod notify;
 mod pause;
@@ -114,17 +119,18 @@ const DAEMONS: usize = 16;
 const RESUBMIT_GAP: Duration = Duration::from_secs(10);
 
 /// Follows the daemons. Solved blocks are kept in the folder `blocks`; only daemons whose chain
-/// begins with `first_block` are mined with. Fails only for a
+/// begins with `first_block` are mined with. Where daemons make the coinbases, they pay `pays`. Fails only for a
 /// configuration that cannot work; daemons that are down are waited for.
 pub fn start(
     configs: Vec<Config>,
     coin: &'static Coin,
     network: Network,
+    pays: &str,
     blocks: PathBuf,
     first_block: FirstBlock,
     tasks: &Tasks,
 ) -> anyhow::Result<(Daemons, watch::Receiver<Feed>)> {
-    let started = follow_all(configs, coin, network, blocks, first_block, tasks)?;
+    let started = follow_all(configs, coin, network, pays, blocks, first_block, tasks)?;
     let run = |name, task| run_until_the_end(tasks, name, task);
     let (daemons, _) = &started;
     for daemon in daemons.0.daemons.iter() {
@@ -148,6 +154,7 @@ pub fn try_out(
     config: Config,
     coin: &'static Coin,
     network: Network,
+    pays: &str,
     tasks: &Tasks,
 ) -> anyhow::Result<(Daemons, watch::Receiver<Feed>)> {
     let nowhere = PathBuf::new();
@@ -155,6 +162,7 @@ pub fn try_out(
         vec![config],
         coin,
         network,
+        pays,
         nowhere,
         FirstBlock::any(),
         tasks,
@@ -165,6 +173,7 @@ fn follow_all(
     configs: Vec<Config>,
     coin: &'static Coin,
     network: Network,
+    pays: &str,
     blocks: PathBuf,
     first_block: FirstBlock,
     tasks: &Tasks,
@@ -184,7 +193,8 @@ fn follow_all(
     );
     let (mut daemons, mut notices) = (Vec::new(), Vec::new());
     for (index, config) in configs.iter().enumerate() {
-        let (daemon, received) = node::Node::new(index, config, coin, rules, first_block.clone())?;
+        let (daemon, received) =
+            node::Node::new(index, config, coin, rules, pays, first_block.clone())?;
         ensure!(
             configs[..index].iter().all(|other| other.url != config.url),
             "{}: configured twice",
@@ -322,7 +332,7 @@ impl Daemons {
                 daemon: Arc::clone(daemon),
                 all: Arc::clone(&inner.daemons),
                 hash,
-                parent: submit::parent_of(daemon.coin, block),
+                parent: daemon.client.parent_of(block),
                 request: daemon.client.submit_request(block),
             };
             inner

@@ -160,6 +160,7 @@ pub async fn start(
         settings.daemon.clone(),
         coin,
         settings.network,
+        &settings.payout_address,
         kept_blocks.clone(),
         first_block.clone(),
         tasks,

@@ -254,17 +254,19 @@ async fn prepare(verifier: Option<&Verifier>, newest: Newest) -> Newest {
         return newest;
     };
     let seeds = Seeds {
-        current: template.seed,
-        next: template.next_seed,
+        current: template.seed(),
+        next: template.next_seed(),
     };
-    if let Err(NoCache::NotComputed(variant)) = verifier.want(template.variant, seeds) {
+    if let Err(NoCache::NotComputed(variant)) = verifier.want(template.variant(), seeds) {
         let reason = format!("{variant} is not computed by this version of adit");
         error!(reason, "no work for miners");
         return Newest::Nothing(reason.into());
     }
     let mut prepared = verifier.prepared();
     // It ends with the process only.
-    let _ = prepared.wait_for(|seeds| seeds.contains(&template.seed)).await;
+    let _ = prepared
+        .wait_for(|seeds| seeds.contains(&template.seed()))
+        .await;
     newest
 }
 

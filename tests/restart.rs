@@ -96,13 +96,7 @@ fn hear(socket: &UnixDatagram) -> Option<(String, Option<OwnedFd>)> {
 }
 
 /// A pool that systemd has started, with room for so many sockets and at most three of the run before.
-fn start(
-    config: &Path,
-    notify: &Path,
-    log: &Path,
-    room: usize,
-    sockets: Vec<OwnedFd>,
-) -> Process {
+fn start(config: &Path, notify: &Path, log: &Path, room: usize, sockets: Vec<OwnedFd>) -> Process {
     let program = adit(&["pool", "-c", config.to_str().unwrap()]);
     let mut command = Command::new("sh");
     // The standard files bring the sockets; as systemd has it, they become 3 to 5. The shell becomes the
@@ -281,14 +275,20 @@ fn miners_that_systemd_has_no_room_for_are_told_to_come_back() {
     let mut unit = Unit::new();
     let is_told = |mut miner: Miner| {
         let lines = std::iter::from_fn(|| miner.line());
-        lines.last().is_some_and(|line| line.contains("client.reconnect"))
+        lines
+            .last()
+            .is_some_and(|line| line.contains("client.reconnect"))
     };
     // The two listeners, and one miner.
     for (room, kept) in [(3, 1), (0, 0)] {
         let mut process = unit.start_with_room(room, Vec::new());
         let miners = [(); 2].map(|()| Miner::ready(unit.pool.miners));
         assert!(process.stop().success());
-        let handed = |told: &Told| told.iter().filter(|(text, _)| text.contains("=miners")).count();
+        let handed = |told: &Told| {
+            told.iter()
+                .filter(|(text, _)| text.contains("=miners"))
+                .count()
+        };
         assert_eq!(handed(&unit.systemd.told()), kept);
         // Whoever keeps a socket closes it now.
         unit.systemd.told().clear();

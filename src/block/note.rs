@@ -168,7 +168,10 @@ async fn read(path: &Path) -> anyhow::Result<FoundBlock> {
         proof: note.proof,
         height: note.height,
         worker: WorkerName::new(&note.address, &note.worker).context("its worker")?,
-        network: note.hashes.map_or(NetworkDifficulty::Bits(note.bits), NetworkDifficulty::Hashes),
+        network: note.hashes.map_or(
+            NetworkDifficulty::Bits(note.bits),
+            NetworkDifficulty::Hashes,
+        ),
         time: note.time,
         found_ms: note.found_ms,
         reward: Amount::from_units(note.reward),

@@ -12,11 +12,7 @@ mod miner;
 
 use std::{net::SocketAddr, sync::Arc, task};
 
-use mining::{
-    Address, cryptonote,
-    password::Options,
-    username::Username,
-};
+use mining::{Address, cryptonote, password::Options, username::Username};
 use tokio::time::Instant;
 use wire::cryptonote::{
     ClientMessage, Extensions, Id, Login, Method, Reason, Request, Submit, reply,
@@ -250,7 +246,7 @@ impl Session {
             }
         };
         let template = offer.template.cryptonote();
-        let variant = template.ok_or(Reason::NoTemplate)?.variant.name();
+        let variant = template.ok_or(Reason::NoTemplate)?.variant().name();
         let algorithms = &asked.algorithms;
         if !algorithms.is_empty() && !algorithms.iter().any(|name| name == variant) {
             return Err(Refused {
@@ -267,12 +263,9 @@ impl Session {
         let prefix = context.prefixes.allocate();
         let prefix = prefix.map_err(|_| Reason::NoExtranonce)?;
         let device = Device::new(context.devices.current().of_any(agent), context);
-        let entry = context.sessions.enter(
-            username,
-            agent.to_owned(),
-            self.peer,
-            clock::now_ms(),
-        );
+        let entry = context
+            .sessions
+            .enter(username, agent.to_owned(), self.peer, clock::now_ms());
         let miner = Miner::new(
             miner::Parts {
                 context: Arc::clone(context),

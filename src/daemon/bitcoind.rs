@@ -107,13 +107,7 @@ impl Bitcoind {
 
     /// Whether it runs on this machine, as far as its address tells.
     pub(super) fn is_on_loopback(&self) -> bool {
-        match self.rpc.url().host_str() {
-            Some("localhost" | "[::1]") => true,
-            Some(host) => host
-                .parse::<std::net::Ipv4Addr>()
-                .is_ok_and(|address| address.is_loopback()),
-            None => false,
-        }
+        self.rpc.is_on_loopback()
     }
 
     /// Closes connections that are idle.
@@ -259,6 +253,13 @@ impl Bitcoind {
 /// The request that submits a block, made once and sent to every daemon as often as needed.
 pub(super) fn submit_request(block: &str) -> Bytes {
     request(0, "submitblock", [block])
+}
+
+/// The id of the block before, out of the header in front of a block.
+pub(super) fn parent_of(block: &str) -> Option<Hash> {
+    let mut parent = Hash::default();
+    hex::decode_to_slice(block.get(8..72)?, &mut parent.0).ok()?;
+    Some(parent)
 }
 
 /// What the answer to `submitblock` means (BIP 22).

@@ -8,7 +8,8 @@ use pow::Hash;
 use super::{
     bitcoind::{self, Bitcoind, BlockStatus, NoTemplate, Proposal, Received, Submitted},
     config::Config,
-    monerod::{self, Monerod},
+    monerod::{self, Monerod, announcement::CHAIN_MAIN},
+    notify::{HASHBLOCK, Publication},
     reply::{ChainInfo, Header, NetworkInfo},
     rpc::CallError,
 };
@@ -21,14 +22,16 @@ pub(super) enum Client {
 }
 
 impl Client {
+    /// Where the daemon makes the coinbases, they pay `pays`.
     pub(super) fn new(
         config: &Config,
         coin: &'static Coin,
         network: Network,
+        pays: &str,
     ) -> anyhow::Result<Self> {
         Ok(match coin.cryptonote() {
             None => Self::Bitcoind(Bitcoind::new(config, coin, network)?),
-            Some(_) => Self::Monerod(Monerod::new(config, coin, network)?),
+            Some(rules) => Self::Monerod(Monerod::new(config, rules, pays)?),
         })
     }
 
@@ -37,6 +40,14 @@ impl Client {
         match self {
             Self::Bitcoind(bitcoind) => Some(bitcoind),
             Self::Monerod(_) => None,
+        }
+    }
+
+    /// What it publishes of new tips.
+    pub(super) fn publication(&self) -> Publication {
+        match self {
+            Self::Bitcoind(_) => HASHBLOCK,
+            Self::Monerod(_) => CHAIN_MAIN,
         }
     }
 
@@ -108,11 +119,19 @@ impl Client {
         }
     }
 
-    /// Sends a solved block.
-    pub(super) async fn submit(&self, request: Bytes) -> Result<Submitted, CallError> {
+    /// Sends a solved block of this id.
+    pub(super) async fn submit(&self, request: Bytes, hash: Hash) -> Result<Submitted, CallError> {
         match self {
             Self::Bitcoind(bitcoind) => bitcoind.submit(request).await,
-            Self::Monerod(monerod) => monerod.submit(request).await,
+            Self::Monerod(monerod) => monerod.submit(request, hash).await,
+        }
+    }
+
+    /// The id of the block before, out of a block in hexadecimal.
+    pub(super) fn parent_of(&self, block: &str) -> Option<Hash> {
+        match self {
+            Self::Bitcoind(_) => bitcoind::parent_of(block),
+            Self::Monerod(_) => monerod::parent_of(block),
         }
     }
 

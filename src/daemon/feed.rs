@@ -203,7 +203,11 @@ fn publish(
             }
             Feed::Template { daemon: from, .. } if *from == index => {}
             Feed::Template { .. } => info!(daemon, "mining with another daemon"),
-            Feed::Waiting => info!(daemon, height = template.height(), "mining with this daemon"),
+            Feed::Waiting => info!(
+                daemon,
+                height = template.height(),
+                "mining with this daemon"
+            ),
             Feed::Stopped { since, .. } => {
                 info!(
                     daemon,

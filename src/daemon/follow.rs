@@ -362,10 +362,7 @@ impl Follower {
     fn template(&mut self, received: Received, by: Source, now: Instant) {
         let template = received.template.clone();
         let (previous, height) = (template.previous(), template.height());
-        let tip_is_its = self
-            .tip
-            .as_ref()
-            .is_some_and(|tip| tip.hash == previous);
+        let tip_is_its = self.tip.as_ref().is_some_and(|tip| tip.hash == previous);
         let out_of_date = match &self.tip {
             Some(tip) if !tip_is_its => match by {
                 // It waited while other tips may have come and gone.
@@ -501,7 +498,9 @@ impl Follower {
             return Err(None);
         };
         match &self.tip {
-            Some(tip) if tip.hash != current.previous() && now - tip.since >= self.daemon.without => {
+            Some(tip)
+                if tip.hash != current.previous() && now - tip.since >= self.daemon.without =>
+            {
                 Err(Some(format!("no template for its tip {}", tip.hash)))
             }
             _ => Ok(()),

@@ -108,6 +108,7 @@ impl Node {
         config: &Config,
         coin: &'static Coin,
         rules: &'static NetworkRules,
+        pays: &str,
         first_block: FirstBlock,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Notice>)> {
         let (notices, received) = mpsc::channel(NOTICES);
@@ -115,7 +116,7 @@ impl Node {
         let daemon = Self {
             index,
             name: config.name(),
-            client: Client::new(config, coin, rules.network)?,
+            client: Client::new(config, coin, rules.network, pays)?,
             coin,
             rules,
             expected: Expected::new(coin, rules, config.min_peers),

@@ -5,7 +5,6 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Bytes;
-use mining::{Coin, cryptonote::varint};
 use pow::Hash;
 use tokio::{
     sync::mpsc,
@@ -41,9 +40,6 @@ pub enum Verdict {
 pub struct Submission {
     verdicts: mpsc::Receiver<(usize, Verdict)>,
 }
-
-/// The bytes in which the numbers before the parent's id end, in CryptoNote's header.
-const HEADER_VARINTS: usize = 3 * varint::VARINT_LEN_MAX;
 
 /// A block under so many others that it is not in the chain never will be.
 const BURIED: i64 = 6;
@@ -93,29 +89,6 @@ pub(super) struct Sending {
     pub(super) request: Bytes,
 }
 
-/// The id of the block before, out of the header in front of a block of this coin.
-pub(super) fn parent_of(coin: &Coin, block: &str) -> Option<Hash> {
-    let mut parent = Hash::default();
-    let start = match coin.cryptonote() {
-        None => 8,
-        Some(_) => {
-            let start = hex::decode(block.get(..2 * HEADER_VARINTS)?).ok()?;
-            let mut end = 0;
-            for _ in ["major version", "minor version", "time"] {
-                let (_, len) = varint::read(&start[end..]).ok()?;
-                end += len;
-            }
-            2 * end
-        }
-    };
-    hex::decode_to_slice(block.get(start..start + 64)?, &mut parent.0).ok()?;
-    if coin.cryptonote().is_some() {
-        // As the daemon prints it.
-        parent.0.reverse();
-    }
-    Some(parent)
-}
-
 impl Sending {
     /// Until there is a verdict.
     pub(super) async fn run(self, ending: CancellationToken) -> Verdict {
@@ -150,7 +123,12 @@ impl Sending {
         let mut pause = Pause::new(AGAIN.0, AGAIN.1);
         let mut first = true;
         loop {
-            match self.daemon.client.submit(self.request.clone()).await {
+            match self
+                .daemon
+                .client
+                .submit(self.request.clone(), self.hash)
+                .await
+            {
                 Ok(Submitted::Accepted) => return Verdict::Accepted,
                 Ok(Submitted::Rejected(reason)) => return Verdict::Rejected(reason),
                 Ok(Submitted::NoParent) if begun.elapsed() >= NO_PARENT => {

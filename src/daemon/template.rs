@@ -44,6 +44,9 @@ pub(super) enum Refused {
     /// A rule that must be understood and is not.
     #[error("the template needs the rule {0:?}, which is not known")]
     Rule(String),
+    /// One of Monero's family that does not add up.
+    #[error(transparent)]
+    CryptoNote(#[from] mining::cryptonote::whole_template::Refused),
     /// Blocks need a signature.
     #[error("blocks of this signet must be signed")]
     SignedBlocks,
@@ -63,7 +66,9 @@ const OP_TRUE: &str = "51";
 
 /// The rules to tell the daemon that we understand.
 pub(super) fn rules(coin: &Coin, network: Network) -> Vec<&'static str> {
-    let mut rules = coin.bitcoin().map_or_else(Vec::new, |known| known.rules.to_vec());
+    let mut rules = coin
+        .bitcoin()
+        .map_or_else(Vec::new, |known| known.rules.to_vec());
     if network == Network::Signet {
         rules.push("signet");
     }

@@ -61,6 +61,7 @@ impl Pool {
             configs,
             bitcoin(),
             network,
+            "",
             folder,
             FirstBlock::any(),
             &tasks,
@@ -102,7 +103,10 @@ impl Pool {
         self.until(|feed| match feed {
             Feed::Template {
                 template, daemon, ..
-            } if wanted(template, *daemon) => Some(Arc::clone(template)),
+            } => template
+                .bitcoin()
+                .filter(|template| wanted(template, *daemon))
+                .cloned(),
             _ => None,
         })
         .await
@@ -911,6 +915,7 @@ fn a_configuration_that_cannot_work_is_refused() {
             configs,
             coin,
             network,
+            "",
             "blocks".into(),
             FirstBlock::any(),
             &tasks,

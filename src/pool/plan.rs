@@ -190,7 +190,9 @@ impl Plan {
 fn no_coinbases(settings: &config::Pool, rules: &[Rules]) -> Result<(), String> {
     if rules.iter().any(|rules| rules.scheme == Scheme::Solo) {
         let coin = &settings.coin;
-        return Err(format!("scheme solo: the daemon of {coin} makes coinbases that pay one address"));
+        return Err(format!(
+            "scheme solo: the daemon of {coin} makes coinbases that pay one address"
+        ));
     }
     if settings.receipts_in_coinbase {
         return Err("receipts_in_coinbase: the daemon makes the coinbases of this coin".into());

@@ -54,11 +54,7 @@ impl<J: Numbered> Jobs<J> {
     pub fn push(&mut self, job: J) {
         let tip = job.tip();
         self.0.push_back(job);
-        let stale = self
-            .0
-            .iter()
-            .take_while(|job| job.tip() != tip)
-            .count();
+        let stale = self.0.iter().take_while(|job| job.tip() != tip).count();
         let excess = self.0.len().saturating_sub(JOBS_MAX);
         self.0
             .drain(..excess.max(stale.saturating_sub(STALE_JOBS_MAX)));

@@ -334,7 +334,10 @@ mod tests {
             let target = difficulty.target(ProofOfWork::RandomX);
             let network = NetworkDifficulty::Hashes(hashes.try_into().unwrap());
             assert_eq!(Ok(target), network.target());
-            assert_eq!(Difficulty::at_most(target, ProofOfWork::RandomX), difficulty);
+            assert_eq!(
+                Difficulty::at_most(target, ProofOfWork::RandomX),
+                difficulty
+            );
             assert_eq!(network.work(), Ok(Work::from_hashes(hashes.into())));
         }
         assert_eq!(Difficulty::MIN.target(ProofOfWork::RandomX), Target::MAX);

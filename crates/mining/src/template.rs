@@ -152,7 +152,7 @@ impl AnyTemplate {
     pub fn height(&self) -> u32 {
         match self {
             Self::Bitcoin(template) => template.height,
-            Self::CryptoNote(template) => template.height,
+            Self::CryptoNote(template) => template.height(),
         }
     }
 
@@ -160,7 +160,7 @@ impl AnyTemplate {
     pub fn previous(&self) -> Hash {
         match self {
             Self::Bitcoin(template) => template.previous,
-            Self::CryptoNote(template) => template.previous,
+            Self::CryptoNote(template) => template.previous(),
         }
     }
 
@@ -168,7 +168,7 @@ impl AnyTemplate {
     pub fn time(&self) -> u32 {
         match self {
             Self::Bitcoin(template) => template.time,
-            Self::CryptoNote(template) => template.time,
+            Self::CryptoNote(template) => template.time(),
         }
     }
 
@@ -192,7 +192,7 @@ impl AnyTemplate {
     pub fn value(&self) -> Amount {
         match self {
             Self::Bitcoin(template) => template.value,
-            Self::CryptoNote(template) => template.value(),
+            Self::CryptoNote(template) => template.reward(),
         }
     }
 
@@ -200,7 +200,7 @@ impl AnyTemplate {
     pub fn transactions(&self) -> usize {
         match self {
             Self::Bitcoin(template) => template.transactions.count(),
-            Self::CryptoNote(template) => template.block.transactions().len(),
+            Self::CryptoNote(template) => template.block().transactions().len(),
         }
     }
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use mining::{
-    Amount, NetworkDifficulty, Scheme, accounting::Position, block::BlockState, ledger::Account, orphans::LastBlocks,
+    Amount, NetworkDifficulty, Scheme, accounting::Position, block::BlockState, ledger::Account,
+    orphans::LastBlocks,
 };
 use pow::Hash;
 

@@ -1,6 +1,8 @@
 //! What the kept shapes are made of: figures that never change.
 
-use mining::{Amount, Network, NetworkDifficulty, Scheme, Work, block::BlockState, payout::BatchState};
+use mining::{
+    Amount, Network, NetworkDifficulty, Scheme, Work, block::BlockState, payout::BatchState,
+};
 use pow::Hash;
 use store::{Block, BlockCounts, MinerBalance, NewBlock, OwnPayment, Sums, WorkerId, WorkerName};
 

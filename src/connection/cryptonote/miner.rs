@@ -212,7 +212,7 @@ impl Miner {
         };
         let job = Arc::clone(job);
         let named = submit.algorithm.as_deref();
-        if named.is_some_and(|named| named != job.template.variant.name()) {
+        if named.is_some_and(|named| named != job.template.variant().name()) {
             return reply::refused(out, id, Reason::IncorrectAlgorithm);
         }
         let submission = Submission {
@@ -235,7 +235,8 @@ impl Miner {
         if rate == Rate::Refuse && !is_block {
             return self.unverified(&claimed, Unverified::Throttled, out);
         }
-        let to_verify = verifier::Job::new(seed, &claimed.claim.blob, claimed.claim.result, is_block);
+        let to_verify =
+            verifier::Job::new(seed, &claimed.claim.blob, claimed.claim.result, is_block);
         let Ok(to_verify) = to_verify else {
             // A template whose blob no miner takes.
             return self.unverified(&claimed, Unverified::UnknownSeed, out);
@@ -310,7 +311,11 @@ impl Miner {
         let entry = worker.entry_of(&share, block, now_ms, context, mailbox);
         self.in_flight.push(id, share.hash(), ONLY);
         self.last_share_at = now;
-        if self.vardiff.share(claimed.difficulty, self.ms(now)).is_some() {
+        if self
+            .vardiff
+            .share(claimed.difficulty, self.ms(now))
+            .is_some()
+        {
             self.send_again(out);
         }
         Handled::Share(entry)
@@ -385,10 +390,10 @@ fn told(job: &cryptonote::Job, tell: impl FnOnce(&Job<'_>)) {
         blob: job.blob(),
         job_id: JobId(job.id),
         target: job.target.as_bytes(),
-        algorithm: template.variant.name(),
-        height: template.height.into(),
-        seed_hash: template.seed.0,
-        next_seed_hash: template.next_seed.map(|seed| seed.0),
+        algorithm: template.variant().name(),
+        height: template.height().into(),
+        seed_hash: template.seed().0,
+        next_seed_hash: template.next_seed().map(|seed| seed.0),
     });
 }
 

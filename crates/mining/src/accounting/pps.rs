@@ -11,7 +11,7 @@
 use ruint::aliases::{U256, U320};
 
 use super::fees::Fees;
-use crate::{AnyTemplate, Amount, NetworkDifficulty, Work, template::TemplateKind};
+use crate::{Amount, AnyTemplate, NetworkDifficulty, Work, template::TemplateKind};
 
 /// FPPS reckons with the fees of so many blocks: a day of Bitcoin's.
 pub const AVERAGED_BLOCKS: u32 = 144;
@@ -57,9 +57,9 @@ impl ExpectedBlock {
             AnyTemplate::Bitcoin(template) => template,
             AnyTemplate::CryptoNote(template) => {
                 return Some(Self {
-                    height: template.height,
+                    height: template.height(),
                     network: template.network(),
-                    subsidy: template.value(),
+                    subsidy: template.reward(),
                     fees: Some(Amount::ZERO),
                 });
             }
@@ -315,12 +315,21 @@ mod tests {
             ..expected(9, 0x1d00_ffff, 50)
         };
         let full = template(TemplateKind::Full, 57, 7);
-        assert_eq!(ExpectedBlock::of(&AnyTemplate::Bitcoin(Arc::new(full))), Some(block));
+        assert_eq!(
+            ExpectedBlock::of(&AnyTemplate::Bitcoin(Arc::new(full))),
+            Some(block)
+        );
         // No fee was seen, which is not the same as one of nothing.
         let bare = template(TemplateKind::SubsidyOnly, 50, 0);
-        assert_eq!(ExpectedBlock::of(&AnyTemplate::Bitcoin(Arc::new(bare))), Some(expected(9, 0x1d00_ffff, 50)));
+        assert_eq!(
+            ExpectedBlock::of(&AnyTemplate::Bitcoin(Arc::new(bare))),
+            Some(expected(9, 0x1d00_ffff, 50))
+        );
         let absurd = template(TemplateKind::Full, 6, 7);
-        assert_eq!(ExpectedBlock::of(&AnyTemplate::Bitcoin(Arc::new(absurd))), None);
+        assert_eq!(
+            ExpectedBlock::of(&AnyTemplate::Bitcoin(Arc::new(absurd))),
+            None
+        );
     }
 
     #[test]

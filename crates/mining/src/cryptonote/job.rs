@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pow::{Hash, randomx::Seed};
 
-use super::{ShareTarget, Template, block::Nonce, template::WrongReserve};
+use super::{ShareTarget, Template, block::Nonce, id, template::WrongReserve};
 use crate::Difficulty;
 
 /// The bytes that a daemon has to reserve at least: for an extranonce and a job's id.
@@ -39,19 +39,19 @@ impl Job {
         difficulty: Difficulty,
     ) -> Result<Self, WrongReserve> {
         let own = [extranonce, id.to_be_bytes()].concat();
-        let found = template.block.reserve_len();
+        let found = template.block().reserve_len();
         let rest = found.checked_sub(own.len()).ok_or(WrongReserve {
             expected: RESERVE_LEN,
             found,
         })?;
         let reserve = [own, vec![0; rest]].concat().into_boxed_slice();
         let wanted = ShareTarget::of(difficulty);
-        let target = match wanted.difficulty() > template.difficulty {
-            true => ShareTarget::new(template.difficulty),
+        let target = match wanted.difficulty() > template.difficulty() {
+            true => ShareTarget::new(template.difficulty()),
             false => wanted,
         };
         Ok(Self {
-            blob: template.block.hashing_blob(&reserve)?,
+            blob: template.block().hashing_blob(&reserve)?,
             id,
             tip,
             template,
@@ -68,28 +68,27 @@ impl Job {
     /// What is hashed with a nonce.
     pub fn blob_with(&self, nonce: Nonce) -> Vec<u8> {
         let mut blob = self.blob.clone();
-        let offset = self.template.block.nonce_offset();
+        let offset = self.template.block().nonce_offset();
         blob[offset..offset + nonce.len()].copy_from_slice(&nonce);
         blob
     }
 
     /// With which key.
     pub fn seed(&self) -> Seed {
-        self.template.seed
+        self.template.seed()
     }
 
     /// The whole block in hexadecimal, as the daemon takes it, and its id as the daemon prints it.
     pub fn block(&self, nonce: Nonce) -> (String, Hash) {
         let fits = "the reserve was taken when the job was made";
-        let block = self.template.block.block(&self.reserve, nonce);
-        let mut id = self.template.block.id(&self.reserve, nonce).expect(fits);
-        id.reverse();
+        let block = self.template.block().block(&self.reserve, nonce);
+        let hash = self.template.block().id(&self.reserve, nonce).expect(fits);
         let mut text = String::new();
         for byte in block.expect(fits) {
             text.push(char::from(DIGITS[usize::from(byte >> 4)]));
             text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
         }
-        (text, Hash(id))
+        (text, id::of_bytes(hash))
     }
 }
 

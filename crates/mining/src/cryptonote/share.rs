@@ -54,7 +54,7 @@ pub fn check(job: &Job, submission: &Submission, tip: u64, seen: &Seen) -> Resul
             Sighting::New => Ok(Share::proven(
                 result,
                 job.target.work(),
-                job.template.height,
+                job.template.height(),
             )),
             // A block that was seen before is with the daemons.
             Sighting::Duplicate => return Err(Reject::Duplicate),

@@ -266,4 +266,4 @@ fn reserve(
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -1,14 +1,9 @@
 //! Claims, on a template that monerod gave. What a hash is does not matter here: nothing is hashed.
 
-use std::{num::NonZeroU64, sync::Arc};
-
-use pow::randomx::{Seed, Variant};
+use std::sync::Arc;
 
 use super::*;
-use crate::{
-    Amount, Difficulty, Work,
-    cryptonote::{Template, template::tests::first_of_monerod},
-};
+use crate::{Amount, Difficulty, Work, cryptonote::whole_template::tests::of_difficulty};
 
 const TIP: u64 = 3;
 
@@ -18,17 +13,7 @@ struct Rig {
 }
 
 fn job(id: u32, extranonce: [u8; 4], network: u64, difficulty: u64) -> Job {
-    let block = first_of_monerod();
-    let template = Template {
-        height: block.height().try_into().unwrap(),
-        time: block.timestamp().try_into().unwrap(),
-        previous: Hash(block.previous()),
-        difficulty: NonZeroU64::new(network).unwrap(),
-        variant: Variant::Rx0,
-        seed: Seed([1; 32]),
-        next_seed: None,
-        block,
-    };
+    let template = of_difficulty(network);
     let difficulty = Difficulty::from_steps(u128::from(difficulty) << 32);
     Job::new(id, TIP, Arc::new(template), extranonce, difficulty).unwrap()
 }
@@ -71,7 +56,7 @@ fn a_claim_at_its_target_is_a_share_of_that_work_and_the_next_one_is_not() {
     let share = claim.proven(TIP).unwrap();
     assert_eq!(share.hash(), hash(bound - 1));
     assert_eq!(share.work(), Work::from_hashes(1_000));
-    assert_eq!(share.height(), rig.job.template.height);
+    assert_eq!(share.height(), rig.job.template.height());
     assert_eq!(rig.check(hash(bound - 1)), Err(Reject::Duplicate));
     // A lie is forgotten, and whoever has the hash may come.
     rig.seen.remove(&hash(bound - 1));
@@ -108,7 +93,10 @@ fn a_block_is_claimed_whatever_is_thought_of_its_share() {
         ..Rig::new(1_000, 1_000)
     };
     let claim = other.check(hash(5)).unwrap();
-    assert_eq!((claim.is_block, claim.proven(TIP)), (true, Err(Reject::Stale)));
+    assert_eq!(
+        (claim.is_block, claim.proven(TIP)),
+        (true, Err(Reject::Stale))
+    );
 }
 
 #[test]
@@ -123,7 +111,7 @@ fn a_job_is_never_harder_than_the_network_and_no_two_are_the_same_work() {
     for (place, one) in jobs.iter().enumerate() {
         let (text, id) = one.block([4, 3, 2, 1]);
         assert!(hex::decode(&text).unwrap().len() > one.blob().len());
-        assert!(one.template.value() > Amount::ZERO);
+        assert!(one.template.reward() > Amount::ZERO);
         for other in &jobs[..place] {
             assert_ne!(other.blob(), one.blob());
             assert_ne!(other.block([4, 3, 2, 1]).1, id);

@@ -61,11 +61,6 @@ fn answers() -> Vec<Answer> {
         .collect()
 }
 
-/// The first of them, for other tests.
-pub(crate) fn first_of_monerod() -> BlockTemplate {
-    answers()[0].template().unwrap()
-}
-
 #[test]
 fn the_daemon_s_hashing_blob_comes_of_its_own_reserve() {
     let answers = answers();
