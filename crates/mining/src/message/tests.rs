@@ -315,8 +315,9 @@ fn one_key_signs_for_the_kind_of_address_it_was_asked_for() {
 
 #[test]
 fn a_message_signed_for_another_coin_is_not_signed_for_this_one() {
-    for signed_for in COINS {
-        for coin in COINS {
+    let scripts = || COINS.iter().filter(|coin| coin.bitcoin().is_some());
+    for signed_for in scripts() {
+        for coin in scripts() {
             let owner = Owner::new(coin, Kind::P2pkh, 7);
             let signature = text(&Owner::new(signed_for, Kind::P2pkh, 7).legacy(31, MESSAGE));
             let verified = owner.verify(MESSAGE, &signature);

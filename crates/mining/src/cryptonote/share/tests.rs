@@ -89,7 +89,7 @@ fn a_block_is_claimed_whatever_is_thought_of_its_share() {
     assert_eq!(late.proven(TIP + 1), Err(Reject::Stale));
     // Nor may a memory of shares that is of another tip already.
     let other = Rig {
-        seen: Seen::of_tip(TIP + 1, []),
+        seen: Seen::of_tip(TIP + 1, [hash(6)]),
         ..Rig::new(1_000, 1_000)
     };
     let claim = other.check(hash(5)).unwrap();
