@@ -70,6 +70,16 @@ pub fn read_template(
     template::template(&reply, coin, network).map_err(|error| error.to_string())
 }
 
+/// The same for a reply of Monero's daemon to a request for a reserve of this length.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn read_monerod_template(
+    body: &[u8],
+    reserve: usize,
+) -> Result<mining::cryptonote::Template, String> {
+    monerod::read_template(body, reserve, pow::randomx::Variant::of_monero)
+}
+
 /// The daemons of one coin. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Daemons(Arc<Inner>);

@@ -228,6 +228,17 @@ pub(super) async fn look(config: &Config) -> anyhow::Result<Result<Seen, CallErr
     Ok(info(&rpc).await.and_then(|info| info.seen()))
 }
 
+/// The template in a reply, or why there is none.
+#[cfg(fuzzing)]
+pub(super) fn read_template(
+    body: &[u8],
+    reserve: usize,
+    variant_of: fn(u8) -> Option<Variant>,
+) -> Result<Template, String> {
+    let reply: BlockTemplate<'_> = result(body).map_err(|failure| failure.to_string())?;
+    template::template(&reply, reserve, variant_of).map_err(|refused| refused.to_string())
+}
+
 /// The request that submits a block, made once and sent to every daemon as often as needed.
 pub(super) fn submit_request(block: &str) -> Bytes {
     Dialect::Monero.request(0, "submit_block", [block])

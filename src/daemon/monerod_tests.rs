@@ -511,7 +511,7 @@ async fn monerod_says_where_a_transaction_stands() {
     };
     assert_eq!(stand().await, [Standing::Missing; 3]);
     assert_eq!(transactions.send(&bytes(&first)).await, Ok(Sent::Taken));
-    assert_eq!(transactions.send(&bytes(&first)).await, Ok(Sent::Known));
+    assert_eq!(transactions.send(&bytes(&first)).await, Ok(Sent::Taken));
     let in_pool = Standing::InPool {
         double_spend_seen: false,
     };
@@ -526,11 +526,9 @@ async fn monerod_says_where_a_transaction_stands() {
     assert!(refusal.faults.contains(&Fault::DoubleSpend), "{refusal:?}");
     assert_eq!(refusal.to_string(), "what it spends is spent");
     let image = first["spent_key_images"]["key_images"][0].as_str();
-    let image: Option<[u8; 32]> = image.map(|text| hex::decode(text).unwrap().try_into().unwrap());
-    if let Some(image) = image {
-        let spent = transactions.spent(&[[2; 32], image]).await;
-        assert_eq!(spent, Ok(vec![Spent::No, Spent::InPool]));
-    }
+    let image: [u8; 32] = hex::decode(image.unwrap()).unwrap().try_into().unwrap();
+    let spent = transactions.spent(&[[2; 32], image]).await;
+    assert_eq!(spent, Ok(vec![Spent::No, Spent::InPool]));
 
     node.generate(2, ADDRESS).await;
     let in_block = |confirmations| Standing::InBlock {
@@ -538,11 +536,9 @@ async fn monerod_says_where_a_transaction_stands() {
         confirmations,
     };
     assert_eq!(stand().await[1], in_block(2));
-    assert_eq!(transactions.send(&bytes(&first)).await, Ok(Sent::Known));
-    if let Some(image) = image {
-        let spent = transactions.spent(&[image]).await;
-        assert_eq!(spent, Ok(vec![Spent::InBlock]));
-    }
+    assert_eq!(transactions.send(&bytes(&first)).await, Ok(Sent::Taken));
+    let spent = transactions.spent(&[image]).await;
+    assert_eq!(spent, Ok(vec![Spent::InBlock]));
     // A reorganisation brings it back to the pool.
     node.ask("/pop_blocks", json!({ "nblocks": 2 })).await;
     assert_eq!(stand().await[1], in_pool);
@@ -553,7 +549,7 @@ async fn monerod_says_where_a_transaction_stands() {
     let last = changed.len() - 1;
     changed[last] ^= 1;
     let changed = transactions.send(&changed).await.unwrap();
-    assert_eq!(changed, Sent::Refused(Default::default()));
+    assert!(matches!(changed, Sent::Refused(_)), "{changed:?}");
 
     // More than are asked for at once, in their order.
     let template = node

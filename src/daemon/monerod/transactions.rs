@@ -44,10 +44,9 @@ pub enum Standing {
 /// What a daemon says to a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// It has it now and passes it on.
+    /// It has it, in its pool or in a block. Old daemons tell whether they had it before; those of today
+    /// do not.
     Taken,
-    /// It had it before, in its pool or in a block.
-    Known,
     /// It does not take it, for this reason.
     Refused(Refusal),
 }
@@ -123,8 +122,6 @@ struct Taken {
     status: String,
     #[serde(default)]
     reason: String,
-    #[serde(default)]
-    not_relayed: bool,
     #[serde(default)]
     double_spend: bool,
     #[serde(default)]
@@ -258,12 +255,7 @@ impl Taken {
         if let Some(failure) = reply::failure(&self.status) {
             return Err(failure);
         }
-        // It says so of one that it had, and of nothing else that it was to pass on.
-        Ok(if self.not_relayed {
-            Sent::Known
-        } else {
-            Sent::Taken
-        })
+        Ok(Sent::Taken)
     }
 
     fn refusal(&self) -> Refusal {
