@@ -1,5 +1,6 @@
 //! The worker against pools that are good, slow, broken or hostile, over real sockets.
 
+mod cryptonote;
 mod hostile;
 pub(crate) mod pool;
 mod work;
@@ -299,7 +300,7 @@ async fn what_no_pool_could_mend_fails_at_once() {
         assert!(format!("{error:#}").contains(told), "{error:#}");
     }
     case(
-        |config| config.url = "stratum2+tcp://a:1".into(),
+        |config| config.urls = vec!["stratum2+tcp://a:1".into()],
         "Stratum V2",
     )
     .await;
