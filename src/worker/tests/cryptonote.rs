@@ -142,7 +142,7 @@ async fn nonces_keep_nicehash_s_byte_and_go_on_when_the_same_blob_comes_again() 
     let pool = Pool::new().await;
     let worker = start(&pool, quick(), |config| config.threads = 2);
     let mut miner = pool::accept(&pool).await;
-    let mut job = miner.next_job(1);
+    let mut job = miner.next_job(3);
     job.blob[42] = 5;
     miner.let_in(&job).await;
     let mut nonces = std::collections::HashSet::new();

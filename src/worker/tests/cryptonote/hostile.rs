@@ -82,7 +82,7 @@ async fn a_job_that_is_not_ours_to_mine_ends_the_connection_and_says_why() {
             "the pool's job cannot be mined: its blob cannot be read: it has more than 64 bits",
         ),
         (
-            json!({"blob": format!("9090{}", "10".repeat(41)), "job_id": "9", "target": "ffffffff",
+            json!({"blob": format!("901090109090909010{}", "10".repeat(34)), "job_id": "9", "target": "ffffffff",
                 "seed_hash": "00".repeat(32)}),
             "the pool's job cannot be mined: its blob has no nonce",
         ),
