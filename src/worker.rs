@@ -14,6 +14,7 @@ mod endpoint;
 mod rate;
 mod session;
 mod status;
+mod stream;
 mod sv1;
 mod threads;
 mod waits;
@@ -33,7 +34,10 @@ pub use algorithm::{Algorithm, NotMined};
 pub use endpoint::{Endpoint, NoEndpoint};
 pub use status::{Event, Snapshot};
 
-use crate::verifier::{self, Mode};
+use crate::{
+    listener::Fingerprint,
+    verifier::{self, Mode},
+};
 use backoff::Backoff;
 use cryptonote::{CryptoNote, Seeds};
 use dialect::{Dialect, FoundOf, Hasher, HasherOf, Supply};
@@ -50,9 +54,11 @@ const THREADS_MAX: usize = 1024;
 /// What to mine, where, as whom.
 #[derive(Clone)]
 pub struct Config {
-    /// Each `stratum+tcp://host:port`, `tcp://host:port` or `host:port`. The first one is mined for; the
+    /// Each `stratum+tcp://host:port`, `stratum+ssl://host:port` or `host:port`. The first one is mined for; the
     /// others, in their order, while it is away.
     pub urls: Vec<String>,
+    /// The certificates that are trusted over TLS; if there are none, those that an authority has signed.
+    pub tls_fingerprints: Vec<Fingerprint>,
     /// `address.worker`, or what the pool calls a user.
     pub user: String,
     /// Most pools read none.
@@ -81,6 +87,7 @@ impl Config {
     pub fn new(url: impl Into<String>, user: impl Into<String>) -> Self {
         Self {
             urls: vec![url.into()],
+            tls_fingerprints: Vec::new(),
             user: user.into(),
             password: "x".to_owned(),
             threads: 1,

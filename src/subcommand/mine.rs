@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Log,
+    listener::Fingerprint,
     telemetry,
     verifier::Mode,
     worker::{self, Algorithm, Config, Event, Snapshot},
@@ -31,9 +32,12 @@ use report::Report;
 /// miners.
 #[derive(clap::Args)]
 pub(crate) struct Mine {
-    /// Pool to join: stratum+tcp://host:port. Given again, one to go to while those before it are away
+    /// Pool to join: stratum+tcp://host:port, or stratum+ssl:// over TLS. Given again, one to go to while those before it are away
     #[arg(short = 'o', long = "url", value_name = "URL", required = true)]
     urls: Vec<String>,
+    /// SHA-256 of a pool's certificate, which is then trusted alone; otherwise an authority must have signed it
+    #[arg(long = "tls-fingerprint", value_name = "SHA256")]
+    tls_fingerprints: Vec<Fingerprint>,
     /// Whom the pool pays: ADDRESS.WORKER
     #[arg(short, long, value_name = "ADDRESS.WORKER")]
     user: String,
@@ -120,6 +124,7 @@ impl Mine {
             password: self.password.clone(),
             threads: self.threads.unwrap_or_else(cores),
             urls: self.urls.clone(),
+            tls_fingerprints: self.tls_fingerprints.clone(),
             algorithm: self.algorithm,
             randomx: self.randomx_mode,
             agent: self.agent.clone().unwrap_or(ours.agent),
@@ -295,6 +300,7 @@ mod tests {
             ["--algorithm", "x11"],
             ["--algorithm", "rx/2"],
             ["--randomx-mode", "quick"],
+            ["--tls-fingerprint", "ab:cd"],
             ["--throttle", "0"],
             ["--throttle", "101"],
             ["--shares", "0"],

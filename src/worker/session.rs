@@ -8,7 +8,6 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
@@ -20,6 +19,7 @@ use super::{
     dialect::{Dialect, Found as _, FoundOf, HasherOf, Job as _, JobOf},
     endpoint::Endpoint,
     status::{Status, shown},
+    stream::{self, Stream},
     threads::HashThreads,
     waits::Waits,
 };
@@ -109,7 +109,8 @@ pub(super) async fn run<D: Dialect>(
     endpoint: &Endpoint,
     home: Pin<&mut impl Future<Output = Endpoint>>,
 ) -> Ended {
-    let stream = match connect(endpoint, rig.waits.connect).await {
+    let pins = &rig.config.tls_fingerprints;
+    let stream = match stream::connect(endpoint, pins, rig.waits.connect).await {
         Ok(stream) => stream,
         Err(error) => {
             return Ended {
@@ -160,27 +161,18 @@ pub(super) async fn run<D: Dialect>(
     }
 }
 
-async fn connect(endpoint: &Endpoint, limit: Duration) -> anyhow::Result<TcpStream> {
-    let connecting = TcpStream::connect((endpoint.host(), endpoint.port()));
-    let connected = timeout(limit, connecting).await;
-    let stream = connected.map_err(|_| anyhow!("no connection to {endpoint} in {limit:?}"))?;
-    let stream = stream.with_context(|| format!("cannot connect to {endpoint}"))?;
-    stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
-    Ok(stream)
-}
-
 impl<D: Dialect> Session<'_, D> {
     async fn converse(
         &mut self,
         dialect: &mut D,
-        mut stream: TcpStream,
+        mut stream: Box<dyn Stream>,
         found: &mut mpsc::Receiver<FoundOf<D>>,
     ) -> anyhow::Result<Left> {
         let mut lines = LineBuffer::new(LINE_MAX);
         let mut buffer = vec![0; READ_SIZE];
         dialect.begin(self);
         loop {
-            self.flush(&mut stream).await?;
+            self.flush(&mut *stream).await?;
             let may_send = self.mining_since.is_some() && self.in_flight.len() < IN_FLIGHT_MAX;
             let deadline = self.deadline();
             let due = dialect.due(self);
@@ -325,10 +317,15 @@ impl<D: Dialect> Session<'_, D> {
         })
     }
 
-    async fn flush(&mut self, stream: &mut TcpStream) -> anyhow::Result<()> {
+    async fn flush(&mut self, stream: &mut dyn Stream) -> anyhow::Result<()> {
         if !self.out.is_empty() {
             let limit = self.waits.write;
-            let written = timeout(limit, stream.write_all(&self.out)).await;
+            let writing = async {
+                stream.write_all(&self.out).await?;
+                // Under TLS, the last bytes may wait for this.
+                stream.flush().await
+            };
+            let written = timeout(limit, writing).await;
             let written = written.map_err(|_| anyhow!("the pool reads nothing for {limit:?}"));
             written?.context("connection lost")?;
             self.out.clear();

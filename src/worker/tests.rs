@@ -3,6 +3,7 @@
 mod cryptonote;
 mod hostile;
 pub(crate) mod pool;
+mod tls;
 mod work;
 
 use std::time::Duration;
