@@ -76,8 +76,9 @@ pub fn read_template(
 pub fn read_monerod_template(
     body: &[u8],
     reserve: usize,
+    rules: &mining::coin::CryptoNoteRules,
 ) -> Result<mining::cryptonote::Template, String> {
-    monerod::read_template(body, reserve, pow::randomx::Variant::of_monero)
+    monerod::read_template(body, reserve, rules)
 }
 
 /// The daemons of one coin. Clones share them.

@@ -6,13 +6,18 @@
 
 use adit::daemon::read_monerod_template;
 use libfuzzer_sys::fuzz_target;
-use mining::cryptonote::{Block, seed::seed_height};
+use mining::{
+    Coin,
+    cryptonote::{Block, seed::seed_height},
+};
 
 fuzz_target!(|input: &[u8]| {
     let Some((reserve, body)) = input.split_first() else {
         return;
     };
-    let Ok(template) = read_monerod_template(body, usize::from(*reserve)) else {
+    let monero: &Coin = "monero".parse().expect("it is in the table");
+    let rules = monero.cryptonote().expect("it descends from CryptoNote");
+    let Ok(template) = read_monerod_template(body, usize::from(*reserve), rules) else {
         return;
     };
     let bytes = template

@@ -233,10 +233,10 @@ pub(super) async fn look(config: &Config) -> anyhow::Result<Result<Seen, CallErr
 pub(super) fn read_template(
     body: &[u8],
     reserve: usize,
-    variant_of: fn(u8) -> Option<Variant>,
-) -> Result<Template, String> {
+    rules: &CryptoNoteRules,
+) -> Result<mining::cryptonote::Template, String> {
     let reply: BlockTemplate<'_> = result(body).map_err(|failure| failure.to_string())?;
-    template::template(&reply, reserve, variant_of).map_err(|refused| refused.to_string())
+    template::template(&reply, reserve, rules).map_err(|refused| refused.to_string())
 }
 
 /// The request that submits a block, made once and sent to every daemon as often as needed.

@@ -273,7 +273,7 @@ fn start_worker(
 ) -> watch::Receiver<worker::Snapshot> {
     let (snapshots, snapshot) = watch::channel(worker::Snapshot::default());
     let config = worker::Config {
-        algorithm,
+        algorithm: Some(algorithm.into()),
         throttle: THROTTLE_PERCENT,
         ..worker::Config::new(format!("stratum+tcp://{pool}"), format!("{address}.{name}"))
     };
