@@ -27,9 +27,6 @@ use crate::{
 use report::Report;
 
 /// Join a pool and mine on this machine's CPU
-///
-/// Pools of Bitcoin, Litecoin and Dogecoin are joined over Stratum V1, those of Monero over the Stratum of its
-/// miners.
 #[derive(clap::Args)]
 pub(crate) struct Mine {
     /// Pool to join: stratum+tcp://host:port, or stratum+ssl:// over TLS. Given again, one to go to while those before it are away

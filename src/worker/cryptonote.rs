@@ -24,7 +24,7 @@ use super::{
     status::shown,
 };
 use job::{Found, Job, Terms};
-use pow::randomx::Variant;
+use pow::randomx::{NoCache, Seed, Variant};
 
 /// Ids of the requests before the shares.
 const LOGIN: u64 = 1;
@@ -187,9 +187,17 @@ impl CryptoNote {
         extensions: Extensions,
     ) -> anyhow::Result<()> {
         let ours = variant(session);
-        let theirs = notice.algorithm.as_deref();
-        if let Some(name) = theirs.filter(|name| algorithm::variant(name) != Some(ours)) {
-            bail!("the pool's job is for {}, and we mine {ours}", shown(name));
+        // One that names none is for what was asked for.
+        if let Some(name) = &notice.algorithm {
+            let theirs = algorithm::variant(name);
+            if let Some(variant) = theirs.filter(|variant| !variant.is_computed()) {
+                bail!("the pool's job: {}", NoCache::NotComputed(variant));
+            }
+            ensure!(
+                theirs == Some(ours),
+                "the pool's job is for {}, and we mine {ours}",
+                shown(name)
+            );
         }
         let terms = Terms {
             number: session.next_number(),
@@ -203,7 +211,7 @@ impl CryptoNote {
             return Ok(());
         }
         let is_new_block = !self.job.as_ref().is_some_and(|it| it.has_previous_of(&job));
-        self.seeds.want(job.seed(), next.map(pow::randomx::Seed));
+        self.seeds.want(job.seed(), next.map(Seed));
         session.work_on(Arc::clone(&job), is_new_block).await;
         self.job = Some(job);
         Ok(())

@@ -1,5 +1,6 @@
 //! What Monero's miners and pools really send, line by line, and what must come of it.
 
+use wire::cryptonote;
 use wire::cryptonote::client::{self, Credentials, Share};
 use wire::cryptonote::{
     AlgorithmSpeed, ClientMessage, Extensions, Fault, Id, Job, JobId, Login, Method, Notice,
@@ -614,6 +615,26 @@ fn other_pools_jobs_are_read() {
         ServerMessage::parse(br#"{"method":"job","params":["x"]}"#),
         Err(Fault::Positional)
     );
+}
+
+#[test]
+fn a_refusal_tells_this_dialect_from_bitcoin_s() {
+    let mut ours = Vec::new();
+    reply::refused(&mut ours, Id::NULL, Reason::Unauthenticated);
+    assert!(cryptonote::refuses(ours.trim_ascii_end()));
+    for line in [
+        r#"{"id":1,"jsonrpc":"2.0","error":[20,"Other",null],"result":null}"#,
+        r#"{"id":1,"jsonrpc":"2.0","error":null,"result":true}"#,
+        r#"{"id":1,"jsonrpc":"1.0","error":{"code":-1,"message":"no"}}"#,
+        r#"{"id":1,"error":{"code":-1,"message":"no"}}"#,
+        r#"{"id":1,"jsonrpc":"2.0"}"#,
+        r#"["jsonrpc","2.0","error",{}]"#,
+        "garbage",
+        "",
+    ] {
+        assert!(!cryptonote::refuses(line.as_bytes()), "{line}");
+    }
+    assert!(!cryptonote::refuses(b"\xff"));
 }
 
 #[test]
