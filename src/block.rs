@@ -338,13 +338,24 @@ impl Blocks {
         self.left().insert(hash, height);
     }
 
+    /// Whether another block is in the place of one that no daemon knows, so deep that this one would be
+    /// mature there. Not knowing it is no proof: a daemon may be behind. But monerod forgets what is beside
+    /// its chain when it is started anew.
+    async fn is_replaced(&self, block: &Block) -> bool {
+        let other = self.daemons.block_at(block.found.height).await;
+        other.is_ok_and(|(hash, status)| {
+            hash != block.found.hash && status.confirmations >= i64::from(self.maturity())
+        })
+    }
+
     async fn look_at(&self, block: &Block) {
-        // Not knowing a block is no proof that it is orphaned: the daemon may be behind.
-        let Ok(Some(status)) = self.daemons.block_status(block.found.hash).await else {
-            return;
+        let confirmations = match self.daemons.block_status(block.found.hash).await {
+            Ok(Some(status)) => status.confirmations,
+            Ok(None) if self.is_replaced(block).await => -1,
+            Ok(None) | Err(_) => return,
         };
-        let state = block.state.after(status.confirmations, self.maturity());
-        let confirmations = u32::try_from(status.confirmations.max(0)).unwrap_or(u32::MAX);
+        let state = block.state.after(confirmations, self.maturity());
+        let confirmations = u32::try_from(confirmations.max(0)).unwrap_or(u32::MAX);
         if (state, confirmations) == (block.state, block.confirmations) {
             return;
         }

@@ -286,6 +286,15 @@ impl Daemons {
         answer
     }
 
+    /// Which block the first fit daemon has at a height of its chain, and where that stands.
+    pub async fn block_at(&self, height: u32) -> Result<(Hash, BlockStatus), Unanswered> {
+        let daemon = self.fit().next().ok_or(Unanswered::NoneFit)?;
+        let hash = daemon.client.block_hash(height).await?;
+        let status = daemon.client.status(hash).await?;
+        let unknown = || CallError::Malformed(format!("{hash} is at {height}, and unknown"));
+        Ok((hash, status.ok_or_else(unknown)?))
+    }
+
     /// Has the daemon that is mined with check a block that lacks only its proof of work.
     pub async fn propose(&self, block: &str) -> Result<Proposal, Unanswered> {
         let daemon = self.fit().next().ok_or(Unanswered::NoneFit)?;

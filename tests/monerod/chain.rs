@@ -88,7 +88,8 @@ impl Chain {
 
     /// The daemon mines so many blocks by itself.
     pub(crate) fn generate(&self, count: u32, address: &str) {
-        let params = json!({"amount_of_blocks": count, "wallet_address": address, "starting_nonce": 0});
+        let params =
+            json!({"amount_of_blocks": count, "wallet_address": address, "starting_nonce": 0});
         self.ask("generateblocks", params);
     }
 
@@ -113,7 +114,10 @@ impl Wallet {
             format!("--rpc-bind-port={port}"),
             format!("--daemon-address=127.0.0.1:{}", chain.port),
             format!("--wallet-dir={}", wallets.display()),
-            format!("--log-file={}", folder.path().join("wallet-rpc.log").display()),
+            format!(
+                "--log-file={}",
+                folder.path().join("wallet-rpc.log").display()
+            ),
         ];
         let log = folder.path().join("wallet.log");
         let wallet = Self {
@@ -166,7 +170,10 @@ impl Wallet {
 
     /// So many other addresses of the wallet that is open.
     pub(crate) fn subaddresses(&self, count: u32) -> Vec<String> {
-        let told = self.ask("create_address", json!({"account_index": 0, "count": count}));
+        let told = self.ask(
+            "create_address",
+            json!({"account_index": 0, "count": count}),
+        );
         let all = told["addresses"].as_array().unwrap().iter();
         all.map(|address| address.as_str().unwrap().to_owned())
             .collect()
@@ -176,7 +183,10 @@ impl Wallet {
     pub(crate) fn balances(&self) -> Vec<(String, u64)> {
         self.ask("refresh", json!({}));
         let told = self.ask("get_balance", json!({"account_index": 0}));
-        let all = told["per_subaddress"].as_array().cloned().unwrap_or_default();
+        let all = told["per_subaddress"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         let row = |row: &Value| {
             let address = row["address"].as_str().unwrap().to_owned();
             (address, row["balance"].as_u64().unwrap())
