@@ -20,12 +20,15 @@ pub mod breaker;
 mod check;
 pub mod coins;
 pub mod config;
+mod dialect;
+mod digest;
 #[cfg(test)]
 mod fake;
 mod feed;
 mod first_block;
 mod follow;
 mod kept_blocks;
+mod lane;
 #[cfg(test)]
 mod litecoind_tests;
 mod look;

@@ -1,6 +1,8 @@
 //! One call of a daemon's JSON-RPC over HTTP: log in, post, read a bounded reply, tell what went
 //! wrong in terms of what to do about it.
 //!
+//! Two families speak two dialects, [`Dialect`]; what they have in common is all here.
+//!
 //! Connections are kept open. Quick calls and solved blocks share connections of their own, which
 //! the look at the tip keeps warm, so a block never waits behind a template.
 
@@ -12,12 +14,25 @@ use std::{
     time::Duration,
 };
 
+use anyhow::ensure;
 use axum::body::Bytes;
-use reqwest::{Client, StatusCode, Url, header};
-use serde::{Deserialize, Deserializer, Serialize};
+use reqwest::{
+    Client, RequestBuilder, StatusCode, Url,
+    header::{self, HeaderMap},
+};
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
-use super::config::{Config, Login, Secret};
+use super::{
+    config::{Config, Login, Secret},
+    dialect::{LARGE, json_of},
+    digest::{self, Lines},
+};
+
+pub(super) use super::{
+    dialect::{Dialect, parse, plain, request},
+    lane::{Lane, Patience},
+};
 
 /// A name and a password.
 type Credentials = (String, Secret);
@@ -25,6 +40,7 @@ type Credentials = (String, Secret);
 /// The client of one daemon.
 #[derive(Debug)]
 pub(super) struct Rpc {
+    dialect: Dialect,
     url: Url,
     login: Login,
     /// What was last read from the cookie file.
@@ -39,34 +55,15 @@ pub(super) struct Rpc {
 struct Clients {
     quick: Client,
     bulk: Client,
+    /// In their place where there is a digest login: quick and bulk.
+    lines: Option<[Arc<Lines>; 2]>,
 }
 
-/// Which connections a call goes over and what it may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lane {
-    /// A small question.
-    Quick,
-    /// A solved block.
-    Block,
-    /// A template.
-    Template,
-    /// A template, once it is a new one.
-    LongPoll,
-    /// A new tip, once there is one.
-    Wait,
-    /// All unspent outputs, searched for some.
-    Scan,
-}
-
-/// How long a whole call may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Patience {
-    pub(super) quick: Duration,
-    pub(super) block: Duration,
-    pub(super) template: Duration,
-    pub(super) long_poll: Duration,
-    pub(super) wait: Duration,
-    pub(super) scan: Duration,
+/// What came of one request.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
 }
 
 /// Why a call has no result.
@@ -103,39 +100,8 @@ pub enum CallError {
     Malformed(String),
 }
 
-/// The error object of a reply.
-#[derive(Deserialize)]
-struct ErrorObject {
-    code: i64,
-    #[serde(default)]
-    message: String,
-}
-
-/// A reply. `result` tells a missing one from a null.
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "T: Deserialize<'de>"))]
-struct Reply<T> {
-    #[serde(default = "none", deserialize_with = "present")]
-    result: Option<T>,
-    #[serde(default)]
-    error: Option<ErrorObject>,
-}
-
-fn none<T>() -> Option<T> {
-    None
-}
-
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(from).map(Some)
-}
-
-#[derive(Serialize)]
-struct Request<'a, P> {
-    jsonrpc: &'static str,
-    id: u64,
-    method: &'a str,
-    params: P,
-}
+/// Where Monero's programs have JSON-RPC.
+const JSON_RPC: &str = "/json_rpc";
 
 /// Longest error text taken over from a daemon.
 const TEXT_LIMIT: usize = 300;
@@ -152,61 +118,35 @@ const IDLE_LIMIT: Duration = Duration::from_secs(25);
 /// Connections kept open a daemon and a client: no more calls than these run side by side.
 const IDLE_CONNECTIONS: usize = 4;
 
-/// From this size on a reply is parsed on a thread where it holds up nobody.
-const LARGE: usize = 64 * 1024;
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            // A daemon that connects a block holds its lock for a second or two.
-            quick: Duration::from_secs(5),
-            // It validates the block before it answers.
-            block: Duration::from_secs(60),
-            template: Duration::from_secs(30),
-            // It answers when its mempool changes, at the latest at the next block.
-            long_poll: Duration::from_secs(600),
-            // More than what `waitfornewblock` is told.
-            wait: Duration::from_secs(40),
-            // Bitcoin's take a minute or two, and on a slow disk many.
-            scan: Duration::from_secs(3600),
-        }
-    }
-}
-
-impl Patience {
-    fn with(&self, lane: Lane) -> Duration {
-        match lane {
-            Lane::Quick => self.quick,
-            Lane::Block => self.block,
-            Lane::Template => self.template,
-            Lane::LongPoll => self.long_poll,
-            Lane::Wait => self.wait,
-            Lane::Scan => self.scan,
-        }
-    }
-}
-
-impl Lane {
-    /// The largest reply taken. A template of a full block of 4 MB is below 14 MB.
-    fn size_limit(self) -> usize {
-        match self {
-            Self::Template | Self::LongPoll => 32 << 20,
-            // A coin has 400 bytes.
-            Self::Scan => 32 << 20,
-            // The chain tips of a test network are 200 kB.
-            Self::Quick | Self::Block | Self::Wait => 1 << 20,
-        }
-    }
-}
-
 impl Rpc {
-    /// A client; connects with the first call.
+    /// A client of Core's family; connects with the first call.
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+        Self::of(Dialect::Core, config.endpoint()?, config)
+    }
+
+    /// A client of Monero's daemon or wallet. `/json_rpc` need not be in the url, but may.
+    pub(super) fn monero(config: &Config) -> anyhow::Result<Self> {
+        let mut url = config.endpoint()?;
+        let path = url.path().trim_end_matches('/');
+        let path = format!("{}{JSON_RPC}", path.trim_end_matches(JSON_RPC));
+        url.set_path(&path);
+        let rpc = Self::of(Dialect::Monero, url, config)?;
+        ensure!(
+            !matches!(rpc.login, Login::Cookie(_)),
+            "{}: Monero's programs have no cookie; set user and password",
+            config.name()
+        );
+        Ok(rpc)
+    }
+
+    fn of(dialect: Dialect, url: Url, config: &Config) -> anyhow::Result<Self> {
+        let login = config.login()?;
         Ok(Self {
-            url: config.endpoint()?,
-            login: config.login()?,
+            dialect,
+            url,
+            clients: Mutex::new(Clients::new(dialect, &login)?),
+            login,
             cookie: Mutex::new(None),
-            clients: Mutex::new(Clients::new()?),
             ids: AtomicU64::new(1),
             patience: config.patience,
         })
@@ -215,7 +155,7 @@ impl Rpc {
     /// Closes the connections that are idle. An old Core that is told to stop does not end before
     /// they are closed, or half a minute has gone by.
     pub(super) fn hang_up(&self) {
-        if let Ok(new) = Clients::new() {
+        if let Ok(new) = Clients::new(self.dialect, &self.login) {
             *self.clients.lock().unwrap_or_else(PoisonError::into_inner) = new;
         }
     }
@@ -235,8 +175,9 @@ impl Rpc {
     where
         T: for<'de> Deserialize<'de> + Send + 'static,
     {
-        self.call_with(lane, method, params, |body| parse::<T>(body))
-            .await
+        let dialect = self.dialect;
+        let read = move |body: &[u8]| dialect.parse::<T>(body);
+        self.call_with(lane, method, params, read).await
     }
 
     /// Calls `method` and has `read` make something of the reply, off the busy threads if it is
@@ -253,16 +194,26 @@ impl Rpc {
         E: From<CallError> + Send + 'static,
     {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        let request = request(id, method, params);
-        let body = self.post(lane, request).await?;
-        if body.len() < LARGE {
-            return read(&body);
-        }
-        match tokio::task::spawn_blocking(move || read(&body)).await {
-            Ok(read) => read,
-            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-            Err(_) => Err(CallError::Unreachable("shutting down".to_owned()).into()),
-        }
+        let request = self.dialect.request(id, method, params);
+        read_off(self.post(lane, &self.url, request).await?, read).await
+    }
+
+    /// Posts to another path beside `/json_rpc` and has `read` make something of the whole body.
+    pub(super) async fn ask_with<T, E>(
+        &self,
+        lane: Lane,
+        path: &str,
+        params: impl Serialize,
+        read: impl FnOnce(&[u8]) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<CallError> + Send + 'static,
+    {
+        let mut url = self.url.clone();
+        let before = url.path().trim_end_matches(JSON_RPC).to_owned();
+        url.set_path(&(before + path));
+        read_off(self.post(lane, &url, json_of(params)).await?, read).await
     }
 
     /// Sends a request made before.
@@ -271,13 +222,20 @@ impl Rpc {
         lane: Lane,
         request: Bytes,
     ) -> Result<T, CallError> {
-        parse(&self.post(lane, request).await?)
+        self.dialect
+            .parse(&self.post(lane, &self.url, request).await?)
     }
 
     /// The body of the reply. Errors of the RPC come with other statuses than 200 too and are told
     /// in the body; a daemon without a free thread says so in plain text.
-    async fn post(&self, lane: Lane, request: Bytes) -> Result<Vec<u8>, CallError> {
-        let (status, body) = self.post_logged_in(lane, request).await?;
+    async fn post(&self, lane: Lane, url: &Url, request: Bytes) -> Result<Vec<u8>, CallError> {
+        let (status, body) = match (&self.login, self.clients().lines_of(lane)) {
+            (Login::Password(user, password), Some(lines)) => {
+                self.post_with_digest((user, password), &lines, lane, url, request)
+                    .await?
+            }
+            _ => self.post_logged_in(lane, url, request).await?,
+        };
         if status != StatusCode::OK && body.first() != Some(&b'{') {
             let told = format!("HTTP {}: {}", status.as_u16(), text(&body));
             return Err(CallError::Malformed(told));
@@ -288,11 +246,12 @@ impl Rpc {
     async fn post_logged_in(
         &self,
         lane: Lane,
+        url: &Url,
         request: Bytes,
     ) -> Result<(StatusCode, Vec<u8>), CallError> {
         let credentials = self.credentials().await?;
         let (status, body) = self
-            .post_as(credentials.as_deref(), lane, request.clone())
+            .post_to(url, credentials.as_deref(), lane, request.clone())
             .await?;
         match status {
             StatusCode::UNAUTHORIZED => {}
@@ -308,13 +267,14 @@ impl Rpc {
             Login::None | Login::Password(..) => None,
         };
         if renewed.is_some() && renewed != credentials {
-            let again = self.post_as(renewed.as_deref(), lane, request).await?;
+            let again = self.post_to(url, renewed.as_deref(), lane, request).await?;
             if again.0 != StatusCode::UNAUTHORIZED {
                 return Ok(again);
             }
         }
         Err(CallError::Unauthorized(
             match self.login {
+                Login::None if self.dialect == Dialect::Monero => "set user and password",
                 Login::None => "set cookie, or user and password",
                 Login::Password(..) => "user or password is wrong",
                 Login::Cookie(_) => "the cookie is not this daemon's",
@@ -330,23 +290,68 @@ impl Rpc {
         lane: Lane,
         request: Bytes,
     ) -> Result<(StatusCode, Vec<u8>), CallError> {
-        let client = self
-            .clients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .of(lane);
-        let limit = self.patience.with(lane);
-        let failed = |failure| failure_of(failure, limit);
-        let mut post = client
-            .post(self.url.clone())
-            .timeout(limit)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(request);
+        self.post_to(&self.url, credentials, lane, request).await
+    }
+
+    async fn post_to(
+        &self,
+        url: &Url,
+        credentials: Option<&Credentials>,
+        lane: Lane,
+        request: Bytes,
+    ) -> Result<(StatusCode, Vec<u8>), CallError> {
+        let mut post = self.clients().of(lane).post(url.clone());
         if let Some((user, password)) = credentials {
             post = post.basic_auth(user, Some(password.expose()));
         }
+        let answer = self.exchange(post, lane, request).await?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// A connection that has no challenge yet, or an old one, gets one for a first request; the
+    /// second is let in.
+    async fn post_with_digest(
+        &self,
+        (user, password): (&str, &Secret),
+        lines: &Lines,
+        lane: Lane,
+        url: &Url,
+        request: Bytes,
+    ) -> Result<(StatusCode, Vec<u8>), CallError> {
+        let limit = self.patience.with(lane);
+        let line = tokio::time::timeout(limit, lines.free()).await;
+        let mut line = line.map_err(|_| CallError::TimedOut(limit))?;
+        let mut refused = digest::Refused::Challenge;
+        for _ in 0..digest::ATTEMPTS {
+            let (post, challenge) = line.post(url, user, password);
+            let answer = self.exchange(post, lane, request.clone()).await?;
+            if answer.status != StatusCode::UNAUTHORIZED {
+                line.answered(challenge);
+                return Ok((answer.status, answer.body));
+            }
+            refused = line.refused(challenge, &answer.headers);
+            if refused != digest::Refused::Challenge {
+                break;
+            }
+        }
+        Err(CallError::Unauthorized(refused.to_string()))
+    }
+
+    /// Sends a request and reads all of what comes, with limits on both time and size.
+    async fn exchange(
+        &self,
+        post: RequestBuilder,
+        lane: Lane,
+        request: Bytes,
+    ) -> Result<Answer, CallError> {
+        let limit = self.patience.with(lane);
+        let failed = |failure| failure_of(failure, limit);
+        let post = post
+            .timeout(limit)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(request);
         let mut response = post.send().await.map_err(failed)?;
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let most = lane.size_limit();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -355,7 +360,18 @@ impl Rpc {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok((status, body))
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    fn clients(&self) -> Clients {
+        self.clients
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     async fn credentials(&self) -> Result<Option<Arc<Credentials>>, CallError> {
@@ -401,28 +417,41 @@ impl Rpc {
 }
 
 impl Clients {
-    fn new() -> reqwest::Result<Self> {
-        let client = || {
-            Client::builder()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_LIMIT)
-                .pool_idle_timeout(IDLE_LIMIT)
-                .pool_max_idle_per_host(IDLE_CONNECTIONS)
-                .build()
-        };
+    fn new(dialect: Dialect, login: &Login) -> reqwest::Result<Self> {
+        let lines = || Lines::new(IDLE_CONNECTIONS).map(Arc::new);
+        let has_digest = dialect == Dialect::Monero && matches!(login, Login::Password(..));
         Ok(Self {
-            quick: client()?,
-            bulk: client()?,
+            quick: client(IDLE_CONNECTIONS)?,
+            bulk: client(IDLE_CONNECTIONS)?,
+            lines: has_digest
+                .then(|| Ok::<_, reqwest::Error>([lines()?, lines()?]))
+                .transpose()?,
         })
     }
 
+    fn lines_of(&self, lane: Lane) -> Option<Arc<Lines>> {
+        let [quick, bulk] = self.lines.as_ref()?;
+        Some(Arc::clone(if lane.is_quick() { quick } else { bulk }))
+    }
+
     fn of(&self, lane: Lane) -> Client {
-        match lane {
-            Lane::Quick | Lane::Block => self.quick.clone(),
-            Lane::Template | Lane::LongPoll | Lane::Wait | Lane::Scan => self.bulk.clone(),
+        if lane.is_quick() {
+            self.quick.clone()
+        } else {
+            self.bulk.clone()
         }
     }
+}
+
+/// A client that keeps so many connections.
+pub(super) fn client(idle: usize) -> reqwest::Result<Client> {
+    Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_LIMIT)
+        .pool_idle_timeout(IDLE_LIMIT)
+        .pool_max_idle_per_host(idle)
+        .build()
 }
 
 impl CallError {
@@ -439,49 +468,23 @@ impl CallError {
     }
 }
 
-impl From<ErrorObject> for CallError {
-    fn from(error: ErrorObject) -> Self {
-        let message = cut(&error.message);
-        match error.code {
-            -28 => Self::WarmingUp(message),
-            -9 => Self::NotConnected(message),
-            -10 => Self::InitialDownload(message),
-            code => Self::Rpc { code, message },
-        }
+/// Has `read` make something of a reply, off the busy threads if it is large.
+async fn read_off<T, E>(
+    body: Vec<u8>,
+    read: impl FnOnce(&[u8]) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<CallError> + Send + 'static,
+{
+    if body.len() < LARGE {
+        return read(&body);
     }
-}
-
-/// The body of a request.
-pub(super) fn request(id: u64, method: &str, params: impl Serialize) -> Bytes {
-    let request = Request {
-        jsonrpc: "1.0",
-        id,
-        method,
-        params,
-    };
-    serde_json::to_vec(&request)
-        .expect("requests have string keys and no failing fields")
-        .into()
-}
-
-/// The result in a reply.
-pub(super) fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, CallError> {
-    // Errors first: theirs have a null for a result, which few results can be read from.
-    if body.len() < LARGE
-        && let Ok(Reply {
-            error: Some(error), ..
-        }) = serde_json::from_slice::<Reply<serde::de::IgnoredAny>>(body)
-    {
-        return Err(error.into());
+    match tokio::task::spawn_blocking(move || read(&body)).await {
+        Ok(read) => read,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        Err(_) => Err(CallError::Unreachable("shutting down".to_owned()).into()),
     }
-    let reply: Reply<T> = serde_json::from_slice(body)
-        .map_err(|failure| CallError::Malformed(cut(&failure.to_string())))?;
-    if let Some(error) = reply.error {
-        return Err(error.into());
-    }
-    reply
-        .result
-        .ok_or_else(|| CallError::Malformed("neither result nor error".to_owned()))
 }
 
 /// What became of a request on its way.
