@@ -1,6 +1,7 @@
 //! The rules of the coins that descend from CryptoNote: Monero, and what keeps its formats.
 //!
 //! [`template`] is what a daemon wants mined, made of a [`block`] with a [`miner_transaction`] in it;
+//! [`transaction`] is one that spends, and [`payment`] says whom it pays.
 //! [`tree`] and [`varint`] are what those are hashed and written with. [`address`] and [`login`] say
 //! whom to pay, [`target`] which hash counts, and [`seed`] with which key RandomX hashes.
 //!
@@ -14,10 +15,12 @@ pub mod extra;
 pub mod keccak;
 pub mod login;
 pub mod miner_transaction;
+pub mod payment;
 mod reader;
 pub mod seed;
 pub mod target;
 pub mod template;
+pub mod transaction;
 pub mod tree;
 pub mod varint;
 
@@ -26,3 +29,4 @@ pub use block::Block;
 pub use miner_transaction::MinerTransaction;
 pub use target::ShareTarget;
 pub use template::BlockTemplate;
+pub use transaction::Transaction;
