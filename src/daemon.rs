@@ -32,6 +32,8 @@ mod lane;
 #[cfg(test)]
 mod litecoind_tests;
 mod look;
+pub mod monero_transactions;
+pub mod monero_wallet;
 mod node;
 mod notify;
 mod pause;

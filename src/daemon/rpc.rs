@@ -333,6 +333,7 @@ impl Rpc {
             if refused != digest::Refused::Challenge {
                 break;
             }
+            tokio::time::sleep(digest::PAUSE).await;
         }
         Err(CallError::Unauthorized(refused.to_string()))
     }

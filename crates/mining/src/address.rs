@@ -75,6 +75,11 @@ impl Address {
     pub fn script(&self) -> &[u8] {
         &self.script
     }
+
+    /// The payment id that is part of it: a transaction has one at most.
+    pub fn payment_id(&self) -> Option<[u8; 8]> {
+        None
+    }
 }
 
 impl fmt::Display for Address {

@@ -1,0 +1,135 @@
+//! What a pool pays from, made of its settings: a wallet, a descriptor, or a wallet of Monero's. Called by
+//! `pool::plan`, and by an operator's commands.
+
+use mining::{
+    Coin, Network,
+    cryptonote::{address::Tags, payment::DESTINATIONS_MAX},
+};
+
+use crate::{
+    config,
+    daemon::{
+        self,
+        coins::Coins,
+        monero_transactions::MoneroTransactions,
+        monero_wallet::{self, MoneroWallet},
+        wallet::Wallet,
+    },
+    payout::{Depth, Descriptor, Key, Monero, Purse},
+};
+
+/// A transaction of more payments is more than nodes relay: 100,000 bytes.
+pub(super) const PAYMENTS_MAX: usize = 2_000;
+/// Monero's wallet knows no higher one.
+const PRIORITY_MAX: u8 = 4;
+
+/// The most payments that a transaction of the coin has room for.
+pub(super) fn payments_max(coin: &Coin) -> usize {
+    match tags(coin, Network::Main) {
+        Some(_) => DESTINATIONS_MAX,
+        None => PAYMENTS_MAX,
+    }
+}
+
+/// What a pool pays from, from its settings.
+pub(in crate::pool) fn purse(
+    settings: &config::Pool,
+    coin: &'static Coin,
+) -> Result<Purse, String> {
+    // The wallet is the first daemon's: its coins are where blocks were paid to.
+    let daemon = settings
+        .daemon
+        .first()
+        .ok_or("a pool needs a [[pool.daemon]]")?;
+    if let Some(tags) = tags(coin, settings.network) {
+        return Ok(Purse::Monero(Box::new(monero(settings, daemon, tags)?)));
+    }
+    if settings.payout.wallet_url.is_some() || settings.payout.priority != 0 {
+        return Err(format!(
+            "payout.wallet_url and payout.priority: {} is not of Monero's family",
+            coin.name
+        ));
+    }
+    let wallet = settings.payout.wallet.as_deref();
+    let wallet = || Wallet::new(daemon, wallet, coin).map_err(|error| format!("{error:#}"));
+    let from = settings.payout.from;
+    if from != config::PaidFrom::Key && settings.payout.descriptor_file.is_some() {
+        return Err("payout.descriptor_file goes with payout.from = \"key\"".into());
+    }
+    Ok(match from {
+        config::PaidFrom::Wallet => Purse::Wallet(wallet()?),
+        config::PaidFrom::Psbt => Purse::Psbt(wallet()?),
+        config::PaidFrom::Key => Purse::Key(Box::new(key(settings, daemon, coin)?)),
+    })
+}
+
+/// What addresses of a coin of Monero's family begin with; nothing for other coins.
+fn tags(coin: &Coin, network: Network) -> Option<Tags> {
+    match (coin.name, network) {
+        ("monero", Network::Main | Network::Regtest) => Some(Tags::MONERO),
+        ("monero", Network::Test) => Some(Tags::MONERO_TEST),
+        ("wownero", Network::Main | Network::Regtest) => Some(Tags::WOWNERO),
+        _ => None,
+    }
+}
+
+/// The wallet of Monero's that pays, from the settings.
+fn monero(settings: &config::Pool, daemon: &daemon::Config, tags: Tags) -> Result<Monero, String> {
+    let config::Payout {
+        from,
+        wallet,
+        fee_rate,
+        wallet_url,
+        wallet_user,
+        wallet_password,
+        priority,
+        ..
+    } = &settings.payout;
+    if *from != config::PaidFrom::Wallet || wallet.is_some() {
+        return Err(
+            "payout.from and payout.wallet: Monero is paid by the wallet at wallet_url, and in no \
+             other way"
+                .into(),
+        );
+    }
+    if fee_rate.is_some() {
+        return Err("payout.fee_rate: Monero's wallet has a priority instead".into());
+    }
+    if *priority > PRIORITY_MAX {
+        return Err(format!("payout.priority: 0 to {PRIORITY_MAX}"));
+    }
+    let url = wallet_url
+        .as_deref()
+        .ok_or("payout.wallet_url: where monero-wallet-rpc listens")?;
+    let config = monero_wallet::config(url, wallet_user.as_deref(), wallet_password.as_ref());
+    let wallet =
+        MoneroWallet::new(&config).map_err(|error| format!("payout.wallet_url: {error:#}"))?;
+    let chain = MoneroTransactions::new(daemon).map_err(|error| format!("{error:#}"))?;
+    Ok(Monero::new(wallet, chain, tags, *priority))
+}
+
+/// The descriptor that pays, from the settings.
+fn key(
+    settings: &config::Pool,
+    daemon: &daemon::Config,
+    coin: &'static Coin,
+) -> Result<Key, String> {
+    if coin.name == "dogecoin" {
+        return Err(
+            "payout.from = \"key\": Dogecoin Core cannot search for coins (scantxoutset)".into(),
+        );
+    }
+    if settings.payout.wallet.is_some() {
+        return Err("payout.wallet: there is none with payout.from = \"key\"".into());
+    }
+    let file = settings.payout.descriptor_file.as_deref();
+    let file = file.ok_or("payout.from = \"key\" needs payout.descriptor_file")?;
+    let descriptor = Descriptor::read(file, settings.network)
+        .map_err(|error| format!("payout.descriptor_file: {} {error}", file.display()))?;
+    let depth = Depth {
+        coinbase: super::maturity(settings, coin)?,
+        other: settings.payout.confirmations,
+    };
+    let coins = Coins::new(daemon, coin).map_err(|error| format!("{error:#}"))?;
+    Ok(Key::new(coins, descriptor, depth))
+}
