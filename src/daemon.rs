@@ -32,8 +32,11 @@ mod lane;
 #[cfg(test)]
 mod litecoind_tests;
 mod look;
-pub mod monero_transactions;
 pub mod monero_wallet;
+#[allow(dead_code, reason = "no coin of the table has this daemon yet")]
+pub mod monerod;
+#[cfg(test)]
+mod monerod_tests;
 mod node;
 mod notify;
 mod pause;

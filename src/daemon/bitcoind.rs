@@ -107,13 +107,7 @@ impl Bitcoind {
 
     /// Whether it runs on this machine, as far as its address tells.
     pub(super) fn is_on_loopback(&self) -> bool {
-        match self.rpc.url().host_str() {
-            Some("localhost" | "[::1]") => true,
-            Some(host) => host
-                .parse::<std::net::Ipv4Addr>()
-                .is_ok_and(|address| address.is_loopback()),
-            None => false,
-        }
+        self.rpc.is_on_loopback()
     }
 
     /// Closes connections that are idle.

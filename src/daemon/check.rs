@@ -52,6 +52,11 @@ pub(super) enum Unfit {
     InitialDownload { blocks: u32, headers: u32 },
     #[error("it has the headers up to {headers} but the blocks only up to {blocks}")]
     BehindHeaders { blocks: u32, headers: u32 },
+    #[error(
+        "it tells strangers neither its version nor its peers (--restricted-rpc); give the pool a port \
+         that is not restricted"
+    )]
+    Restricted,
     #[error("it has {actual} peers, not {min}")]
     Peers { actual: u32, min: u32 },
     #[error("its tip is {minutes} minutes old")]
@@ -74,7 +79,7 @@ const TIP_AGE_IN_BLOCKS: u32 = 20;
 const DAY_S: u32 = 24 * 60 * 60;
 
 /// The first blocks of the networks that have value.
-const GENESIS: [(&str, &str); 3] = [
+const GENESIS: [(&str, &str); 4] = [
     (
         "bitcoin",
         "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
@@ -86,6 +91,11 @@ const GENESIS: [(&str, &str); 3] = [
     (
         "dogecoin",
         "1a91e3dace36e2be3bf030a65679fe821aa1d6ef92e7c9902eb318182c355691",
+    ),
+    // Its private networks begin with it too.
+    (
+        "monero",
+        "418015bb9ae982a1975da7d79277c2705727a56894ba0fb246adaabb1f4632e3",
     ),
 ];
 
@@ -134,6 +144,9 @@ impl Expected {
         }
         if is_behind_headers(facts.chain) && facts.behind_headers >= CATCHING_UP {
             return Err(Unfit::BehindHeaders { blocks, headers });
+        }
+        if facts.network.restricted && !own_network {
+            return Err(Unfit::Restricted);
         }
         let peers = facts.network.connections;
         if peers < self.min_peers {
@@ -199,6 +212,7 @@ mod tests {
             info: NetworkInfo {
                 version: 280_000,
                 connections: 8,
+                restricted: false,
             },
             genesis: GENESIS[0].1.parse().unwrap(),
             behind: Duration::ZERO,
@@ -254,6 +268,11 @@ mod tests {
         );
         case(|c| c.info.connections = 0, "it has 0 peers, not 1");
         case(
+            |c| c.info.restricted = true,
+            "it tells strangers neither its version nor its peers (--restricted-rpc); give the pool a \
+             port that is not restricted",
+        );
+        case(
             |c| c.tip_time = Some(NOW - 12_000),
             "its tip is 200 minutes old",
         );
@@ -282,6 +301,7 @@ mod tests {
         case.network = Network::Regtest;
         case.chain.chain = "regtest".into();
         case.info.connections = 0;
+        case.info.restricted = true;
         case.info.version = 210_201;
         case.genesis = Hash([7; 32]);
         case.chain.initial_download = true;

@@ -231,6 +231,10 @@ fn serve(connection: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut reader = BufReader::new(connection);
     loop {
         let (mut length, mut login) = (0, None);
+        let mut request = String::new();
+        if reader.read_line(&mut request)? == 0 {
+            return Ok(());
+        }
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line)? == 0 {
@@ -251,7 +255,9 @@ fn serve(connection: &TcpStream, shared: &Shared) -> std::io::Result<()> {
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         let call: Value = serde_json::from_slice(&body).unwrap();
-        let method = call["method"].as_str().unwrap();
+        // What is asked without a method is asked by its path.
+        let path = request.split(' ').nth(1).unwrap();
+        let method = call["method"].as_str().unwrap_or(path);
         if !answer(connection, shared, method, &call["params"], login)? {
             return Ok(());
         }

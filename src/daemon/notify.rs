@@ -104,6 +104,21 @@ pub(super) async fn wait_for_new_block(daemon: Arc<Node>) -> anyhow::Result<()> 
     }
 }
 
+/// What a family of daemons publishes of new tips.
+#[derive(Clone, Copy)]
+pub(super) struct Publication {
+    /// What messages begin with.
+    pub(super) topic: &'static str,
+    /// The tip that a message tells of.
+    pub(super) tip_of: fn(&ZmqMessage) -> Option<Hash>,
+}
+
+/// That of Core's family.
+const HASHBLOCK: Publication = Publication {
+    topic: "hashblock",
+    tip_of: hash_of,
+};
+
 /// Listens to `hashblock`.
 pub(super) async fn zmq(daemon: Arc<Node>) -> anyhow::Result<()> {
     let mut pause = Pause::new(AGAIN.0, AGAIN.1);
@@ -126,22 +141,35 @@ pub(super) async fn zmq(daemon: Arc<Node>) -> anyhow::Result<()> {
                 continue;
             }
         };
-        let (name, endpoint) = (&daemon.name, endpoint.as_str());
-        match timeout(ZMQ_CONNECT, connect(endpoint)).await {
-            Ok(Ok(mut socket)) => {
-                debug!(daemon = name, endpoint, "listening to hashblock");
-                while let Ok(Ok(message)) = timeout(ZMQ_SILENCE, socket.recv()).await {
-                    pause.reset();
-                    if let Some(hash) = hash_of(&message) {
-                        daemon.notice(Notice::Tip(Source::Zmq, hash));
-                    }
-                }
-                debug!(daemon = name, endpoint, "no hashblock any more");
+        listen(&daemon.name, &endpoint, HASHBLOCK, |hash| {
+            pause.reset();
+            if let Some(hash) = hash {
+                daemon.notice(Notice::Tip(Source::Zmq, hash));
             }
-            Ok(Err(failure)) => debug!(daemon = name, endpoint, %failure, "no ZMQ"),
-            Err(_) => debug!(daemon = name, endpoint, "no ZMQ in time"),
-        }
+        })
+        .await;
         sleep(pause.next()).await;
+    }
+}
+
+/// Tells `said` of each message, and of its tip if it has one, until none comes any more.
+pub(super) async fn listen(
+    daemon: &str,
+    endpoint: &str,
+    publication: Publication,
+    mut said: impl FnMut(Option<Hash>),
+) {
+    let topic = publication.topic;
+    match timeout(ZMQ_CONNECT, connect(endpoint, topic)).await {
+        Ok(Ok(mut socket)) => {
+            debug!(daemon, endpoint, topic, "listening");
+            while let Ok(Ok(message)) = timeout(ZMQ_SILENCE, socket.recv()).await {
+                said((publication.tip_of)(&message));
+            }
+            debug!(daemon, endpoint, topic, "nothing is published any more");
+        }
+        Ok(Err(failure)) => debug!(daemon, endpoint, %failure, "no ZMQ"),
+        Err(_) => debug!(daemon, endpoint, "no ZMQ in time"),
     }
 }
 
@@ -154,10 +182,10 @@ async fn answers(daemon: &Node) -> bool {
     answers
 }
 
-async fn connect(endpoint: &str) -> zeromq::ZmqResult<SubSocket> {
+async fn connect(endpoint: &str, topic: &str) -> zeromq::ZmqResult<SubSocket> {
     let mut socket = SubSocket::new();
     socket.connect(endpoint).await?;
-    socket.subscribe("hashblock").await?;
+    socket.subscribe(topic).await?;
     Ok(socket)
 }
 

@@ -30,6 +30,9 @@ pub(super) struct NetworkInfo {
     pub(super) version: u64,
     /// How many peers it has.
     pub(super) connections: u32,
+    /// Whether it tells strangers neither of them. Core's family hides nothing.
+    #[serde(default)]
+    pub(super) restricted: bool,
 }
 
 /// `getblockheader`.

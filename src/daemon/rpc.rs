@@ -87,6 +87,9 @@ pub enum CallError {
     /// It has not the whole chain yet (-10).
     #[error("in initial download: {0}")]
     InitialDownload(String),
+    /// It did not do it (Monero's family tells some of what fails in a word of the answer).
+    #[error("status {0:?}")]
+    Status(String),
     /// Any other error it told.
     #[error("error {code}: {message}")]
     Rpc {
@@ -163,6 +166,17 @@ impl Rpc {
     /// The daemon's address.
     pub(super) fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Whether the daemon runs on this machine, as far as its address tells.
+    pub(super) fn is_on_loopback(&self) -> bool {
+        match self.url.host_str() {
+            Some("localhost" | "[::1]") => true,
+            Some(host) => host
+                .parse::<std::net::Ipv4Addr>()
+                .is_ok_and(|address| address.is_loopback()),
+            None => false,
+        }
     }
 
     /// Calls `method` and reads its result.
@@ -464,6 +478,7 @@ impl CallError {
             | Self::WarmingUp(_)
             | Self::NotConnected(_)
             | Self::InitialDownload(_)
+            | Self::Status(_)
             | Self::Rpc { .. } => true,
         }
     }

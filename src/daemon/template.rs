@@ -44,6 +44,9 @@ pub(super) enum Refused {
     /// A rule that must be understood and is not.
     #[error("the template needs the rule {0:?}, which is not known")]
     Rule(String),
+    /// One of Monero's family that does not add up.
+    #[error(transparent)]
+    CryptoNote(#[from] mining::cryptonote::whole_template::Refused),
     /// Blocks need a signature.
     #[error("blocks of this signet must be signed")]
     SignedBlocks,
