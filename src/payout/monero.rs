@@ -22,8 +22,8 @@ use tracing::{debug, warn};
 use self::bundle::{Bundle, Member};
 use crate::daemon::{
     CallError,
-    monero_transactions::{Coin, MoneroTransactions, Place},
     monero_wallet::{MoneroWallet, WalletError},
+    monerod::transactions::{self, Fault, Spent, Standing as Place, Transactions},
     wallet::{Holdings, Outgoing, Sent, SignError},
 };
 
@@ -34,7 +34,7 @@ const LOOK_BACK: u64 = 100;
 #[derive(Debug)]
 pub struct Monero {
     wallet: MoneroWallet,
-    chain: MoneroTransactions,
+    chain: Transactions,
     /// What addresses of the pool's network begin with.
     tags: Tags,
     priority: u8,
@@ -43,7 +43,7 @@ pub struct Monero {
 impl Monero {
     /// A wallet and the pool's daemon, on the network whose addresses have these tags. `priority` is 0
     /// to 4, where 0 is the wallet's own choice.
-    pub fn new(wallet: MoneroWallet, chain: MoneroTransactions, tags: Tags, priority: u8) -> Self {
+    pub fn new(wallet: MoneroWallet, chain: Transactions, tags: Tags, priority: u8) -> Self {
         Self {
             wallet,
             chain,
@@ -130,8 +130,8 @@ impl Monero {
                 )));
             }
         }
-        let coins = self.chain.coins(&images).await?;
-        if coins.iter().any(|coin| *coin != Coin::Unspent) {
+        let spent = self.chain.spent(&images).await?;
+        if spent.iter().any(|spent| *spent != Spent::No) {
             let why =
                 "it has chosen a coin that is spent: it has forgotten by what, or has yet to see";
             return Err(SignError::Refused(why.into()));
@@ -150,11 +150,11 @@ impl Monero {
     /// or without the wallet if it cannot.
     pub(super) async fn send(&self, raw: &[u8]) -> Result<Sent, CallError> {
         let bundle = Bundle::read(raw).map_err(unreadable)?;
-        let places = self.chain.places(&bundle.ids()).await?;
+        let places = self.chain.standings(&bundle.ids()).await?;
         let mut worst = Sent::Taken;
         let mut relayed = false;
         let members = bundle.members.iter().zip(places);
-        for (member, _) in members.filter(|(_, place)| *place == Place::Nowhere) {
+        for (member, _) in members.filter(|(_, place)| *place == Place::Missing) {
             match self.relay(member).await? {
                 Sent::Taken => relayed = true,
                 gone @ Sent::InputsGone(_) => worst = gone,
@@ -177,10 +177,16 @@ impl Monero {
             Err(failure) => debug!(%failure, id = %member.id(), "the wallet does not relay"),
         }
         // The wallet may have sent it all the same, and its answer is lost.
-        if self.chain.places(&[member.id()]).await? != [Place::Nowhere] {
+        if self.chain.standings(&[member.id()]).await? != [Place::Missing] {
             return Ok(Sent::Taken);
         }
-        self.chain.send(&member.blob).await
+        Ok(match self.chain.send(&member.blob).await? {
+            transactions::Sent::Taken | transactions::Sent::Known => Sent::Taken,
+            transactions::Sent::Refused(why) if why.faults.contains(&Fault::DoubleSpend) => {
+                Sent::InputsGone(why.to_string())
+            }
+            transactions::Sent::Refused(why) => Sent::Refused(why.to_string()),
+        })
     }
 
     /// Where the transactions of a payout stand together: as deep as the one that is least deep.
@@ -191,8 +197,8 @@ impl Monero {
             Seen::Not(missing) => missing,
         };
         let images: Vec<[u8; 32]> = missing.iter().flat_map(|member| member.images()).collect();
-        let coins = self.chain.coins(&images).await?;
-        if coins.iter().all(|coin| *coin == Coin::Unspent) {
+        let spent = self.chain.spent(&images).await?;
+        if spent.iter().all(|spent| *spent == Spent::No) {
             return Ok(Standing::Unknown);
         }
         // They may have come between the two questions.
@@ -218,14 +224,14 @@ impl Monero {
     }
 
     async fn seen<'a>(&self, bundle: &'a Bundle) -> Result<Seen<'a>, CallError> {
-        let places = self.chain.places(&bundle.ids()).await?;
+        let places = self.chain.standings(&bundle.ids()).await?;
         let mut least = u32::MAX;
         let mut missing = Vec::new();
         for (member, place) in bundle.members.iter().zip(places) {
             match place {
-                Place::Nowhere => missing.push(member),
-                Place::Pool => least = 0,
-                Place::Block(depth) => least = least.min(depth),
+                Place::Missing => missing.push(member),
+                Place::InPool { .. } => least = 0,
+                Place::InBlock { confirmations, .. } => least = least.min(confirmations),
             }
         }
         Ok(match missing.is_empty() {
@@ -245,10 +251,10 @@ impl Monero {
             .iter()
             .map(|sending| sending.id)
             .collect();
-        let known = self.chain.known(&ids).await?;
-        let in_blocks = known.into_iter().filter_map(|known| match known.place {
-            Place::Block(depth) => Some((known.key_images, depth)),
-            Place::Pool | Place::Nowhere => None,
+        let spending = self.chain.spending(&ids).await?;
+        let in_blocks = spending.into_iter().filter_map(|(place, images)| match place {
+            Place::InBlock { confirmations, .. } => Some((images, confirmations)),
+            Place::InPool { .. } | Place::Missing => None,
         });
         Ok(in_blocks.collect())
     }

@@ -6,7 +6,7 @@
 
 use mining::{
     Amount,
-    cryptonote::{Transaction, payment::Keys},
+    cryptonote::{Transaction, id, payment::Keys},
 };
 use pow::Hash;
 use serde::{Deserialize, Serialize};
@@ -133,9 +133,7 @@ impl Member {
 
     /// Written like the chain writes it.
     pub(super) fn id(&self) -> Hash {
-        let mut bytes = self.transaction.id();
-        bytes.reverse();
-        Hash(bytes)
+        id::of_bytes(self.transaction.id())
     }
 
     /// Its secret keys, 32 bytes each.

@@ -8,14 +8,15 @@ use std::{
 };
 
 use mining::{Amount, cryptonote::address::Tags};
+use pow::Hash;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::Monero;
 use crate::daemon::{
     Config,
-    monero_transactions::MoneroTransactions,
     monero_wallet::{self, MoneroWallet},
+    monerod::transactions::Transactions,
 };
 
 /// The longest that anything here may take, with all processors busy.
@@ -126,7 +127,7 @@ impl Rig {
     async fn answers(&self) {
         let began = Instant::now();
         loop {
-            let node = self.purse.chain.blocks().await;
+            let node = self.purse.chain.standings(&[Hash::default()]).await;
             let wallet = self.purse.wallet.version().await;
             if node.is_ok() && wallet.is_ok() {
                 return;
@@ -228,7 +229,7 @@ fn purse(node_port: u16, wallet_port: u16, tags: Tags) -> Monero {
     let node = Config::at(format!("http://127.0.0.1:{node_port}"));
     Monero::new(
         MoneroWallet::new(&wallet).unwrap(),
-        MoneroTransactions::new(&node).unwrap(),
+        Transactions::new(&node).unwrap(),
         tags,
         0,
     )

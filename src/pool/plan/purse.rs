@@ -11,8 +11,8 @@ use crate::{
     daemon::{
         self,
         coins::Coins,
-        monero_transactions::MoneroTransactions,
         monero_wallet::{self, MoneroWallet},
+        monerod::transactions::Transactions,
         wallet::Wallet,
     },
     payout::{Depth, Descriptor, Key, Monero, Purse},
@@ -104,7 +104,7 @@ fn monero(settings: &config::Pool, daemon: &daemon::Config, tags: Tags) -> Resul
     let config = monero_wallet::config(url, wallet_user.as_deref(), wallet_password.as_ref());
     let wallet =
         MoneroWallet::new(&config).map_err(|error| format!("payout.wallet_url: {error:#}"))?;
-    let chain = MoneroTransactions::new(daemon).map_err(|error| format!("{error:#}"))?;
+    let chain = Transactions::new(daemon).map_err(|error| format!("{error:#}"))?;
     Ok(Monero::new(wallet, chain, tags, *priority))
 }
 
