@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use mining::{
-    Amount, Coin, Scheme, Target, Work,
+    Amount, Coin, NetworkDifficulty, Scheme, Work,
     accounting::{Credits, Fee, Fees, Multiple, Position, Window},
     block::BlockState,
     ledger::{Account, BlockBooks, BlockEntries, BlockStep},
@@ -298,7 +298,7 @@ impl Accounting {
                 self.filled(all, scheme, end, start).await?.into_round()
             }
             _ => {
-                let window = Window::empty(self.window_at(found.bits)?);
+                let window = Window::empty(self.window_at(found.network)?);
                 self.filled(window, scheme, end, None).await?
             }
         };
@@ -327,10 +327,10 @@ impl Accounting {
         })
     }
 
-    /// The window at a block of these bits.
-    fn window_at(&self, bits: u32) -> anyhow::Result<Work> {
-        let network = Target::from_compact(bits).context("the bits of a block")?;
-        Ok(self.config.window.times(network.work()))
+    /// The window at a block of this difficulty.
+    fn window_at(&self, network: NetworkDifficulty) -> anyhow::Result<Work> {
+        let work = network.work().context("the bits of a block")?;
+        Ok(self.config.window.times(work))
     }
 
     /// Joins old buckets, so that a window is some hundreds of them however long it is.
@@ -339,7 +339,7 @@ impl Accounting {
         let Some(last) = self.store.blocks(self.pool, None, 1).await?.pop() else {
             return Ok(());
         };
-        let window = self.window_at(last.found.bits)?;
+        let window = self.window_at(last.found.network)?;
         let part = |divisor: u32| Work::from_hashes(window.hashes() / u128::from(divisor));
         let keep = Work::from_hashes(window.hashes().saturating_mul(WINDOWS_KEPT.into()));
         let before = clock::now_ms() - SETTLED_AFTER_MS;

@@ -17,8 +17,9 @@ use std::{
 };
 
 use mining::{
-    Amount, Scheme,
+    NetworkDifficulty, Scheme,
     block::BlockState,
+    cryptonote::{self, block::Nonce},
     job::JobTemplate,
     orphans::{LOOKED_AT, LastBlocks},
     share::Solved,
@@ -54,51 +55,80 @@ const RECORD_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A solved block and who solved it.
 #[derive(Debug)]
 pub struct Found {
-    /// The block.
-    pub solved: Solved,
-    /// Its height.
-    pub height: u32,
-    /// What its coinbase pays out.
-    pub reward: Amount,
-    /// Who solved it.
-    pub worker: WorkerName,
-    /// How it is paid.
-    pub scheme: Scheme,
-    /// When, in milliseconds since 1970.
-    pub time_ms: i64,
-    /// The work that it was found with.
-    pub shared: Arc<JobTemplate>,
+    /// The whole block in hexadecimal, as the daemons take it.
+    pub hex: String,
+    /// What the store is to know of it.
+    pub found: FoundBlock,
 }
 
 impl Found {
-    /// What the store is to know of it.
-    fn into_new(self) -> FoundBlock {
-        let (header, shared) = (&self.solved.header, &self.shared);
+    /// A block of Bitcoin's family, found with this work by `worker`, at `time_ms`: milliseconds since
+    /// 1970.
+    pub fn of_solved(
+        solved: Solved,
+        shared: &JobTemplate,
+        worker: WorkerName,
+        scheme: Scheme,
+        time_ms: i64,
+    ) -> Self {
         let number = |at: usize| {
             u32::from_le_bytes(
-                header[at..at + 4]
+                solved.header[at..at + 4]
                     .try_into()
                     .expect("four bytes were taken"),
             )
         };
         let block = NewBlock {
-            hash: self.solved.id,
-            proof: self.solved.proof,
-            height: self.height,
-            bits: number(72),
+            hash: solved.id,
+            proof: solved.proof,
+            height: shared.template.height,
+            network: NetworkDifficulty::Bits(number(72)),
             time: number(68),
-            found_ms: self.time_ms,
-            reward: self.reward,
-            coinbase: Some(self.solved.coinbase_id),
-            scheme: self.scheme,
-            worker: self.worker,
+            found_ms: time_ms,
+            reward: shared.template.value,
+            coinbase: Some(solved.coinbase_id),
+            scheme,
+            worker,
         };
-        FoundBlock {
-            block,
-            by_coinbase: shared.split.as_ref().map(|split| ByCoinbase {
-                end: split.end(),
-                payments: split.paid(shared.coinbase.paid()),
-            }),
+        let by_coinbase = shared.split.as_ref().map(|split| ByCoinbase {
+            end: split.end(),
+            payments: split.paid(shared.coinbase.paid()),
+        });
+        Self {
+            hex: solved.hex,
+            found: FoundBlock { block, by_coinbase },
+        }
+    }
+
+    /// A block of CryptoNote's family, likewise, by this nonce with this hash.
+    pub fn of_nonce(
+        job: &cryptonote::Job,
+        nonce: Nonce,
+        proof: Hash,
+        worker: WorkerName,
+        scheme: Scheme,
+        time_ms: i64,
+    ) -> Self {
+        let (hex, hash) = job.block(nonce);
+        let template = &job.template;
+        let block = NewBlock {
+            hash,
+            proof,
+            height: template.height(),
+            network: template.network(),
+            time: template.time(),
+            found_ms: time_ms,
+            reward: template.reward(),
+            coinbase: None,
+            scheme,
+            worker,
+        };
+        Self {
+            hex,
+            found: FoundBlock {
+                block,
+                by_coinbase: None,
+            },
         }
     }
 }
@@ -187,9 +217,10 @@ impl Blocks {
 
     /// Sends a block to all daemons at once and returns at once, with what the store is to know of it.
     pub fn submit(&self, found: Found) -> Arc<FoundBlock> {
-        let id = found.solved.id;
-        let mut submission = self.daemons.submit(found.solved.hex.as_str().into(), id);
-        let block = Arc::new(found.into_new());
+        let Found { hex, found } = found;
+        let id = found.block.hash;
+        let mut submission = self.daemons.submit(hex.into(), id);
+        let block = Arc::new(found);
         let new = Arc::clone(&block);
         self.metrics.blocks.inc();
         let blocks = self.clone();

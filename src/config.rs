@@ -16,6 +16,8 @@ use mining::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::verifier;
+
 pub use compat::{Compat, PublicPoolPorts};
 pub use layers::{BadConfig, BrokenLine, Layers, Source};
 
@@ -123,6 +125,8 @@ pub struct Pool {
     pub shares: Shares,
     /// Who is banned.
     pub bans: Bans,
+    /// How shares of RandomX are verified.
+    pub randomx: verifier::Config,
     /// The nodes, the preferred one first.
     pub daemon: Vec<crate::daemon::Config>,
     /// The ports for miners.
@@ -373,6 +377,7 @@ impl Default for Pool {
             payout: Payout::default(),
             shares: Shares::default(),
             bans: Bans::default(),
+            randomx: verifier::Config::default(),
             daemon: Vec::new(),
             listener: vec![Listener::default()],
         }

@@ -4,13 +4,17 @@
 //! [`serve`] is called by the listener, returns when the connection is over, and never fails: why it
 //! ended is logged here, once. What a line means is in [`session`]; this file moves bytes.
 
+mod cryptonote;
+mod dialect;
 mod end;
 mod handover;
+mod in_flight;
 mod miner;
 mod session;
 #[cfg(test)]
 mod tests;
 mod wishes;
+mod workers;
 
 use std::{
     cell::Cell,
@@ -44,8 +48,9 @@ use crate::{
     bans::Bans,
     block::Blocks,
     connection::{
+        dialect::Dialect,
         end::End,
-        session::{AliasLogin, Session},
+        session::{AliasLogin, Handled, Session},
     },
     devices::Devices,
     kept_sessions::{KeptSessions, LeftOpen},
@@ -57,6 +62,7 @@ use crate::{
     stream::Stream,
     systemd::Sockets,
     template_feed::{JobIds, Newest, Recipe},
+    verifier::{Origin, Verifier},
 };
 
 /// The longest line before a miner is authorized. The longest honest one has under 600 bytes.
@@ -84,8 +90,10 @@ pub struct Context {
     pub network: Network,
     /// The newest work.
     pub newest: watch::Receiver<Newest>,
-    /// How work is made for a miner of its own.
-    pub recipe: Recipe,
+    /// How work is made for a miner of its own; nothing where the daemon makes coinbases.
+    pub recipe: Option<Recipe>,
+    /// Who verifies shares whose hash is costly; nothing where connections hash by themselves.
+    pub verifier: Option<Verifier>,
     /// Numbers for jobs of one's own.
     pub job_ids: JobIds,
     /// Extranonces.
@@ -185,8 +193,10 @@ async fn live(mut connection: Connection, left: Option<Box<LeftOpen>>) {
     };
     Box::pin(connection.drain(&end)).await;
     let worker = connection.session.worker();
-    if end.leaves_a_session() {
-        connection.session.keep(Instant::now());
+    if end.leaves_a_session()
+        && let Some(session) = connection.session.v1()
+    {
+        session.keep(Instant::now());
     }
     connected.dec();
     debug!(%peer, worker, reason = %end, "connection ended");
@@ -197,6 +207,8 @@ enum Event {
     Notices(Notices),
     /// Bytes were read; they are with the lines.
     Read,
+    /// Shares were verified.
+    Verified,
     Clock,
 }
 
@@ -212,7 +224,7 @@ struct Connection {
     context: Arc<Context>,
     mailbox: Listed,
     lines: LineBuffer,
-    session: Session,
+    session: Dialect,
     /// What did not fit into the socket at once.
     unsent: Vec<u8>,
     accepted_at: Instant,
@@ -242,11 +254,25 @@ impl Connection {
         let mailbox = context.mailboxes.enter(networks::party(peer.ip()));
         let tally = context.bans.tally(peer.ip());
         let now = Instant::now();
+        let shared = (Arc::clone(&context), mailbox.share());
+        let session = match context.verifier.clone() {
+            None => Dialect::V1(Session::new(peer, shared.0, shared.1, tally)),
+            Some(verifier) => {
+                let origin = Origin {
+                    address: networks::party(peer.ip()),
+                    connection: mailbox.number(),
+                };
+                let (context, mailbox) = shared;
+                Dialect::CryptoNote(cryptonote::Session::new(
+                    peer, origin, context, verifier, mailbox, tally,
+                ))
+            }
+        };
         Self {
             stream,
             peer,
             lines: LineBuffer::new(LINE_MAX_BEFORE),
-            session: Session::new(peer, Arc::clone(&context), mailbox.share(), tally),
+            session,
             mailbox,
             unsent: Vec::new(),
             accepted_at,
@@ -293,6 +319,9 @@ impl Connection {
             if let Poll::Ready(notices) = self.mailbox.poll_take(context) {
                 return Poll::Ready(Ok(Event::Notices(notices)));
             }
+            if self.session.poll_verified(context).is_ready() {
+                return Poll::Ready(Ok(Event::Verified));
+            }
             if self.session.in_flight() < IN_FLIGHT_MAX
                 && let Poll::Ready(read) = self.poll_read(context)
             {
@@ -338,6 +367,13 @@ impl Connection {
                 }
             }
             Event::Read => self.take_lines(now, out)?,
+            Event::Verified => {
+                if self.session.take_verified(now, &self.context, out) {
+                    self.malformed = 0;
+                }
+                // As above.
+                self.take_lines(now, out)?;
+            }
             Event::Clock => {
                 let deadline = self.deadline();
                 self.alarm.as_mut().reset(deadline);
@@ -359,19 +395,19 @@ impl Connection {
             }
             let was_authorized = self.session.is_authorized();
             match self.session.line(line, now, out)? {
-                session::Handled::Done => {}
-                session::Handled::Malformed => {
+                Handled::Done => {}
+                Handled::Malformed => {
                     self.malformed += 1;
                     if self.malformed > MALFORMED_MAX {
                         return Err(End::Malformed);
                     }
                 }
-                session::Handled::Share(entry) => {
+                Handled::Share(entry) => {
                     // Whoever sends good shares is a miner.
                     self.malformed = 0;
                     self.context.share_log.append(entry);
                 }
-                session::Handled::Alias(login) => self.alias = Some(login),
+                Handled::Alias(login) => self.alias = Some(login),
             }
             if !was_authorized && self.session.is_authorized() {
                 self.welcome(now, out)?;
@@ -410,7 +446,10 @@ impl Connection {
         let now = Instant::now();
         let was_authorized = self.session.is_authorized();
         let mut out = Vec::new();
-        self.session.alias_found(login, address, now, &mut out)?;
+        let Some(session) = self.session.v1() else {
+            return Ok(());
+        };
+        session.alias_found(login, address, now, &mut out)?;
         if !was_authorized && self.session.is_authorized() {
             self.welcome(now, &mut out)?;
         }
@@ -540,7 +579,13 @@ impl Connection {
         let mut out = Vec::new();
         let drained = async {
             while self.session.in_flight() > 0 {
-                poll_fn(|context| self.mailbox.poll_take(context)).await;
+                poll_fn(|context| match self.session.poll_verified(context) {
+                    Poll::Ready(()) => Poll::Ready(()),
+                    Poll::Pending => self.mailbox.poll_take(context).map(drop),
+                })
+                .await;
+                let now = Instant::now();
+                self.session.take_verified(now, &self.context, &mut out);
                 self.session.answers(&self.mailbox, &mut out);
             }
         };
@@ -554,7 +599,9 @@ impl Connection {
             debug!(reason = %end, "last replies not delivered");
             return;
         }
-        if matches!(end, End::Stopping) && self.session.is_authorized() && !self.leave_open() {
+        // CryptoNote's miners come back by themselves.
+        let is_told = matches!(end, End::Stopping) && self.session.is_authorized();
+        if is_told && self.session.v1().is_some() && !self.leave_open() {
             out.clear();
             reply::reconnect(&mut out);
             let sent = self.send_now(&out);

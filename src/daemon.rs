@@ -18,6 +18,7 @@ use crate::tasks::{Stage, Tasks};
 mod bitcoind;
 pub mod breaker;
 mod check;
+mod client;
 pub mod coins;
 pub mod config;
 mod dialect;
@@ -33,7 +34,6 @@ mod lane;
 mod litecoind_tests;
 mod look;
 pub mod monero_wallet;
-#[allow(dead_code, reason = "no coin of the table has this daemon yet")]
 pub mod monerod;
 #[cfg(test)]
 mod monerod_tests;
@@ -69,6 +69,17 @@ pub fn read_template(
 ) -> Result<mining::Template, String> {
     let reply: reply::BlockTemplate<'_> = rpc::parse(body).map_err(|error| error.to_string())?;
     template::template(&reply, coin, network).map_err(|error| error.to_string())
+}
+
+/// The same for a reply of Monero's daemon to a request for a reserve of this length.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn read_monerod_template(
+    body: &[u8],
+    reserve: usize,
+    rules: &mining::coin::CryptoNoteRules,
+) -> Result<mining::cryptonote::Template, String> {
+    monerod::read_template(body, reserve, rules)
 }
 
 /// The daemons of one coin. Clones share them.
@@ -120,27 +131,30 @@ const DAEMONS: usize = 16;
 const RESUBMIT_GAP: Duration = Duration::from_secs(10);
 
 /// Follows the daemons. Solved blocks are kept in the folder `blocks`; only daemons whose chain
-/// begins with `first_block` are mined with. Fails only for a
+/// begins with `first_block` are mined with. Where daemons make the coinbases, they pay `pays`. Fails only for a
 /// configuration that cannot work; daemons that are down are waited for.
 pub fn start(
     configs: Vec<Config>,
     coin: &'static Coin,
     network: Network,
+    pays: &str,
     blocks: PathBuf,
     first_block: FirstBlock,
     tasks: &Tasks,
 ) -> anyhow::Result<(Daemons, watch::Receiver<Feed>)> {
-    let started = follow_all(configs, coin, network, blocks, first_block, tasks)?;
+    let started = follow_all(configs, coin, network, pays, blocks, first_block, tasks)?;
     let run = |name, task| run_until_the_end(tasks, name, task);
     let (daemons, _) = &started;
     for daemon in daemons.0.daemons.iter() {
         let this = || Arc::clone(daemon);
-        run("long poll", Box::pin(notify::long_poll(this())));
-        run(
-            "waitfornewblock",
-            Box::pin(notify::wait_for_new_block(this())),
-        );
-        run("hashblock", Box::pin(notify::zmq(this())));
+        if daemon.client.bitcoind().is_some() {
+            run("long poll", Box::pin(notify::long_poll(this())));
+            run(
+                "waitfornewblock",
+                Box::pin(notify::wait_for_new_block(this())),
+            );
+        }
+        run("zmq", Box::pin(notify::zmq(this())));
     }
     run("resubmit blocks", Box::pin(daemons.clone().resubmit()));
     Ok(started)
@@ -152,6 +166,7 @@ pub fn try_out(
     config: Config,
     coin: &'static Coin,
     network: Network,
+    pays: &str,
     tasks: &Tasks,
 ) -> anyhow::Result<(Daemons, watch::Receiver<Feed>)> {
     let nowhere = PathBuf::new();
@@ -159,6 +174,7 @@ pub fn try_out(
         vec![config],
         coin,
         network,
+        pays,
         nowhere,
         FirstBlock::any(),
         tasks,
@@ -169,6 +185,7 @@ fn follow_all(
     configs: Vec<Config>,
     coin: &'static Coin,
     network: Network,
+    pays: &str,
     blocks: PathBuf,
     first_block: FirstBlock,
     tasks: &Tasks,
@@ -188,7 +205,8 @@ fn follow_all(
     );
     let (mut daemons, mut notices) = (Vec::new(), Vec::new());
     for (index, config) in configs.iter().enumerate() {
-        let (daemon, received) = node::Node::new(index, config, coin, rules, first_block.clone())?;
+        let (daemon, received) =
+            node::Node::new(index, config, coin, rules, pays, first_block.clone())?;
         ensure!(
             configs[..index].iter().all(|other| other.url != config.url),
             "{}: configured twice",
@@ -260,7 +278,7 @@ impl Daemons {
     pub async fn block_status(&self, hash: Hash) -> Result<Option<BlockStatus>, Unanswered> {
         let mut answer = Err(Unanswered::NoneFit);
         for daemon in self.fit() {
-            match daemon.bitcoind.status(hash).await {
+            match daemon.client.status(hash).await {
                 Ok(Some(status)) => return Ok(Some(status)),
                 Ok(None) => answer = answer.or(Ok(None)),
                 Err(failure) => answer = answer.or(Err(failure.into())),
@@ -272,7 +290,7 @@ impl Daemons {
     /// Has the daemon that is mined with check a block that lacks only its proof of work.
     pub async fn propose(&self, block: &str) -> Result<Proposal, Unanswered> {
         let daemon = self.fit().next().ok_or(Unanswered::NoneFit)?;
-        Ok(daemon.bitcoind.propose(block).await?)
+        Ok(daemon.client.propose(block).await?)
     }
 
     /// Somebody says that there is a new block: every daemon is looked at now.
@@ -319,7 +337,6 @@ impl Daemons {
         let inner = &self.0;
         // Each daemon says one thing.
         let (say, verdicts) = mpsc::channel(inner.daemons.len());
-        let (parent, request) = (submit::parent_of(block), bitcoind::submit_request(block));
         for daemon in inner.daemons.iter() {
             let (say, index) = (say.clone(), daemon.index);
             let ending = inner.tasks.ending(Stage::Daemons);
@@ -327,8 +344,8 @@ impl Daemons {
                 daemon: Arc::clone(daemon),
                 all: Arc::clone(&inner.daemons),
                 hash,
-                parent,
-                request: request.clone(),
+                parent: daemon.client.parent_of(block),
+                request: daemon.client.submit_request(block),
             };
             inner
                 .tasks

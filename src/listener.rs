@@ -35,7 +35,7 @@ use crate::{
 };
 
 pub(crate) use addresses::{Addresses, Counted};
-pub use certificate::{Certificate, CertificateError, Fingerprint};
+pub use certificate::{Certificate, CertificateError, Fingerprint, NoFingerprint};
 pub use http::StatusPage;
 
 /// How long to wait after the system refused to accept, most likely for want of file descriptors.

@@ -205,6 +205,11 @@ impl Mailboxes {
 }
 
 impl Listed {
+    /// A number that no other connection has.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The mailbox itself, for those who answer.
     pub fn share(&self) -> Arc<Mailbox> {
         Arc::clone(&self.mailbox)

@@ -45,6 +45,7 @@ use crate::{
     share_log,
     tasks::{Stage, Tasks},
     template_feed::{self, FIRST_TIP, JobIds, Newest, Recipe},
+    verifier,
 };
 
 /// Extranonces leased at a time: enough for a storm of reconnects, and 4,096 leases go by before
@@ -159,6 +160,7 @@ pub async fn start(
         settings.daemon.clone(),
         coin,
         settings.network,
+        &settings.payout_address,
         kept_blocks.clone(),
         first_block.clone(),
         tasks,
@@ -170,16 +172,25 @@ pub async fn start(
     // Before the first share: from here on each is in a log.
     let receipts = Receipts::open(store.clone(), id, issuer, data).await?;
     let mut recipe = plan.recipe;
-    if settings.receipts_in_coinbase {
+    if let Some(recipe) = recipe.as_mut().filter(|_| settings.receipts_in_coinbase) {
         recipe.mark = Some(receipts.newest());
     }
     let kept_sessions = KeptSessions::default();
     let (saved, next_job) = read_sessions(&sessions_file(data, settings));
     let job_ids = JobIds::from(next_job);
-    if let Some(saved) = saved {
-        kept_sessions.restore(saved, recipe.clone());
+    if let Some((saved, recipe)) = saved.zip(recipe.clone()) {
+        kept_sessions.restore(saved, recipe);
     }
-    let newest = template_feed::follow(templates, recipe.clone(), job_ids.clone(), tasks);
+    let verifier = plan.randomx.map(|plan| verifier::start(plan, tasks));
+    let verifier = verifier.transpose().context("no thread to verify with")?;
+    let newest = template_feed::follow(
+        templates,
+        recipe.clone(),
+        plan.refresh,
+        verifier.clone(),
+        job_ids.clone(),
+        tasks,
+    );
 
     let proposals = proposal::start(
         newest.clone(),
@@ -285,6 +296,7 @@ pub async fn start(
             network: settings.network,
             newest: newest.clone(),
             recipe: recipe.clone(),
+            verifier: verifier.clone(),
             job_ids: job_ids.clone(),
             prefixes: prefixes.clone(),
             seen: Arc::clone(&seen),
@@ -391,7 +403,7 @@ fn look_after_sessions(
     kept: KeptSessions,
     newest: watch::Receiver<Newest>,
     job_ids: JobIds,
-    recipe: Recipe,
+    recipe: Option<Recipe>,
     path: PathBuf,
     tasks: &Tasks,
 ) {
@@ -403,7 +415,8 @@ fn look_after_sessions(
                 () = ending.cancelled() => break,
             }
         }
-        let Newest::Offer(offer) = newest.borrow().clone() else {
+        let newest = newest.borrow().clone();
+        let (Newest::Offer(offer), Some(recipe)) = (newest, recipe) else {
             return Ok(());
         };
         let saved = kept.save(&offer, job_ids.peek(), &recipe);

@@ -218,7 +218,7 @@ mod tests {
         let (configs, folder) = (vec![Config::at("http://127.0.0.1:1")], "blocks".into());
         let any = FirstBlock::any();
         let (daemons, _feed) =
-            start_daemons(configs, bitcoin, Network::Regtest, folder, any, &tasks).unwrap();
+            start_daemons(configs, bitcoin, Network::Regtest, "", folder, any, &tasks).unwrap();
         let mut proposer = Proposer {
             daemons,
             extranonce2_size: 8,

@@ -9,7 +9,7 @@
 use std::{
     io,
     net::SocketAddr,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -34,8 +34,8 @@ struct Inherited {
     connections: Vec<std::net::TcpStream>,
     /// Whether systemd has any connection, which it is to forget once all are taken.
     had_connections: bool,
-    /// Whether new ones are handed to systemd.
-    keeps: bool,
+    /// How many more systemd has room for; none where it keeps nothing.
+    room: usize,
 }
 
 impl Sockets {
@@ -55,12 +55,14 @@ impl Sockets {
                 waiting.push((address, listener));
             }
         }
-        Self(Arc::new(Mutex::new(Inherited {
+        let inherited = Inherited {
+            // It has them until it is told to forget them.
+            room: store_max().saturating_sub(waiting.len()),
             waiting,
             had_connections: !connections.is_empty(),
             connections,
-            keeps: std::env::var_os("NOTIFY_SOCKET").is_some(),
-        })))
+        };
+        Self(Arc::new(Mutex::new(inherited)))
     }
 
     /// Takes the connections of the run before that came to this port.
@@ -72,15 +74,14 @@ impl Sockets {
         inherited.connections.extract_if(.., is_of_port).collect()
     }
 
-    /// Whether connections can be handed to the next run.
+    /// Whether a connection can be handed to the next run.
     pub fn keeps(&self) -> bool {
-        self.inherited_now().keeps
+        self.inherited_now().room > 0
     }
 
     /// Hands a connection to systemd, for the next run. Whoever calls it may close the socket then.
     pub fn keep_connection(&self, socket: impl AsFd) -> io::Result<()> {
-        let state = [NotifyState::FdStore, NotifyState::FdName(MINERS)];
-        sd_notify::notify_with_fds(&state, &[socket.as_fd()])
+        self.inherited_now().keep(MINERS, socket.as_fd())
     }
 
     fn inherited_now(&self) -> MutexGuard<'_, Inherited> {
@@ -104,12 +105,11 @@ impl Sockets {
         }
         let listener = bind()?;
         // A port that the system chooses is another one the next time.
-        if inherited.keeps && address.port() != 0 {
-            let name = name(address);
-            let state = [NotifyState::FdStore, NotifyState::FdName(&name)];
-            if let Err(error) = sd_notify::notify_with_fds(&state, &[listener.as_fd()]) {
-                warn!(%error, %address, "systemd does not keep a socket for the next run");
-            }
+        if inherited.room > 0
+            && address.port() != 0
+            && let Err(error) = inherited.keep(&name(address), listener.as_fd())
+        {
+            warn!(%error, %address, "systemd does not keep a socket for the next run");
         }
         Ok(listener)
     }
@@ -128,6 +128,26 @@ impl Sockets {
             tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(&name)]);
         }
     }
+}
+
+impl Inherited {
+    /// Hands a socket to systemd, if it has room: what is too much for it, it closes without a word.
+    fn keep(&mut self, name: &str, socket: BorrowedFd<'_>) -> io::Result<()> {
+        let left = self.room.checked_sub(1);
+        let left = left.ok_or_else(|| io::Error::other("systemd has no room for more sockets"))?;
+        let state = [NotifyState::FdStore, NotifyState::FdName(name)];
+        sd_notify::notify_with_fds(&state, &[socket])?;
+        self.room = left;
+        Ok(())
+    }
+}
+
+/// How many sockets systemd keeps for this process. It says so itself from version 254 on, and our unit
+/// says it for older ones; whoever else listens at `NOTIFY_SOCKET` would take sockets and close them.
+fn store_max() -> usize {
+    let told = std::env::var("FDSTORE").unwrap_or_default();
+    let is_told_to = std::env::var_os("NOTIFY_SOCKET").is_some();
+    told.parse().ok().filter(|_| is_told_to).unwrap_or(0)
 }
 
 /// All that starts has started.

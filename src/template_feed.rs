@@ -13,14 +13,14 @@ use std::{
 };
 
 use mining::{
-    Template,
+    AnyTemplate, Template,
     accounting::Split,
     coinbase::{self, Coinbase, CoinbaseError, Payees},
     device::CoinbaseClass,
     job::JobTemplate,
     receipt::Digest,
 };
-use pow::{Algorithm, Hash};
+use pow::{Algorithm, Hash, randomx::NoCache};
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, info};
 use wire::sv1::{NotifyLine, Work};
@@ -28,12 +28,13 @@ use wire::sv1::{NotifyLine, Work};
 use crate::{
     daemon::Feed,
     tasks::{Stage, Tasks},
+    verifier::{Seeds, Verifier},
 };
 
 /// The number of the first tip that a run of the pool sees.
 pub const FIRST_TIP: u64 = 1;
 
-/// What makes a template into this pool's jobs.
+/// What makes a template of Bitcoin's family into this pool's jobs.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     /// What block explorers know the pool by.
@@ -48,8 +49,6 @@ pub struct Recipe {
     pub algorithm: Algorithm,
     /// What the pool has signed last of its logs of shares, where coinbases bear it.
     pub mark: Option<watch::Receiver<Option<Digest>>>,
-    /// Unchanged work is offered again after this long, so that miners see that the pool lives.
-    pub refresh: Duration,
 }
 
 /// What connections mine.
@@ -73,8 +72,9 @@ pub struct Offer {
     /// When the template came from the daemon.
     pub received: Instant,
     /// The template.
-    pub template: Arc<Template>,
-    classes: [Arc<ClassOffer>; CoinbaseClass::ALL.len()],
+    pub template: AnyTemplate,
+    /// In the order of [`CoinbaseClass::ALL`]; none where the daemon makes the coinbase.
+    classes: Vec<Arc<ClassOffer>>,
 }
 
 /// An offer for one class of devices.
@@ -113,7 +113,6 @@ impl Recipe {
             extranonce2_size,
             algorithm,
             mark: _,
-            refresh: _,
         } = self;
         let split = split.as_ref().and_then(|split| split.borrow().clone());
         let outputs = split
@@ -146,14 +145,15 @@ impl Recipe {
         marked.map_or_else(|| Arc::clone(template), Arc::new)
     }
 
-    /// An offer's work for a miner whose blocks pay it alone, by this script.
+    /// A template's work for a miner whose blocks pay it alone, by this script.
     pub fn solo(
         &self,
-        offer: &Offer,
+        template: &Arc<Template>,
+        tip: u64,
         class: CoinbaseClass,
         script: &[u8],
     ) -> Result<ClassOffer, CoinbaseError> {
-        let template = Arc::clone(&offer.template);
+        let template = Arc::clone(template);
         let payees = Payees {
             outputs: Vec::new(),
             keeper: script.to_vec(),
@@ -163,7 +163,7 @@ impl Recipe {
             coinbase: Coinbase::new(&template, &self.tag, &payees, size, class)?,
             template,
             class,
-            tip: offer.tip,
+            tip,
             algorithm: self.algorithm,
             split: None,
         })))
@@ -171,12 +171,12 @@ impl Recipe {
 }
 
 impl Offer {
-    /// The offer for devices of `class`.
-    pub fn for_class(&self, class: CoinbaseClass) -> &Arc<ClassOffer> {
-        &self.classes[class.index()]
+    /// The offer for devices of `class`; nothing where the daemon makes the coinbase.
+    pub fn for_class(&self, class: CoinbaseClass) -> Option<&Arc<ClassOffer>> {
+        self.classes.get(class.index())
     }
 
-    /// Those of all classes, in the order of [`CoinbaseClass::ALL`].
+    /// Those of all classes, in the order of [`CoinbaseClass::ALL`]; none likewise.
     pub fn classes(&self) -> &[Arc<ClassOffer>] {
         &self.classes
     }
@@ -213,18 +213,24 @@ impl Default for JobIds {
 /// Follows the daemons until shutdown and publishes each new piece of work.
 pub fn follow(
     mut templates: watch::Receiver<Feed>,
-    recipe: Recipe,
+    recipe: Option<Recipe>,
+    refresh: Duration,
+    verifier: Option<Verifier>,
     job_ids: JobIds,
     tasks: &Tasks,
 ) -> watch::Receiver<Newest> {
     let (sender, receiver) = watch::channel(Newest::Nothing("no template yet".into()));
     let ending = tasks.ending(Stage::Daemons);
     tasks.spawn(Stage::Daemons, "template feed", async move {
-        let mut follower = Follower::new(recipe, job_ids);
+        let mut follower = Follower::new(recipe, refresh, job_ids);
         loop {
             let newest = follower.newest(&templates.borrow_and_update());
             if let Some(newest) = newest {
-                sender.send_replace(newest);
+                let prepared = prepare(verifier.as_ref(), newest);
+                match ending.run_until_cancelled(prepared).await {
+                    Some(newest) => drop(sender.send_replace(newest)),
+                    None => break,
+                }
             }
             tokio::select! {
                 changed = templates.changed() => if changed.is_err() { break },
@@ -237,20 +243,51 @@ pub fn follow(
     receiver
 }
 
+/// Has the seeds of work prepared, and waits for the one that is needed now: no miner gets work whose
+/// shares cannot be verified. But for the first one, seeds are known an hour or more before they are needed.
+async fn prepare(verifier: Option<&Verifier>, newest: Newest) -> Newest {
+    let template = match &newest {
+        Newest::Offer(offer) => offer.template.cryptonote(),
+        Newest::Nothing(_) => None,
+    };
+    let (Some(verifier), Some(template)) = (verifier, template) else {
+        return newest;
+    };
+    let seeds = Seeds {
+        current: template.seed(),
+        next: template.next_seed(),
+    };
+    if let Err(NoCache::NotComputed(variant)) = verifier.want(template.variant(), seeds) {
+        let reason = format!("{variant} is not computed by this version of adit");
+        error!(reason, "no work for miners");
+        return Newest::Nothing(reason.into());
+    }
+    let mut prepared = verifier.prepared();
+    // It ends with the process only.
+    let _ = prepared
+        .wait_for(|seeds| seeds.contains(&template.seed()))
+        .await;
+    newest
+}
+
 /// What the feed remembers between templates.
 pub(crate) struct Follower {
-    recipe: Recipe,
+    /// Nothing where the daemon makes the coinbase.
+    recipe: Option<Recipe>,
+    /// Unchanged work is offered again after this long, so that miners see that the pool lives.
+    refresh: Duration,
     job_ids: JobIds,
     tip: u64,
     previous: Option<Hash>,
-    last: Option<(Arc<Template>, Instant)>,
+    last: Option<(AnyTemplate, Instant)>,
 }
 
 impl Follower {
     /// Before the first template.
-    pub(crate) fn new(recipe: Recipe, job_ids: JobIds) -> Self {
+    pub(crate) fn new(recipe: Option<Recipe>, refresh: Duration, job_ids: JobIds) -> Self {
         Self {
             recipe,
+            refresh,
             job_ids,
             tip: FIRST_TIP - 1,
             previous: None,
@@ -273,27 +310,28 @@ impl Follower {
                 template, received, ..
             } => {
                 let due = self.last.as_ref().is_none_or(|(last, offered)| {
-                    template.is_other_work(last) || offered.elapsed() >= self.recipe.refresh
+                    template.is_other_work(last) || offered.elapsed() >= self.refresh
                 });
                 due.then(|| self.offer(template, *received))
             }
         }
     }
 
-    fn offer(&mut self, template: &Arc<Template>, received: Instant) -> Newest {
-        let clean = self.previous != Some(template.previous) || self.last.is_none();
-        if self.previous.replace(template.previous) != Some(template.previous) {
+    fn offer(&mut self, template: &AnyTemplate, received: Instant) -> Newest {
+        let previous = template.previous();
+        let clean = self.previous != Some(previous) || self.last.is_none();
+        if self.previous.replace(previous) != Some(previous) {
             self.tip += 1;
             info!(
-                height = template.height,
-                previous = %template.previous,
-                kind = ?template.kind,
-                transactions = template.transactions.count(),
+                height = template.height(),
+                %previous,
+                kind = ?template.kind(),
+                transactions = template.transactions(),
                 "new work"
             );
         }
-        self.last = Some((Arc::clone(template), Instant::now()));
-        match self.build(&self.recipe.marked(template), received, clean) {
+        self.last = Some((template.clone(), Instant::now()));
+        match self.build(template, received, clean) {
             Ok(offer) => Newest::Offer(Arc::new(offer)),
             Err(error) => {
                 error!(%error, "no coinbase can be made for this template");
@@ -304,18 +342,25 @@ impl Follower {
 
     fn build(
         &self,
-        template: &Arc<Template>,
+        template: &AnyTemplate,
         received: Instant,
         clean: bool,
     ) -> Result<Offer, CoinbaseError> {
-        let classes = self.recipe.classes(template, self.tip)?;
-        let classes = classes.map(|shared| Arc::new(ClassOffer::new(shared)));
+        let (template, classes) = match (template, &self.recipe) {
+            (AnyTemplate::Bitcoin(template), Some(recipe)) => {
+                let template = recipe.marked(template);
+                let classes = recipe.classes(&template, self.tip)?;
+                let classes = classes.map(|shared| Arc::new(ClassOffer::new(shared)));
+                (AnyTemplate::Bitcoin(template), classes.to_vec())
+            }
+            (template, _) => (template.clone(), Vec::new()),
+        };
         Ok(Offer {
             tip: self.tip,
             job_id: self.job_ids.next(),
             clean,
             received,
-            template: Arc::clone(template),
+            template,
             classes,
         })
     }
@@ -325,7 +370,7 @@ impl Follower {
             .last
             .as_ref()
             .map_or_else(Instant::now, |(_, offered)| *offered);
-        from + self.recipe.refresh
+        from + self.refresh
     }
 }
 

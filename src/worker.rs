@@ -1,37 +1,50 @@
-//! A CPU worker: joins a pool over Stratum V1 and mines for it until it is told to stop.
+//! A CPU worker: joins a pool over Stratum V1 or that of Monero's miners, and mines for it until it is told
+//! to stop.
 //!
 //! Called by `adit mine`, by the demo and by tests. [`run`] owns the hash threads and one
 //! connection after another; what goes on is seen in a [`Snapshot`] and told as [`Event`]s. An
 //! error of [`run`] is one that another attempt would not mend: a bad URL, threads that cannot
-//! start, or, with `fail_fast`, the first failure of the pool.
+//! start, too little memory, or, with `fail_fast`, the first failure of the pool.
 
+mod algorithm;
 mod backoff;
+mod cryptonote;
+mod dialect;
 mod endpoint;
-mod job;
 mod rate;
-mod search;
 mod session;
 mod status;
+mod stream;
+mod sv1;
 mod threads;
 mod waits;
 
+use std::{pin::pin, thread::available_parallelism, time::Duration};
+
 use anyhow::{Context as _, ensure};
-use pow::Algorithm;
 use tokio::{
+    net::TcpStream,
     sync::{mpsc, watch},
-    time::{Instant, MissedTickBehavior},
+    time::{Instant, MissedTickBehavior, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub use algorithm::{Algorithm, NotMined};
 pub use endpoint::{Endpoint, NoEndpoint};
 pub use status::{Event, Snapshot};
 
+use crate::{
+    listener::Fingerprint,
+    verifier::{self, Mode},
+};
 use backoff::Backoff;
-use job::Found;
+use cryptonote::{CryptoNote, Seeds};
+use dialect::{Dialect, FoundOf, Hasher, HasherOf, Supply};
 use rate::Rate;
 use session::{Ended, Left, Rig};
 use status::Status;
+use sv1::{Extranonces, SpeaksCryptoNote, Sv1};
 use threads::HashThreads;
 use waits::Waits;
 
@@ -41,16 +54,22 @@ const THREADS_MAX: usize = 1024;
 /// What to mine, where, as whom.
 #[derive(Clone)]
 pub struct Config {
-    /// `stratum+tcp://host:port`, `tcp://host:port` or `host:port`.
-    pub url: String,
+    /// Each `stratum+tcp://host:port`, `stratum+ssl://host:port` or `host:port`. The first one is mined for; the
+    /// others, in their order, while it is away.
+    pub urls: Vec<String>,
+    /// The certificates that are trusted over TLS; if there are none, those that an authority has signed.
+    pub tls_fingerprints: Vec<Fingerprint>,
     /// `address.worker`, or what the pool calls a user.
     pub user: String,
     /// Most pools read none.
     pub password: String,
     /// Threads that hash.
     pub threads: usize,
-    /// The pool's proof of work; Stratum V1 does not tell it.
-    pub algorithm: Algorithm,
+    /// The pool's proof of work. Nothing is [`Algorithm::of_user`], and SHA-256d gives way to `rx/0` where
+    /// the pool answers in the words of Monero's; Stratum V1 does not tell which one it wants.
+    pub algorithm: Option<Algorithm>,
+    /// How much memory RandomX may take.
+    pub randomx: Mode,
     /// The name given at `mining.subscribe`.
     pub agent: String,
     /// Asked for after authorization.
@@ -64,14 +83,16 @@ pub struct Config {
 }
 
 impl Config {
-    /// One thread at full speed, SHA-256d, and our own agent.
+    /// One thread at full speed, and our own agent.
     pub fn new(url: impl Into<String>, user: impl Into<String>) -> Self {
         Self {
-            url: url.into(),
+            urls: vec![url.into()],
+            tls_fingerprints: Vec::new(),
             user: user.into(),
             password: "x".to_owned(),
             threads: 1,
-            algorithm: Algorithm::Sha256d,
+            algorithm: None,
+            randomx: Mode::Auto,
             agent: concat!("adit/", env!("CARGO_PKG_VERSION")).to_owned(),
             suggest_difficulty: None,
             throttle: 100,
@@ -80,7 +101,8 @@ impl Config {
         }
     }
 
-    fn check(&self) -> anyhow::Result<Endpoint> {
+    fn check(&self) -> anyhow::Result<Vec<Endpoint>> {
+        ensure!(!self.urls.is_empty(), "no pool");
         ensure!(!self.user.is_empty(), "no user; pools want ADDRESS.WORKER");
         ensure!(
             (1..=THREADS_MAX).contains(&self.threads),
@@ -97,7 +119,8 @@ impl Config {
             suggested.is_none_or(|difficulty| difficulty.is_finite() && difficulty > 0.0),
             "a suggested difficulty is above zero"
         );
-        Ok(self.url.parse()?)
+        let endpoints = self.urls.iter().map(|url| url.parse());
+        Ok(endpoints.collect::<Result<_, _>>()?)
     }
 }
 
@@ -116,88 +139,185 @@ async fn run_within(
     snapshot: watch::Sender<Snapshot>,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
-    let endpoint = config.check()?;
-    snapshot.send_modify(|snapshot| snapshot.pool = endpoint.to_string());
+    let pools = config.check()?;
+    snapshot.send_modify(|snapshot| snapshot.pool = pools[0].to_string());
     let status = Status::new(snapshot, config.events.clone());
-    let (threads, found) = HashThreads::start(config.threads, config.throttle.into())
-        .context("cannot start the hash threads")?;
-    let ended = tokio::select! {
-        () = cancel.cancelled() => Ok(()),
-        failed = sessions(&config, waits, &status, &threads, found, &endpoint) => Err(failed),
-        failed = watch_threads(&threads, &status, waits) => Err(failed),
+    let worker = Worker {
+        config: &config,
+        waits,
+        status: &status,
+        pools: &pools,
+        cancel: &cancel,
     };
-    status.hashes(threads.hashes(), 0);
-    status.idle();
-    threads.end().await;
-    ended
-}
-
-/// One connection after another; ends with the first failure if failures are final.
-async fn sessions(
-    config: &Config,
-    waits: &Waits,
-    status: &Status,
-    threads: &HashThreads,
-    mut found: mpsc::Receiver<Found>,
-    home: &Endpoint,
-) -> anyhow::Error {
-    let mut backoff = Backoff::new(waits.first, waits.longest);
-    let mut jobs = 0;
-    let mut endpoint = home.clone();
-    loop {
-        let mut rig = Rig {
-            config,
-            waits,
-            status,
-            threads,
-            found: &mut found,
-            jobs: &mut jobs,
-        };
-        let Ended {
-            how,
-            proved,
-            unanswered,
-        } = session::run(&mut rig, &endpoint).await;
-        if proved {
-            backoff.reset();
-        }
-        // Waited in any case, or a pool that only ever sends us away would be a busy loop.
-        let mut wait = backoff.wait();
-        match how {
-            Ok(Left { to, wait: asked }) => {
-                status
-                    .disconnected("the pool asked us to connect again".into(), unanswered)
-                    .await;
-                endpoint = to;
-                wait = wait.max(asked);
+    let algorithm = config.algorithm;
+    let algorithm = algorithm.unwrap_or_else(|| Algorithm::of_user(&config.user));
+    if let Algorithm::Header(_) = algorithm {
+        match worker.mine::<Sv1>(&Extranonces::default()).await {
+            Err(other) if other.is::<SpeaksCryptoNote>() => {
+                info!(%other, "mining rx/0");
             }
-            Err(failure) => {
-                status
-                    .disconnected(format!("{failure:#}"), unanswered)
-                    .await;
-                if config.fail_fast {
-                    return failure;
-                }
-                warn!(pool = %endpoint, failure = format!("{failure:#}"), ?wait, "no connection");
-                endpoint = home.clone();
-            }
+            ended => return ended,
         }
-        tokio::time::sleep(wait).await;
-        info!(pool = %endpoint, "connecting again");
     }
+    worker.mine_randomx().await
 }
 
-/// Counts hashes once a second, and ends if a thread did.
-async fn watch_threads(threads: &HashThreads, status: &Status, waits: &Waits) -> anyhow::Error {
-    let mut rate = Rate::new(Instant::now(), threads.hashes());
-    let mut tick = tokio::time::interval(waits.sample);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        let hashes = threads.hashes();
-        status.hashes(hashes, rate.sample(Instant::now(), hashes));
-        if threads.has_lost_one() {
-            return anyhow::anyhow!("a hash thread has ended");
+/// A worker, whatever it mines.
+struct Worker<'a> {
+    config: &'a Config,
+    waits: &'a Waits,
+    status: &'a Status,
+    /// At least one.
+    pools: &'a [Endpoint],
+    cancel: &'a CancellationToken,
+}
+
+impl Worker<'_> {
+    async fn mine_randomx(&self) -> anyhow::Result<()> {
+        let cores = available_parallelism().map_or(1, usize::from);
+        let wished = verifier::Config {
+            mode: self.config.randomx,
+            threads: self.config.threads,
+            large_pages: true,
+        };
+        let plan = wished.plan(cores, verifier::free())?;
+        let mode = if plan.is_fast { "fast" } else { "light" };
+        info!(mode, threads = plan.threads, "mining RandomX");
+        let seeds = Seeds::start(plan).context("cannot start the thread for RandomX's memory")?;
+        let ended = self.mine::<CryptoNote>(&seeds).await;
+        seeds.end().await;
+        ended
+    }
+
+    /// Mines in one dialect.
+    async fn mine<D: Dialect>(&self, supply: &D::Supply) -> anyhow::Result<()> {
+        let (threads, found) =
+            HashThreads::start(self.config.threads, self.config.throttle.into(), supply)
+                .context("cannot start the hash threads")?;
+        let ended = tokio::select! {
+            () = self.cancel.cancelled() => Ok(()),
+            failed = self.sessions::<D>(supply, &threads, found) => Err(failed),
+            failed = self.watch(supply, &threads) => Err(failed),
+        };
+        self.status.hashes(threads.hashes(), 0);
+        self.status.preparing(None);
+        self.status.idle();
+        threads.end().await;
+        ended
+    }
+
+    /// One connection after another; ends with the first failure if failures are final.
+    async fn sessions<D: Dialect>(
+        &self,
+        supply: &D::Supply,
+        threads: &HashThreads<HasherOf<D>>,
+        mut found: mpsc::Receiver<FoundOf<D>>,
+    ) -> anyhow::Error {
+        let waits = self.waits;
+        let mut backoff = Backoff::new(waits.first, waits.longest);
+        let mut way_home = Backoff::new(waits.home, waits.home_longest);
+        let mut jobs = 0;
+        let mut at = 0;
+        let mut endpoint = self.pools[at].clone();
+        loop {
+            let mut rig = Rig {
+                config: self.config,
+                waits,
+                status: self.status,
+                threads,
+                supply,
+                found: &mut found,
+                jobs: &mut jobs,
+            };
+            let Ended {
+                how,
+                proved,
+                unanswered,
+            } = {
+                let home = pin!(self.home(at, &mut way_home));
+                session::run::<D>(&mut rig, &endpoint, home).await
+            };
+            if proved {
+                backoff.reset();
+            }
+            if proved && at == 0 {
+                way_home.reset();
+            }
+            let mut wait = Duration::ZERO;
+            match how {
+                Ok(left) => {
+                    let Left {
+                        to,
+                        wait: asked,
+                        why,
+                    } = left;
+                    self.status.disconnected(why.into(), unanswered).await;
+                    if self.pools[0] == to {
+                        at = 0;
+                    }
+                    endpoint = to;
+                    // Waited in any case, or a pool that only ever sends us away would be a busy loop.
+                    wait = backoff.wait().max(asked);
+                }
+                Err(failure) => {
+                    let told = format!("{failure:#}");
+                    self.status.disconnected(told.clone(), unanswered).await;
+                    if self.config.fail_fast || failure.is::<SpeaksCryptoNote>() {
+                        return failure;
+                    }
+                    // The first pool is the first to be tried again. Each round is waited for, not each
+                    // pool of it.
+                    at = if proved {
+                        0
+                    } else {
+                        (at + 1) % self.pools.len()
+                    };
+                    if at == 0 {
+                        wait = backoff.wait();
+                    }
+                    warn!(pool = %endpoint, failure = told, ?wait, "no connection");
+                    endpoint = self.pools[at].clone();
+                }
+            }
+            sleep(wait).await;
+            info!(pool = %endpoint, "connecting again");
+        }
+    }
+
+    /// Resolves once the first pool takes connections, if we are not there. Each time the wait is longer,
+    /// for a pool that takes connections may be good for nothing else.
+    async fn home(&self, at: usize, way_home: &mut Backoff) -> Endpoint {
+        let home = &self.pools[0];
+        if at == 0 {
+            return std::future::pending().await;
+        }
+        loop {
+            sleep(way_home.wait()).await;
+            let connecting = TcpStream::connect((home.host(), home.port()));
+            if let Ok(Ok(_)) = timeout(self.waits.connect, connecting).await {
+                return home.clone();
+            }
+        }
+    }
+
+    /// Counts hashes once a second, and ends if a thread did.
+    async fn watch<H: Hasher>(
+        &self,
+        supply: &impl Supply<Hasher = H>,
+        threads: &HashThreads<H>,
+    ) -> anyhow::Error {
+        let mut rate = Rate::new(Instant::now(), threads.hashes());
+        let mut tick = tokio::time::interval(self.waits.sample);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let hashes = threads.hashes();
+            self.status
+                .hashes(hashes, rate.sample(Instant::now(), hashes));
+            self.status.preparing(supply.preparing());
+            if threads.has_lost_one() || supply.has_ended() {
+                return anyhow::anyhow!("a hash thread has ended");
+            }
         }
     }
 }

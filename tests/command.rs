@@ -409,7 +409,6 @@ fn a_url_that_names_no_pool_is_explained() {
         ("stratum+tcp://:3333", "port"),
         ("http://127.0.0.1:3333", "http://"),
         ("gopher://127.0.0.1:3333", "gopher://"),
-        ("stratum+ssl://127.0.0.1:3333", "stratum+ssl://"),
         ("stratum2+tcp://127.0.0.1:3333", "stratum2+tcp://"),
         ("a b:3333", "host"),
         ("", "port"),

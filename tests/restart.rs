@@ -95,8 +95,8 @@ fn hear(socket: &UnixDatagram) -> Option<(String, Option<OwnedFd>)> {
     Some((text, file))
 }
 
-/// A pool that systemd has started, with at most three sockets of the run before.
-fn start(config: &Path, notify: &Path, log: &Path, sockets: Vec<OwnedFd>) -> Process {
+/// A pool that systemd has started, with room for so many sockets and at most three of the run before.
+fn start(config: &Path, notify: &Path, log: &Path, room: usize, sockets: Vec<OwnedFd>) -> Process {
     let program = adit(&["pool", "-c", config.to_str().unwrap()]);
     let mut command = Command::new("sh");
     // The standard files bring the sockets; as systemd has it, they become 3 to 5. The shell becomes the
@@ -115,6 +115,7 @@ fn start(config: &Path, notify: &Path, log: &Path, sockets: Vec<OwnedFd>) -> Pro
         .args(program.get_args())
         .env("LOG", log)
         .env("NOTIFY_SOCKET", notify)
+        .env("FDSTORE", room.to_string())
         .env("WATCHDOG_USEC", "400000");
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ADIT_")) {
         command.env_remove(name);
@@ -164,8 +165,12 @@ impl Unit {
     }
 
     fn start(&mut self, sockets: Vec<OwnedFd>) -> Process {
+        self.start_with_room(16, sockets)
+    }
+
+    fn start_with_room(&mut self, room: usize, sockets: Vec<OwnedFd>) -> Process {
         self.systemd.told().clear();
-        let process = start(&self.config, &self.notify, &self.log, sockets);
+        let process = start(&self.config, &self.notify, &self.log, room, sockets);
         self.systemd.wait("READY=1");
         process
     }
@@ -262,6 +267,34 @@ fn a_restart_by_systemd_drops_no_connection_and_loses_no_share() {
     let stored = unit.pool.status()["shares"]["stored"].clone();
     assert_eq!(stored, 5, "one before it, one in between, three after it");
     assert!(process.stop().success());
+}
+
+/// What systemd has no room for it would close, and the miner would not know why.
+#[test]
+fn miners_that_systemd_has_no_room_for_are_told_to_come_back() {
+    let mut unit = Unit::new();
+    let is_told = |mut miner: Miner| {
+        let lines = std::iter::from_fn(|| miner.line());
+        lines
+            .last()
+            .is_some_and(|line| line.contains("client.reconnect"))
+    };
+    // The two listeners, and one miner.
+    for (room, kept) in [(3, 1), (0, 0)] {
+        let mut process = unit.start_with_room(room, Vec::new());
+        let miners = [(); 2].map(|()| Miner::ready(unit.pool.miners));
+        assert!(process.stop().success());
+        let handed = |told: &Told| {
+            told.iter()
+                .filter(|(text, _)| text.contains("=miners"))
+                .count()
+        };
+        assert_eq!(handed(&unit.systemd.told()), kept);
+        // Whoever keeps a socket closes it now.
+        unit.systemd.told().clear();
+        let told = miners.into_iter().map(is_told).filter(|told| *told).count();
+        assert_eq!(told, 2 - kept);
+    }
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl Place {
             proof: hash(number),
             height: u32::try_from(number / SHARES_A_BLOCK).expect("as the share") + 1,
             worker: (*self.miners[0]).clone(),
-            bits: 0x207f_ffff,
+            network: mining::NetworkDifficulty::Bits(0x207f_ffff),
             time: 1,
             found_ms: time_ms(number),
             reward: REWARD,

@@ -30,7 +30,7 @@ pub(super) async fn keep(
             match ExpectedBlock::of(&offer.template) {
                 Some(expected) => prices.add(expected),
                 None => warn!(
-                    height = offer.template.height,
+                    height = offer.template.height(),
                     "fees above what a block pays"
                 ),
             }
@@ -83,14 +83,14 @@ impl Prices {
 
 #[cfg(test)]
 mod tests {
-    use mining::Amount;
+    use mining::{Amount, NetworkDifficulty};
 
     use super::*;
 
     fn expected(height: u32, bits: u32, fees: Option<u64>) -> ExpectedBlock {
         ExpectedBlock {
             height,
-            bits,
+            network: NetworkDifficulty::Bits(bits),
             subsidy: Amount::from_units(50),
             fees: fees.map(Amount::from_units),
         }

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use mining::{
-    Address, Amount, Network,
+    Address, Amount, Network, NetworkDifficulty,
     accounting::{Payee, Split, Window},
     ledger::Account,
     payout::PAY_TO_HOLD_MS,
@@ -43,12 +43,12 @@ impl Accounting {
     ) -> anyhow::Result<()> {
         let mut outage = false;
         loop {
-            let bits = match &*newest.borrow() {
-                Newest::Offer(offer) => Some(offer.template.bits),
+            let network = match &*newest.borrow() {
+                Newest::Offer(offer) => Some(offer.template.network()),
                 Newest::Nothing(_) => None,
             };
-            if let Some(bits) = bits {
-                match self.split_at(bits, &config).await {
+            if let Some(network) = network {
+                match self.split_at(network, &config).await {
                     Ok(split) => {
                         outage = false;
                         config.splits.send_if_modified(|newest| {
@@ -74,13 +74,17 @@ impl Accounting {
         }
     }
 
-    /// The split of a block of these bits by what is rolled up; nothing before the first share.
-    async fn split_at(&self, bits: u32, config: &Config) -> anyhow::Result<Option<Arc<Split>>> {
+    /// The split of a block of this difficulty by what is rolled up; nothing before the first share.
+    async fn split_at(
+        &self,
+        network: NetworkDifficulty,
+        config: &Config,
+    ) -> anyhow::Result<Option<Arc<Split>>> {
         let scheme = mining::Scheme::Pplns.name();
         let Some(end) = self.store.newest_bucket(self.pool, scheme).await? else {
             return Ok(None);
         };
-        let window = Window::empty(self.window_at(bits)?);
+        let window = Window::empty(self.window_at(network)?);
         let window = self.filled(window, scheme, end, None).await?;
         let by_miner = by_miner(&self.store, window.work()).await?;
         let wishes = self.store.pay_wishes(self.pool).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use axum::Json;
-use mining::{Target, Work, block::BlockState, luck::Effort};
+use mining::{Work, block::BlockState, luck::Effort};
 use serde::Serialize;
 use store::Block;
 use utoipa::ToSchema;
@@ -131,7 +131,7 @@ impl EffortStatus {
 impl BlockStatus {
     fn new(pool: &Pool, block: Block, rounds: &BTreeMap<u64, Work>) -> Self {
         let effort = || {
-            let network = Target::from_compact(block.found.bits).ok()?.work();
+            let network = block.found.network.work().ok()?;
             EffortStatus::new(*rounds.get(&block.seq)?, network)
         };
         Self {
@@ -161,7 +161,7 @@ impl BlocksStatus {
         let round = store.round_work(pool.id).await;
         let round = round.context("the work of a round cannot be read")?;
         let network = match &*pool.newest.borrow() {
-            Newest::Offer(offer) => Some(offer.template.target.work()),
+            Newest::Offer(offer) => Some(offer.template.target().work()),
             Newest::Nothing(_) => None,
         };
         let counts = store.block_counts(pool.id).await;

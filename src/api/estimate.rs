@@ -2,7 +2,7 @@
 
 use axum::Json;
 use mining::{
-    Amount, Scheme, Template, Work,
+    Amount, AnyTemplate, Scheme, Work,
     accounting::{AVERAGED_BLOCKS, Credits, ExpectedBlock, average, expected},
 };
 use serde::Serialize;
@@ -139,10 +139,10 @@ impl Estimate {
             Newest::Nothing(reason) => estimate.stopped = Some(reason.to_string()),
             Newest::Offer(offer) => {
                 let template = &offer.template;
-                let network = template.target.work();
+                let network = template.target().work();
                 estimate.block = Some(NextBlock {
-                    height: template.height,
-                    reward: template.value.to_string(),
+                    height: template.height(),
+                    reward: template.value().to_string(),
                     network_work: network.hashes().to_string(),
                 });
                 for scheme in &pool.terms.accounting.schemes {
@@ -196,17 +196,17 @@ impl SchemeEstimate {
 }
 
 /// What a scheme pays for the work of the block that is mined.
-async fn reward(pool: &Pool, scheme: Scheme, template: &Template) -> Result<Amount, ReadError> {
+async fn reward(pool: &Pool, scheme: Scheme, template: &AnyTemplate) -> Result<Amount, ReadError> {
     let subsidy = ExpectedBlock::of(template).map_or(Amount::ZERO, |block| block.subsidy);
     let fees = match scheme {
         Scheme::Pps => Amount::ZERO,
         Scheme::Fpps => {
             let fees = pool
                 .store
-                .fees_below(pool.id, template.height, AVERAGED_BLOCKS);
+                .fees_below(pool.id, template.height(), AVERAGED_BLOCKS);
             average(&fees.await?)
         }
-        Scheme::Pplns | Scheme::Prop | Scheme::Solo => return Ok(template.value),
+        Scheme::Pplns | Scheme::Prop | Scheme::Solo => return Ok(template.value()),
     };
     let sum = subsidy.checked_add(fees);
     sum.ok_or_else(|| ReadError::Broken("more than any coin has".into()))

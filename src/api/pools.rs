@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 use mining::{Difficulty, Scheme, Target, template::TemplateKind};
-use pow::{Algorithm, Hash};
+use pow::{Hash, ProofOfWork};
 use serde::Serialize;
 use store::Minute;
 use utoipa::ToSchema;
@@ -219,18 +219,18 @@ impl PoolSummary {
             Newest::Offer(offer) => {
                 let template = &offer.template;
                 let status = TemplateStatus {
-                    height: template.height,
-                    previous: template.previous.to_string(),
-                    difficulty: difficulty(template.target, pool.coin.algorithm),
-                    transactions: template.transactions.count(),
-                    value: template.value.to_string(),
-                    kind: match template.kind {
+                    height: template.height(),
+                    previous: template.previous().to_string(),
+                    difficulty: difficulty(template.target(), pool.coin.algorithm()),
+                    transactions: template.transactions(),
+                    value: template.value().to_string(),
+                    kind: match template.kind() {
                         TemplateKind::Full => "full",
                         TemplateKind::SubsidyOnly => "subsidy_only",
                     },
                     age_s: offer.received.elapsed().as_secs(),
                 };
-                (Some(status), Some(template.target), None)
+                (Some(status), Some(template.target()), None)
             }
         };
         let active = pool.store.active(pool.id, Minute::of_ms(now).back(AT_WORK));
@@ -245,7 +245,7 @@ impl PoolSummary {
             unit: pool.coin.unit,
             decimals: pool.coin.decimals,
             network: pool.network.to_string(),
-            algorithm: pool.coin.algorithm.name(),
+            algorithm: pool.coin.algorithm().name(),
             began: display::time(pool.began_ms),
             started: display::time(pool.started_ms),
             doors: pool.doors.iter().map(DoorStatus::of).collect(),
@@ -335,19 +335,19 @@ pub(super) async fn best(pool: &Pool, address: Option<&str>) -> anyhow::Result<O
     let best = bests.context("the best share cannot be read")?.pop();
     Ok(best.map(|best| BestShare {
         worker: best.worker.to_string(),
-        difficulty: difficulty_of(best.hash, pool.coin.algorithm),
+        difficulty: difficulty_of(best.hash, pool.coin.algorithm()),
         hash: best.hash.to_string(),
     }))
 }
 
 /// How hard it is to find a hash as small as this.
-pub(super) fn difficulty_of(hash: Hash, algorithm: Algorithm) -> f64 {
+pub(super) fn difficulty_of(hash: Hash, algorithm: ProofOfWork) -> f64 {
     let target = Target::from_hex(&hash.to_string());
     target.map_or(0.0, |target| difficulty(target, algorithm))
 }
 
 /// The difficulty of a target.
-pub(super) fn difficulty(target: Target, algorithm: Algorithm) -> f64 {
+pub(super) fn difficulty(target: Target, algorithm: ProofOfWork) -> f64 {
     // Above the hardest share difficulty the ratio of work says the same.
     let one = Difficulty::ONE.target(algorithm).work().hashes();
     let work = target.work().hashes();

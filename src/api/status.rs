@@ -61,7 +61,7 @@ pub(super) async fn refresh_gauges(pool: &Pool) -> anyhow::Result<()> {
     let kept = i64::try_from(pool.kept_sessions.count()).unwrap_or(i64::MAX);
     pool.metrics.kept_sessions.set(kept);
     if let Newest::Offer(offer) = &*pool.newest.borrow() {
-        pool.metrics.height.set(offer.template.height.into());
+        pool.metrics.height.set(offer.template.height().into());
         pool.metrics
             .template_age
             .set(offer.received.elapsed().as_secs_f64());

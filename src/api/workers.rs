@@ -90,7 +90,7 @@ pub(crate) async fn list(miner: Miner, query: PageQuery) -> Result<Json<Page<Wor
                 rejects: rejects(&sessions),
                 best_difficulty: worker
                     .best
-                    .map(|hash| difficulty_of(hash, pool.coin.algorithm)),
+                    .map(|hash| difficulty_of(hash, pool.coin.algorithm())),
                 shares: worker.total.shares,
                 work: worker.total.work.hashes().to_string(),
                 best_hash: worker.best.map(|hash| hash.to_string()),

@@ -3,11 +3,12 @@
 
 use std::{
     io::ErrorKind,
+    num::NonZeroU64,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use mining::{Amount, Scheme, accounting::Position, ledger::BadAccount};
+use mining::{Amount, NetworkDifficulty, Scheme, accounting::Position, ledger::BadAccount};
 use pow::Hash;
 use serde::{Deserialize, Serialize};
 use store::{ByCoinbase, FoundBlock, NewBlock, WorkerName};
@@ -32,6 +33,9 @@ struct Note {
     height: u32,
     address: String,
     worker: String,
+    /// In hashes, where the chain counts so; in `bits` elsewhere.
+    #[serde(default)]
+    hashes: Option<NonZeroU64>,
     bits: u32,
     time: u32,
     found_ms: i64,
@@ -106,13 +110,18 @@ impl Notes {
                 .map(|(account, amount)| (account.to_string(), amount.units()))
                 .collect()
         };
+        let (bits, hashes) = match block.network {
+            NetworkDifficulty::Bits(bits) => (bits, None),
+            NetworkDifficulty::Hashes(hashes) => (0, Some(hashes)),
+        };
         let note = Note {
             hash: block.hash,
             proof: block.proof,
             height: block.height,
             address: block.worker.address().to_owned(),
             worker: block.worker.name().to_owned(),
-            bits: block.bits,
+            hashes,
+            bits,
             time: block.time,
             found_ms: block.found_ms,
             reward: block.reward.units(),
@@ -159,7 +168,10 @@ async fn read(path: &Path) -> anyhow::Result<FoundBlock> {
         proof: note.proof,
         height: note.height,
         worker: WorkerName::new(&note.address, &note.worker).context("its worker")?,
-        bits: note.bits,
+        network: note.hashes.map_or(
+            NetworkDifficulty::Bits(note.bits),
+            NetworkDifficulty::Hashes,
+        ),
         time: note.time,
         found_ms: note.found_ms,
         reward: Amount::from_units(note.reward),
@@ -188,7 +200,7 @@ mod tests {
             proof: Hash([8; 32]),
             height: 9,
             worker: WorkerName::new("bcrt1qminer", "rig").unwrap(),
-            bits: 0x207f_ffff,
+            network: NetworkDifficulty::Bits(0x207f_ffff),
             time: 10,
             found_ms: 11,
             reward: Amount::from_units(u64::MAX),

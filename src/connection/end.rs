@@ -29,6 +29,8 @@ pub(super) enum End {
     NoWork(Arc<str>),
     #[error("no extranonce left")]
     NoExtranonce,
+    #[error("the login was refused")]
+    LoginRefused,
     #[error("banned for invalid shares")]
     Banned,
     #[error("the pool is stopping")]
@@ -53,6 +55,7 @@ impl End {
             | Self::Flood
             | Self::Malformed
             | Self::NoExtranonce
+            | Self::LoginRefused
             | Self::OtherSettings
             | Self::Banned => false,
         }

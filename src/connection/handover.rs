@@ -15,7 +15,8 @@ impl Connection {
     pub(super) async fn take_up(&mut self, left: LeftOpen) -> Result<(), End> {
         let now = Instant::now();
         let mut out = Vec::new();
-        if !self.session.take_up(&left, now) {
+        let session = self.session.v1();
+        if !session.is_some_and(|session| session.take_up(&left, now)) {
             reply::reconnect(&mut out);
             let sent = self.send_now(&out);
             self.finish(sent).await?;
@@ -43,9 +44,9 @@ impl Connection {
         let (Ok(local), Ok(remote)) = (socket.local_addr(), socket.peer_addr()) else {
             return false;
         };
-        let left = self
-            .session
-            .left_open((local, remote), &self.lines.take_rest());
+        let unread = self.lines.take_rest();
+        let session = self.session.v1();
+        let left = session.and_then(|session| session.left_open((local, remote), &unread));
         let Some(left) = left else {
             return false;
         };

@@ -1,47 +1,38 @@
 //! An authorized miner: its workers, its jobs, its difficulty and its shares on their way.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::Arc;
 
 use mining::{
     Difficulty, Job,
-    bucket::{Ceiling, Rate},
+    bucket::Rate,
     jobs::Jobs,
     share::{Reject, Rules, Submission, validate},
     username::Username,
     vardiff::Vardiff,
 };
-use pow::Hash;
-use store::{ShareRecord, WorkerName};
+use store::WorkerName;
 use tokio::time::Instant;
 use wire::sv1::{
-    Id, JobId, OwnedId, Submit,
+    Id, JobId, Submit,
     reply::{self, ErrorReply},
 };
 
 use super::{
     Context,
+    in_flight::InFlight,
     session::{Handled, Subscription, UNAUTHORIZED},
     wishes::Wishes,
+    workers::Workers,
 };
 use crate::{
     bans::Tally,
     block::Found,
     clock,
     kept_sessions::{Kept, LeftWorker, SessionId},
-    mailbox::{Mailbox, Outcome},
+    mailbox::Mailbox,
     sessions,
-    share_log::Entry,
     template_feed::{ClassOffer, Newest, Offer},
 };
-
-/// Workers of one connection; a proxy with more opens another.
-const WORKERS_MAX: usize = 128;
-
-/// An idle miner keeps no more room than for this many shares in flight.
-const PENDING_KEPT: usize = 4;
 
 /// The share was good, but could not be written down: the miner should send it again.
 const NOT_STORED: ErrorReply<'_> = ErrorReply {
@@ -54,35 +45,18 @@ pub(super) struct Miner {
     mailbox: Arc<Mailbox>,
     subscription: Subscription,
     tally: Arc<Tally>,
-    workers: Vec<Worker>,
+    workers: Workers,
     jobs: Jobs,
     /// On a solo listener: its own work, and the job of the offer that it was made of.
     own_work: Option<(u32, Arc<ClassOffer>)>,
     vardiff: Vardiff,
     /// What the miner was told last.
     told: Option<Difficulty>,
-    pending: VecDeque<Pending>,
-    /// How many shares have been answered after their commit.
-    answered: u64,
+    in_flight: InFlight,
     /// The newest tip that was offered.
     tip: u64,
     started: Instant,
     last_share_at: Instant,
-}
-
-struct Worker {
-    /// The name as the miner writes it.
-    user: String,
-    name: Arc<WorkerName>,
-    entry: sessions::Entry,
-    ceiling: Ceiling,
-}
-
-/// A share that waits for its commit.
-struct Pending {
-    id: OwnedId,
-    hash: Hash,
-    worker: usize,
 }
 
 impl Miner {
@@ -105,15 +79,13 @@ impl Miner {
             mailbox,
             subscription,
             tally,
-            // Nearly all have one.
-            workers: Vec::with_capacity(1),
+            workers: Workers::with_room_for_one(),
             tip: jobs.newest().map_or(0, |job| job.shared.tip),
             jobs,
             own_work: None,
             vardiff,
             told: None,
-            pending: VecDeque::new(),
-            answered: 0,
+            in_flight: InFlight::default(),
             started: now,
             last_share_at: now,
         }
@@ -121,30 +93,11 @@ impl Miner {
 
     /// Adds a worker; false if there are too many. The same name again changes nothing.
     pub(super) fn add_worker(&mut self, user: &str, entry: sessions::Entry) -> bool {
-        if self.workers.iter().any(|worker| worker.user == user) {
-            return true;
-        }
-        if self.workers.len() >= WORKERS_MAX {
-            return false;
-        }
-        if let Some(told) = self.told {
-            entry.set_difficulty(told);
-        }
-        let Username { address, worker } = &entry.worker;
-        let name = WorkerName::new(address.as_str(), worker)
-            .expect("a parsed address and name are short and have no controls");
-        let name = Arc::new(name);
-        self.workers.push(Worker {
-            user: user.to_owned(),
-            name,
-            entry,
-            ceiling: Ceiling::new(self.context.rules.shares_per_second, 0),
-        });
-        true
+        self.workers.add(user, entry, self.told, &self.context)
     }
 
     pub(super) fn first_worker(&self) -> &Username {
-        &self.workers[0].entry.worker
+        self.workers.first()
     }
 
     pub(super) fn agent(&self) -> &str {
@@ -161,12 +114,7 @@ impl Miner {
 
     /// Who works here, for the next run.
     pub(super) fn left_workers(&self) -> Vec<LeftWorker> {
-        let left = |worker: &Worker| LeftWorker {
-            user: worker.user.clone(),
-            address: worker.entry.worker.address.as_str().to_owned(),
-            worker: worker.entry.worker.worker.clone(),
-        };
-        self.workers.iter().map(left).collect()
+        self.workers.left()
     }
 
     pub(super) fn session(&self) -> SessionId {
@@ -192,7 +140,7 @@ impl Miner {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.pending.len()
+        self.in_flight.count()
     }
 
     /// Sends the job that everyone of its class gets; or one of its own, if the miner may have had
@@ -225,9 +173,10 @@ impl Miner {
 
     fn send_job(&mut self, offer: &Offer, id: u32, clean: bool, out: &mut Vec<u8>) {
         self.tip = offer.tip;
-        let class = match self.solo_work(offer) {
-            Some(own) => own,
-            None => Arc::clone(offer.for_class(self.subscription.device.class)),
+        let of_class = offer.for_class(self.subscription.device.class);
+        let own = self.solo_work(offer);
+        let Some(class) = own.or_else(|| of_class.cloned()) else {
+            return;
         };
         let job = Job::new(id, Arc::clone(&class.shared), self.vardiff.current());
         if self.told != Some(job.difficulty) {
@@ -235,9 +184,7 @@ impl Miner {
             let difficulty = wire::sv1::Difficulty::new(job.difficulty.to_f64())
                 .expect("a difficulty is above zero and finite");
             reply::set_difficulty(out, difficulty);
-            for worker in &self.workers {
-                worker.entry.set_difficulty(job.difficulty);
-            }
+            self.workers.set_difficulty(job.difficulty);
         }
         class.notify.write(out, JobId(id), id.to_be_bytes(), clean);
         self.context.metrics.jobs_sent.inc();
@@ -254,9 +201,10 @@ impl Miner {
         {
             return Some(Arc::clone(own));
         }
-        let script = self.first_worker().address.script();
+        let (recipe, template) = (self.context.recipe.as_ref()?, offer.template.bitcoin()?);
+        let script = self.first_worker().address.script()?;
         let class = self.subscription.device.class;
-        let made = self.context.recipe.solo(offer, class, script);
+        let made = recipe.solo(template, offer.tip, class, script);
         let own =
             Arc::new(made.expect("a coinbase with one output fits where the pool's own fits"));
         self.own_work = Some((offer.job_id, Arc::clone(&own)));
@@ -290,11 +238,7 @@ impl Miner {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Handled {
-        let Some(index) = self
-            .workers
-            .iter()
-            .position(|worker| worker.user == submit.worker)
-        else {
+        let Some(index) = self.workers.place(&submit.worker) else {
             reply::reject(out, id, &UNAUTHORIZED);
             return Handled::Done;
         };
@@ -318,46 +262,26 @@ impl Miner {
             seen: &self.context.seen,
         };
         let verdict = validate(job, &submission, &rules);
-        let worker = &self.workers[index];
+        let worker = &self.workers.at(index).name;
         let block = verdict.block.map(|solved| {
-            let template = &job.shared.template;
-            self.context.blocks.submit(Found {
-                solved,
-                height: template.height,
-                reward: template.value,
-                worker: WorkerName::clone(&worker.name),
-                scheme: self.context.rules.scheme,
-                time_ms: now_ms,
-                shared: Arc::clone(&job.shared),
-            })
+            let (worker, scheme) = (WorkerName::clone(worker), self.context.rules.scheme);
+            let found = Found::of_solved(solved, &job.shared, worker, scheme, now_ms);
+            self.context.blocks.submit(found)
         });
         let ms = self.ms(now);
         let share = match verdict.share {
             Ok(share) => share,
             Err(reject) => return self.refuse(reject, index, id, out),
         };
-        // Only good shares count: for others there are bans.
-        let rate = self.workers[index].ceiling.share(ms);
+        let rate = self.workers.count(index, ms);
         if rate == Rate::Refuse {
             self.context.seen.remove(&share.hash());
             return self.refuse(Reject::TooMany, index, id, out);
         }
-        let worker = &self.workers[index];
-        worker.entry.last_share_ms.store(now_ms, Ordering::Relaxed);
-        let entry = Entry {
-            share: ShareRecord::new(share.hash(), share.work(), share.height(), now_ms)
-                .expect("no difficulty asks for more work than fits"),
-            worker: Arc::clone(&worker.name),
-            scheme: self.context.rules.scheme,
-            block,
-            mailbox: Arc::clone(&self.mailbox),
-        };
+        let worker = self.workers.at(index);
+        let entry = worker.entry_of(&share, block, now_ms, &self.context, &self.mailbox);
         let difficulty = job.difficulty;
-        self.pending.push_back(Pending {
-            id: id.to_owned(),
-            hash: share.hash(),
-            worker: index,
-        });
+        self.in_flight.push(id, share.hash(), index);
         self.last_share_at = now;
         let by_rate = match rate {
             Rate::Raise => self.vardiff.raise(ms),
@@ -371,37 +295,17 @@ impl Miner {
 
     /// Answers shares after their commit.
     pub(super) fn answers(&mut self, mailbox: &Mailbox, out: &mut Vec<u8>) {
-        for outcome in mailbox.answers(self.answered) {
-            self.answered += 1;
-            let Some(pending) = self.pending.pop_front() else {
-                return;
-            };
-            let id = pending.id.as_id();
-            match outcome {
-                Outcome::Accepted => {
-                    let session = &self.workers[pending.worker].entry;
-                    session.accepted.fetch_add(1, Ordering::Relaxed);
-                    self.context.metrics.accepted.inc();
-                    self.tally.valid();
-                    reply::boolean(out, id, true);
-                }
-                Outcome::Failed | Outcome::Unknown => {
-                    if outcome == Outcome::Failed {
-                        // Forgotten, so that the same share is welcome again.
-                        self.context.seen.remove(&pending.hash);
-                    }
-                    self.context.metrics.not_stored.inc();
-                    reply::reject(out, id, &NOT_STORED);
-                }
-            }
-        }
-        if self.pending.is_empty() && self.pending.capacity() > PENDING_KEPT {
-            self.pending = VecDeque::new();
-        }
+        let answer = |id: Id<'_>, is_stored| match is_stored {
+            true => reply::boolean(out, id, true),
+            false => reply::reject(out, id, &NOT_STORED),
+        };
+        let (workers, context) = (&self.workers, &self.context);
+        self.in_flight
+            .take(mailbox, workers, context, &self.tally, answer);
     }
 
     fn refuse(&self, reject: Reject, worker: usize, id: Id<'_>, out: &mut Vec<u8>) -> Handled {
-        self.workers[worker].entry.reject(reject);
+        self.workers.at(worker).entry.reject(reject);
         self.context.metrics.rejected(reject).inc();
         if reject.is_invalid() {
             // A ban ends the connection with its next turn.

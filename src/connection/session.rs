@@ -222,7 +222,7 @@ impl Session {
             }
             ClientMessage::SuggestTarget(target) => {
                 let target = mining::Target::from_bytes(target).ok();
-                let algorithm = self.context.coin.algorithm;
+                let algorithm = self.context.coin.algorithm();
                 self.suggest(
                     target.map(|target| Difficulty::at_most(target, algorithm)),
                     id,

@@ -40,7 +40,7 @@ pub(super) struct Wishes {
 impl Device {
     pub(super) fn new(profile: &Profile, context: &Context) -> Self {
         let rules = &context.rules;
-        let algorithm = context.coin.algorithm;
+        let algorithm = context.coin.algorithm();
         let (limits, start) = profile.within(rules.vardiff, rules.start_difficulty, algorithm);
         Self {
             class: profile.class,
@@ -122,12 +122,17 @@ impl Wishes {
         }
     }
 
+    /// Takes what the login says, which goes before what the password says.
+    pub(super) fn fix(&mut self, fixed: Option<Difficulty>) {
+        self.fixed = fixed.or(self.fixed);
+    }
+
     /// Takes what the password says.
     pub(super) fn of_password(&mut self, options: &Options, context: &Context) {
         let share_time_ms = context.rules.vardiff.share_time_ms;
         self.fixed = options.fixed;
         self.min = options.min;
-        self.start = options.start_difficulty(context.coin.algorithm, share_time_ms);
+        self.start = options.start_difficulty(context.coin.algorithm(), share_time_ms);
     }
 }
 

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Bytes;
-use mining::{Coin, Network, Template};
+use mining::{AnyTemplate, Coin, Network};
 use pow::Hash;
 use serde_json::json;
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ pub(super) struct Bitcoind {
 /// A template as it came.
 #[derive(Clone, Debug)]
 pub(super) struct Received {
-    pub(super) template: Arc<Template>,
+    pub(super) template: AnyTemplate,
     /// When.
     pub(super) at: Instant,
     /// To wait for the next one with.
@@ -210,7 +210,7 @@ impl Bitcoind {
             .call_with(lane, "getblocktemplate", [request], move |body| {
                 let reply: BlockTemplate<'_> = parse(body)?;
                 Ok(Received {
-                    template: Arc::new(template(&reply, coin, network)?),
+                    template: AnyTemplate::Bitcoin(Arc::new(template(&reply, coin, network)?)),
                     at: Instant::now(),
                     long_poll_id: reply
                         .long_poll_id
@@ -253,6 +253,13 @@ impl Bitcoind {
 /// The request that submits a block, made once and sent to every daemon as often as needed.
 pub(super) fn submit_request(block: &str) -> Bytes {
     request(0, "submitblock", [block])
+}
+
+/// The id of the block before, out of the header in front of a block.
+pub(super) fn parent_of(block: &str) -> Option<Hash> {
+    let mut parent = Hash::default();
+    hex::decode_to_slice(block.get(8..72)?, &mut parent.0).ok()?;
+    Some(parent)
 }
 
 /// What the answer to `submitblock` means (BIP 22).

@@ -28,11 +28,12 @@ pub struct Config {
     /// The password that goes with `user`.
     #[serde(default)]
     pub password: Option<Secret>,
-    /// The daemon's cookie file, read again whenever the daemon has written a new one.
+    /// The daemon's cookie file, read again whenever the daemon has written a new one. Monero's has
+    /// none.
     #[serde(default)]
     pub cookie: Option<PathBuf>,
-    /// Where it publishes `hashblock` over ZMQ: `tcp://host:port`. Without it a daemon on loopback
-    /// is asked for its own.
+    /// Where it publishes `hashblock` over ZMQ, or Monero's daemon `json-minimal-chain_main`:
+    /// `tcp://host:port`. Without it a daemon on loopback is asked for its own; Monero's does not say.
     #[serde(default)]
     pub zmq: Option<String>,
     /// The peers it must have to be used: 1, or 0 on regtest, unless set.

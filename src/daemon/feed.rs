@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mining::Template;
+use mining::AnyTemplate;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep},
@@ -32,7 +32,7 @@ pub enum Feed {
     /// This.
     Template {
         /// What.
-        template: Arc<Template>,
+        template: AnyTemplate,
         /// When it came; its `time` was right then.
         received: Instant,
         /// Which daemon it came from, by its place in the configuration.
@@ -188,7 +188,7 @@ fn publish(
     published: &watch::Sender<Feed>,
     daemons: &[Arc<Node>],
     index: usize,
-    template: &Arc<Template>,
+    template: &AnyTemplate,
     received: Instant,
 ) {
     published.send_if_modified(|feed| {
@@ -198,12 +198,16 @@ fn publish(
                 template: known,
                 daemon: from,
                 ..
-            } if Arc::ptr_eq(known, template) && *from == index => {
+            } if known.is_same(template) && *from == index => {
                 return false;
             }
             Feed::Template { daemon: from, .. } if *from == index => {}
             Feed::Template { .. } => info!(daemon, "mining with another daemon"),
-            Feed::Waiting => info!(daemon, height = template.height, "mining with this daemon"),
+            Feed::Waiting => info!(
+                daemon,
+                height = template.height(),
+                "mining with this daemon"
+            ),
             Feed::Stopped { since, .. } => {
                 info!(
                     daemon,
@@ -213,7 +217,7 @@ fn publish(
             }
         }
         *feed = Feed::Template {
-            template: Arc::clone(template),
+            template: template.clone(),
             received,
             daemon: index,
         };

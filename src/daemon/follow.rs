@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use mining::Template;
+use mining::AnyTemplate;
 use pow::Hash;
 use tokio::{
     sync::{Notify, mpsc},
@@ -88,9 +88,9 @@ struct Follower {
     /// The last full template.
     full: Option<Received>,
     /// What is to be mined.
-    current: Option<(Arc<Template>, Instant)>,
+    current: Option<(AnyTemplate, Instant)>,
     /// A template without transactions, until the full one shows whether it was right.
-    made: Option<Arc<Template>>,
+    made: Option<Arc<mining::Template>>,
     subsidy_only: bool,
     notified_by: Option<Source>,
     // What failed.
@@ -176,7 +176,7 @@ impl Follower {
                 self.last_look = now;
                 self.next_look = now + self.daemon.pace.poll;
                 let daemon = Arc::clone(&self.daemon);
-                self.look = Some(Box::pin(async move { daemon.bitcoind.chain_info().await }));
+                self.look = Some(Box::pin(async move { daemon.client.chain_info().await }));
             }
         }
         // A daemon that does not answer is asked nothing but the one probe above.
@@ -189,7 +189,7 @@ impl Follower {
             } else if let Some((by, hash)) = self.announced.take() {
                 let daemon = Arc::clone(&self.daemon);
                 self.header = Some(Box::pin(async move {
-                    (by, hash, daemon.bitcoind.header(hash).await)
+                    (by, hash, daemon.client.header(hash).await)
                 }));
             }
         }
@@ -199,7 +199,7 @@ impl Follower {
             } else {
                 self.outrun = false;
                 let daemon = Arc::clone(&self.daemon);
-                self.fetch = Some(Box::pin(async move { daemon.bitcoind.template().await }));
+                self.fetch = Some(Box::pin(async move { daemon.client.template().await }));
             }
         }
         if self.background.is_none() {
@@ -210,8 +210,8 @@ impl Follower {
                 let daemon = Arc::clone(&self.daemon);
                 self.background = Some(Box::pin(async move {
                     Ok((
-                        daemon.bitcoind.network_info().await?,
-                        daemon.bitcoind.block_hash(0).await?,
+                        daemon.client.network_info().await?,
+                        daemon.client.block_hash(0).await?,
                     ))
                 }));
             }
@@ -341,31 +341,32 @@ impl Follower {
             || self
                 .current
                 .as_ref()
-                .is_some_and(|(c, _)| c.previous == tip.hash)
+                .is_some_and(|(c, _)| c.previous() == tip.hash)
         {
             return;
         }
         let Some(before) = &self.full else { return };
+        let Some(template) = before.template.bitcoin() else {
+            return;
+        };
         let elapsed_s = u32::try_from((now - before.at).as_secs()).unwrap_or(u32::MAX);
         let (coin, rules) = (self.daemon.coin, self.daemon.rules);
-        if let Some(made) = subsidy_only(coin, rules, &before.template, elapsed_s, tip) {
+        if let Some(made) = subsidy_only(coin, rules, template, elapsed_s, tip) {
             let made = Arc::new(made);
             self.made = Some(Arc::clone(&made));
-            self.current = Some((made, now));
+            self.current = Some((AnyTemplate::Bitcoin(made), now));
         }
     }
 
     /// A full template came.
     fn template(&mut self, received: Received, by: Source, now: Instant) {
-        let template = &received.template;
-        let tip_is_its = self
-            .tip
-            .as_ref()
-            .is_some_and(|tip| tip.hash == template.previous);
+        let template = received.template.clone();
+        let (previous, height) = (template.previous(), template.height());
+        let tip_is_its = self.tip.as_ref().is_some_and(|tip| tip.hash == previous);
         let out_of_date = match &self.tip {
             Some(tip) if !tip_is_its => match by {
                 // It waited while other tips may have come and gone.
-                Source::LongPoll => template.height <= tip.height + 1,
+                Source::LongPoll => height <= tip.height + 1,
                 _ => self.outrun,
             },
             _ => false,
@@ -375,24 +376,25 @@ impl Follower {
             return;
         }
         if !tip_is_its {
-            self.tip_is(by, template.previous, template.height - 1, now);
-            self.announced = Some((by, template.previous));
+            self.tip_is(by, previous, height.saturating_sub(1), now);
+            self.announced = Some((by, previous));
         }
         self.outrun = false;
         self.no_template = None;
         self.fetch_again.reset();
         self.next_fetch = now + self.daemon.pace.refresh;
-        if let Some(made) = self.made.take_if(|made| made.previous == template.previous)
-            && let Some(what) = difference(&made, template)
+        if let Some(made) = self.made.take_if(|made| made.previous == previous)
+            && let Some(full) = template.bitcoin()
+            && let Some(what) = difference(&made, full)
         {
             self.subsidy_only = false;
-            let (daemon, height) = (&self.daemon.name, template.height);
+            let daemon = &self.daemon.name;
             warn!(
                 daemon,
                 height, what, "subsidy-only template was wrong; making none any more"
             );
         }
-        self.current = Some((Arc::clone(template), received.at));
+        self.current = Some((template, received.at));
         self.daemon.newest.send_replace(Some(received.clone()));
         self.full = Some(received);
     }
@@ -421,7 +423,7 @@ impl Follower {
             was_closed && !breaker.is_closed()
         });
         if opened {
-            self.daemon.bitcoind.hang_up();
+            self.daemon.client.hang_up();
             // Whatever it wanted mined is out of date by the time it is back.
             self.current = None;
             self.made = None;
@@ -496,7 +498,9 @@ impl Follower {
             return Err(None);
         };
         match &self.tip {
-            Some(tip) if tip.hash != current.previous && now - tip.since >= self.daemon.without => {
+            Some(tip)
+                if tip.hash != current.previous() && now - tip.since >= self.daemon.without =>
+            {
                 Err(Some(format!("no template for its tip {}", tip.hash)))
             }
             _ => Ok(()),
@@ -508,7 +512,7 @@ impl Follower {
         match &self.full {
             Some(full) if now - full.at <= self.daemon.pace.refresh * 3 => {
                 let elapsed = u32::try_from((now - full.at).as_secs()).unwrap_or(u32::MAX);
-                full.template.time.saturating_add(elapsed)
+                full.template.time().saturating_add(elapsed)
             }
             _ => clock::now_s(),
         }

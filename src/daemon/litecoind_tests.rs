@@ -147,14 +147,17 @@ async fn until<T>(
     }
 }
 
-fn template_at(height: u32) -> impl Fn(&Feed) -> Option<Arc<Template>> {
-    move |feed| match feed {
-        Feed::Template { template, .. }
-            if template.height == height && template.kind == TemplateKind::Full =>
-        {
-            Some(Arc::clone(template))
-        }
+fn bitcoin(feed: &Feed) -> Option<Arc<Template>> {
+    match feed {
+        Feed::Template { template, .. } => template.bitcoin().cloned(),
         _ => None,
+    }
+}
+
+fn template_at(height: u32) -> impl Fn(&Feed) -> Option<Arc<Template>> {
+    move |feed| {
+        bitcoin(feed)
+            .filter(|template| template.height == height && template.kind == TemplateKind::Full)
     }
 }
 
@@ -236,6 +239,7 @@ async fn litecoind_is_followed_and_takes_our_blocks() {
         vec![config],
         litecoin,
         Network::Regtest,
+        "",
         folder,
         FirstBlock::any(),
         &tasks,
@@ -278,10 +282,7 @@ async fn litecoind_is_followed_and_takes_our_blocks() {
     node.generate().await;
     until(&mut feed, &daemons, template_at(4)).await;
     assert_ne!(daemons.health()[0].notified_by, None);
-    let made_for = |feed: &Feed| match feed {
-        Feed::Template { template, .. } => (template.height == 5).then(|| Arc::clone(template)),
-        _ => None,
-    };
+    let made_for = |feed: &Feed| bitcoin(feed).filter(|template| template.height == 5);
     node.generate().await;
     let first = until(&mut feed, &daemons, made_for).await;
     let (solved, hash) = block(&first, true);

@@ -17,15 +17,19 @@ pub mod transactions;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use mining::cryptonote::{Block, Template, id};
-use pow::{Hash, randomx::Variant};
+use mining::{
+    AnyTemplate,
+    coin::CryptoNoteRules,
+    cryptonote::{Block, id},
+};
+use pow::Hash;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
 use self::reply::{BlockTemplate, Header as HeaderReply, HeaderOf, Info, result};
 use super::{
-    bitcoind::{BlockStatus, NoTemplate, Submitted},
+    bitcoind::{BlockStatus, NoTemplate, Received, Submitted},
     config::Config,
     look::Seen,
     reply::{ChainInfo, Header, NetworkInfo},
@@ -36,15 +40,9 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Monerod {
     rpc: Rpc,
-    variant_of: fn(u8) -> Option<Variant>,
-}
-
-/// A template as it came.
-#[derive(Clone, Debug)]
-pub(super) struct Received {
-    pub(super) template: Arc<Template>,
-    /// When.
-    pub(super) at: Instant,
+    rules: &'static CryptoNoteRules,
+    /// Whom the blocks pay: it must be one that can be mined to, a wallet's first one.
+    pays: String,
 }
 
 /// The bytes of each template that differ between jobs: a number of the instance, of the connection and of
@@ -67,20 +65,17 @@ const NOT_ACCEPTED: i64 = -7;
 const WRONG_BLOCK_SIZE: i64 = -8;
 
 impl Monerod {
-    /// `variant_of` says which RandomX hashes blocks of a major version of the coin.
+    /// A daemon of a coin with these rules, whose blocks pay to an address.
     pub(super) fn new(
         config: &Config,
-        variant_of: fn(u8) -> Option<Variant>,
+        rules: &'static CryptoNoteRules,
+        pays: &str,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             rpc: Rpc::monero(config)?,
-            variant_of,
+            rules,
+            pays: pays.to_owned(),
         })
-    }
-
-    /// Whether it runs on this machine, as far as its address tells.
-    pub(super) fn is_on_loopback(&self) -> bool {
-        self.rpc.is_on_loopback()
     }
 
     /// Closes connections that are idle.
@@ -140,18 +135,20 @@ impl Monerod {
         Ok(false)
     }
 
-    /// The template of the moment, which pays this address. It must be one that can be mined to:
-    /// a wallet's first one.
-    pub(super) async fn template(&self, address: &str) -> Result<Received, NoTemplate> {
-        let params = json!({ "wallet_address": address, "reserve_size": RESERVE });
-        let variant_of = self.variant_of;
+    /// The template of the moment.
+    pub(super) async fn template(&self) -> Result<Received, NoTemplate> {
+        let params = json!({ "wallet_address": self.pays, "reserve_size": RESERVE });
+        let rules = self.rules;
         let received = self
             .rpc
             .call_with(Lane::Template, "get_block_template", params, move |body| {
                 let reply: BlockTemplate<'_> = result(body)?;
                 Ok::<_, NoTemplate>(Received {
-                    template: Arc::new(template::template(&reply, RESERVE, variant_of)?),
+                    template: AnyTemplate::CryptoNote(Arc::new(template::template(
+                        &reply, RESERVE, rules,
+                    )?)),
                     at: Instant::now(),
+                    long_poll_id: None,
                 })
             })
             .await;
@@ -188,7 +185,7 @@ impl Monerod {
     }
 
     async fn info(&self) -> Result<Info, CallError> {
-        self.call("get_info", json!({})).await
+        info(&self.rpc).await
     }
 
     async fn header_of(&self, hash: Hash) -> Result<HeaderReply, CallError> {
@@ -208,17 +205,38 @@ impl Monerod {
     where
         T: for<'de> Deserialize<'de> + Send + 'static,
     {
-        self.rpc
-            .call_with(Lane::Quick, method, params, |body| result::<T>(body))
-            .await
-            .map_err(reply::told)
+        call(&self.rpc, method, params).await
     }
+}
+
+async fn info(rpc: &Rpc) -> Result<Info, CallError> {
+    call(rpc, "get_info", json!({})).await
+}
+
+async fn call<T>(rpc: &Rpc, method: &str, params: serde_json::Value) -> Result<T, CallError>
+where
+    T: for<'de> Deserialize<'de> + Send + 'static,
+{
+    rpc.call_with(Lane::Quick, method, params, |body| result::<T>(body))
+        .await
+        .map_err(reply::told)
 }
 
 /// What a daemon is, asked once. The outer error is a configuration that cannot be asked with.
 pub(super) async fn look(config: &Config) -> anyhow::Result<Result<Seen, CallError>> {
-    let daemon = Monerod::new(config, Variant::of_monero)?;
-    Ok(daemon.info().await.and_then(|info| info.seen()))
+    let rpc = Rpc::monero(config)?;
+    Ok(info(&rpc).await.and_then(|info| info.seen()))
+}
+
+/// The template in a reply, or why there is none.
+#[cfg(fuzzing)]
+pub(super) fn read_template(
+    body: &[u8],
+    reserve: usize,
+    rules: &CryptoNoteRules,
+) -> Result<mining::cryptonote::Template, String> {
+    let reply: BlockTemplate<'_> = result(body).map_err(|failure| failure.to_string())?;
+    template::template(&reply, reserve, rules).map_err(|refused| refused.to_string())
 }
 
 /// The request that submits a block, made once and sent to every daemon as often as needed.

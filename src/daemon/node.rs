@@ -2,11 +2,11 @@
 //! go in. Made by [`start`](super::start); [`follow`](super::follow) keeps the status.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use mining::{Coin, Template, coin::NetworkRules};
+use mining::{AnyTemplate, Coin, coin::NetworkRules};
 use pow::Hash;
 use tokio::{
     sync::{mpsc, watch},
@@ -14,9 +14,10 @@ use tokio::{
 };
 
 use super::{
-    bitcoind::{Bitcoind, Received},
+    bitcoind::Received,
     breaker::Breaker,
     check::Expected,
+    client::Client,
     config::{Config, Pace},
     first_block::FirstBlock,
 };
@@ -28,7 +29,7 @@ pub(super) struct Node {
     pub(super) index: usize,
     /// Its address without secrets.
     pub(super) name: String,
-    pub(super) bitcoind: Bitcoind,
+    pub(super) client: Client,
     pub(super) coin: &'static Coin,
     pub(super) rules: &'static NetworkRules,
     pub(super) expected: Expected,
@@ -55,7 +56,7 @@ pub(super) struct Status {
     /// False as long as the first answers are awaited.
     pub(super) settled: bool,
     /// What it wants mined and when it said so.
-    pub(super) current: Option<(Arc<Template>, Instant)>,
+    pub(super) current: Option<(AnyTemplate, Instant)>,
     pub(super) height: Option<u32>,
     pub(super) peers: Option<u32>,
     pub(super) version: Option<u64>,
@@ -107,6 +108,7 @@ impl Node {
         config: &Config,
         coin: &'static Coin,
         rules: &'static NetworkRules,
+        pays: &str,
         first_block: FirstBlock,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Notice>)> {
         let (notices, received) = mpsc::channel(NOTICES);
@@ -114,14 +116,14 @@ impl Node {
         let daemon = Self {
             index,
             name: config.name(),
-            bitcoind: Bitcoind::new(config, coin, rules.network)?,
+            client: Client::new(config, coin, rules.network, pays)?,
             coin,
             rules,
             expected: Expected::new(coin, rules, config.min_peers),
             first_block,
             pace: config.pace()?,
             without: config.patience.quick * WITHOUT,
-            subsidy_only: config.subsidy_only,
+            subsidy_only: config.subsidy_only && coin.bitcoin().is_some(),
             zmq: config.zmq.clone(),
             breaker: Mutex::default(),
             status: watch::Sender::new(Status {

@@ -12,7 +12,7 @@ use tracing::debug;
 use zeromq::{Socket, SocketRecv, SubSocket, ZmqMessage};
 
 use super::{
-    bitcoind::NoTemplate,
+    bitcoind::{Bitcoind, NoTemplate},
     node::{Node, Notice, Source},
     pause::Pause,
     reply::ZmqNotification,
@@ -42,6 +42,9 @@ pub(super) async fn long_poll(daemon: Arc<Node>) -> anyhow::Result<()> {
     let mut newest = daemon.newest.subscribe();
     let mut pause = Pause::new(AGAIN.0, AGAIN.1);
     let mut given_up: Option<Arc<str>> = None;
+    let Some(bitcoind) = daemon.client.bitcoind() else {
+        return Ok(());
+    };
     loop {
         let before = newest.borrow_and_update().clone();
         let waited = before
@@ -56,9 +59,9 @@ pub(super) async fn long_poll(daemon: Arc<Node>) -> anyhow::Result<()> {
             continue;
         }
         let begun = Instant::now();
-        match daemon.bitcoind.next_template(&id).await {
+        match bitcoind.next_template(&id).await {
             Ok(received) => {
-                let same = received.template.previous == before.template.previous;
+                let same = received.template.previous() == before.template.previous();
                 // Told here already, so that the next wait is for what comes after it.
                 daemon.newest.send_replace(Some(received.clone()));
                 daemon.notice(Notice::Template(received));
@@ -80,12 +83,15 @@ pub(super) async fn long_poll(daemon: Arc<Node>) -> anyhow::Result<()> {
 pub(super) async fn wait_for_new_block(daemon: Arc<Node>) -> anyhow::Result<()> {
     let mut pause = Pause::new(AGAIN.0, AGAIN.1);
     let mut before = None;
+    let Some(bitcoind) = daemon.client.bitcoind() else {
+        return Ok(());
+    };
     loop {
         if !answers(&daemon).await {
             continue;
         }
         let begun = Instant::now();
-        match daemon.bitcoind.wait_for_new_block().await {
+        match bitcoind.wait_for_new_block().await {
             Ok(block) => {
                 let same = before.replace(block.hash) == Some(block.hash);
                 daemon.notice(Notice::Tip(Source::WaitForNewBlock, block.hash));
@@ -114,12 +120,12 @@ pub(super) struct Publication {
 }
 
 /// That of Core's family.
-const HASHBLOCK: Publication = Publication {
+pub(super) const HASHBLOCK: Publication = Publication {
     topic: "hashblock",
     tip_of: hash_of,
 };
 
-/// Listens to `hashblock`.
+/// Listens to what the daemon publishes of new tips.
 pub(super) async fn zmq(daemon: Arc<Node>) -> anyhow::Result<()> {
     let mut pause = Pause::new(AGAIN.0, AGAIN.1);
     loop {
@@ -141,7 +147,8 @@ pub(super) async fn zmq(daemon: Arc<Node>) -> anyhow::Result<()> {
                 continue;
             }
         };
-        listen(&daemon.name, &endpoint, HASHBLOCK, |hash| {
+        let publication = daemon.client.publication();
+        listen(&daemon.name, &endpoint, publication, |hash| {
             pause.reset();
             if let Some(hash) = hash {
                 daemon.notice(Notice::Tip(Source::Zmq, hash));
@@ -201,10 +208,14 @@ fn hash_of(message: &ZmqMessage) -> Option<Hash> {
 
 /// The configured one, or the daemon's own if both are on this machine.
 async fn zmq_endpoint(daemon: &Node) -> Result<Option<String>, CallError> {
-    if daemon.zmq.is_some() || !daemon.bitcoind.is_on_loopback() {
+    let on_loopback = |bitcoind: &&Bitcoind| bitcoind.is_on_loopback();
+    let Some(bitcoind) = daemon.client.bitcoind().filter(on_loopback) else {
+        return Ok(daemon.zmq.clone());
+    };
+    if daemon.zmq.is_some() {
         return Ok(daemon.zmq.clone());
     }
-    let offered = daemon.bitcoind.zmq_notifications().await?;
+    let offered = bitcoind.zmq_notifications().await?;
     Ok(offered.iter().find_map(endpoint_on_loopback))
 }
 

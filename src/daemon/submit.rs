@@ -89,13 +89,6 @@ pub(super) struct Sending {
     pub(super) request: Bytes,
 }
 
-/// The id of the block before, out of the header in front of a block.
-pub(super) fn parent_of(block: &str) -> Option<Hash> {
-    let mut parent = Hash::default();
-    hex::decode_to_slice(block.get(8..72)?, &mut parent.0).ok()?;
-    Some(parent)
-}
-
 impl Sending {
     /// Until there is a verdict.
     pub(super) async fn run(self, ending: CancellationToken) -> Verdict {
@@ -130,7 +123,12 @@ impl Sending {
         let mut pause = Pause::new(AGAIN.0, AGAIN.1);
         let mut first = true;
         loop {
-            match self.daemon.bitcoind.submit(self.request.clone()).await {
+            match self
+                .daemon
+                .client
+                .submit(self.request.clone(), self.hash)
+                .await
+            {
                 Ok(Submitted::Accepted) => return Verdict::Accepted,
                 Ok(Submitted::Rejected(reason)) => return Verdict::Rejected(reason),
                 Ok(Submitted::NoParent) if begun.elapsed() >= NO_PARENT => {
@@ -168,9 +166,9 @@ impl Sending {
     /// What the daemon makes of a block that it did not judge at once. Nothing as long as it has
     /// not judged.
     async fn ask(&self, reason: &str) -> Option<Verdict> {
-        match self.daemon.bitcoind.status(self.hash).await {
+        match self.daemon.client.status(self.hash).await {
             Ok(Some(status)) if status.confirmations >= 0 => Some(Verdict::Accepted),
-            Ok(Some(_)) => match self.daemon.bitcoind.is_invalid_tip(self.hash).await {
+            Ok(Some(_)) => match self.daemon.client.is_invalid_tip(self.hash).await {
                 Ok(true) => Some(Verdict::Rejected(reason.to_owned())),
                 Ok(false) => Some(Verdict::SideBranch),
                 Err(_) => None,
@@ -186,7 +184,7 @@ impl Sending {
         };
         for daemon in self.all.iter() {
             // The parent itself has one confirmation more than what is on top of it.
-            if let Ok(Some(status)) = daemon.bitcoind.status(parent).await
+            if let Ok(Some(status)) = daemon.client.status(parent).await
                 && status.confirmations > BURIED + 1
             {
                 return true;

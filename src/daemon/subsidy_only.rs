@@ -26,7 +26,7 @@ pub(super) fn subsidy_only(
     if matches!(rules.network, Network::Test | Network::Testnet4) {
         return None;
     }
-    let Retarget::Every(period) = coin.retarget else {
+    let Retarget::Every(period) = coin.bitcoin()?.retarget else {
         return None;
     };
     let halving = rules.halving?;

@@ -66,7 +66,9 @@ const OP_TRUE: &str = "51";
 
 /// The rules to tell the daemon that we understand.
 pub(super) fn rules(coin: &Coin, network: Network) -> Vec<&'static str> {
-    let mut rules = coin.rules.to_vec();
+    let mut rules = coin
+        .bitcoin()
+        .map_or_else(Vec::new, |known| known.rules.to_vec());
     if network == Network::Signet {
         rules.push("signet");
     }

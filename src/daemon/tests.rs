@@ -62,6 +62,7 @@ impl Pool {
             configs,
             bitcoin(),
             network,
+            "",
             folder,
             FirstBlock::any(),
             &tasks,
@@ -103,7 +104,10 @@ impl Pool {
         self.until(|feed| match feed {
             Feed::Template {
                 template, daemon, ..
-            } if wanted(template, *daemon) => Some(Arc::clone(template)),
+            } => template
+                .bitcoin()
+                .filter(|template| wanted(template, *daemon))
+                .cloned(),
             _ => None,
         })
         .await
@@ -912,6 +916,7 @@ fn a_configuration_that_cannot_work_is_refused() {
             configs,
             coin,
             network,
+            "",
             "blocks".into(),
             FirstBlock::any(),
             &tasks,

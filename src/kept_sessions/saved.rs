@@ -104,7 +104,6 @@ fn text_of(recipe: &Recipe) -> String {
         algorithm,
         // It stands in each template.
         mark: _,
-        refresh: _,
     } = recipe;
     let is_split = split.is_some();
     format!("{tag:?} {payees:?} {is_split} {extranonce2_size} {algorithm:?}")
@@ -166,7 +165,7 @@ impl Saved {
         Self {
             form: FORM,
             recipe: text_of(recipe),
-            previous: newest.template.previous,
+            previous: newest.template.previous(),
             next_job,
             sessions: sessions.filter_map(saved_session).collect(),
             left_open: Vec::new(),
@@ -226,7 +225,7 @@ impl Saved {
 impl Restored {
     /// Whether the work of the file is still work.
     pub(super) fn is_of(&self, offer: &Offer) -> bool {
-        offer.tip == FIRST_TIP && offer.template.previous == self.previous
+        offer.tip == FIRST_TIP && offer.template.previous() == self.previous
     }
 
     /// A session as it was, once.

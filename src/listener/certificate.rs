@@ -7,6 +7,7 @@ use std::{
     hash::{DefaultHasher, Hash as StdHash, Hasher as _},
     io::Read as _,
     path::{Path, PathBuf},
+    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -181,8 +182,7 @@ impl Files {
                 path: self.certificate.clone(),
             });
         };
-        let print =
-            Fingerprint(<sha256::Hash as bitcoin::hashes::Hash>::hash(first).to_byte_array());
+        let print = Fingerprint::of(first);
         let key =
             PrivateKeyDer::from_pem_slice(&contents.key).map_err(|_| CertificateError::NoKey {
                 path: self.key.clone(),
@@ -200,6 +200,35 @@ impl Files {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok((config, print))
+    }
+}
+
+/// The text is no SHA-256 of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a fingerprint is 32 pairs of hexadecimal digits, with colons between or without")]
+pub struct NoFingerprint;
+
+impl Fingerprint {
+    /// Of a certificate's bytes.
+    pub fn of(certificate: &CertificateDer<'_>) -> Self {
+        Self(<sha256::Hash as bitcoin::hashes::Hash>::hash(certificate).to_byte_array())
+    }
+}
+
+/// As OpenSSL and as XMRig print it.
+impl FromStr for Fingerprint {
+    type Err = NoFingerprint;
+
+    fn from_str(text: &str) -> Result<Self, NoFingerprint> {
+        let mut print = [0; 32];
+        let colons = text.matches(':').count();
+        let digits = text.replace(':', "");
+        let is_well_spaced = text.split(':').all(|pair| pair.len() == 2);
+        if colons > 0 && !is_well_spaced {
+            return Err(NoFingerprint);
+        }
+        hex::decode_to_slice(digits, &mut print).map_err(|_| NoFingerprint)?;
+        Ok(Self(print))
     }
 }
 
@@ -293,6 +322,27 @@ mod tests {
         let long = vec![b'\n'; usize::try_from(FILE_MAX).unwrap() + 1];
         std::fs::write(pair.key(), long).unwrap();
         assert!(matches!(pair.load(), Err(CertificateError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_as_it_is_written_and_without_colons() {
+        let print = Fingerprint::of(&CertificateDer::from(&b"any bytes"[..]));
+        let text = print.to_string();
+        assert_eq!(text.parse(), Ok(print));
+        let plain = text.replace(':', "").to_lowercase();
+        assert_eq!(plain.parse(), Ok(print));
+        for text in [
+            "",
+            ":",
+            &text[3..],
+            &plain[1..],
+            &plain.replace(&plain[..1], "g"),
+            &text[1..],
+        ] {
+            assert_eq!(text.parse::<Fingerprint>(), Err(NoFingerprint), "{text}");
+        }
+        let shifted = format!("{}:{}", &plain[..1], &plain[1..]);
+        assert_eq!(shifted.parse::<Fingerprint>(), Err(NoFingerprint));
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Running {
             vec![node.clone()],
             coin,
             Network::Regtest,
+            "",
             kept,
             first,
             &tasks,

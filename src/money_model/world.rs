@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bitcoin::{BlockHash, Txid, hashes::Hash as _};
-use mining::{Amount, Scheme, Work, ledger::Account, payout::BatchState};
+use mining::{Amount, NetworkDifficulty, Scheme, Work, ledger::Account, payout::BatchState};
 use pow::Hash;
 use serde_json::json;
 use store::{Balance, FoundBlock, NewBlock, PoolId, ShareRecord, ShareRow, Store, WorkerName};
@@ -540,7 +540,7 @@ pub(super) fn new_block(block: &Block) -> NewBlock {
         proof: hash,
         height: block.height,
         worker: name_of(block.worker),
-        bits: BITS,
+        network: NetworkDifficulty::Bits(BITS),
         time: 0,
         found_ms: block.found_ms,
         reward: Amount::from_units(block.reward),

@@ -339,7 +339,7 @@ mod tests {
         let bitcoin: &mining::Coin = "bitcoin".parse().unwrap();
         let address = |text| {
             let address = mining::Address::parse(bitcoin, Network::Main, text).unwrap();
-            ScriptBuf::from_bytes(address.script().to_vec())
+            ScriptBuf::from_bytes(address.script().unwrap().to_vec())
         };
         assert_eq!(
             script(format!("wpkh({root}/84h/0h/0h/0/*)"), 0),

@@ -126,7 +126,7 @@ impl Key {
     /// Whether blocks that pay to this address pay to script 0.
     pub fn is_paid_by(&self, address: &Address) -> bool {
         let first = self.descriptor.script(0);
-        first.is_some_and(|script| script.as_bytes() == address.script())
+        first.is_some_and(|script| Some(script.as_bytes()) == address.script())
     }
 
     /// Searches for coins, unless it did a short while ago. `newest` is the number of the newest
@@ -248,8 +248,9 @@ impl Key {
         let script = script.ok_or(SignError::Wrong("more payouts than scripts"))?;
         let mut outputs: Vec<TxOut> = payments
             .iter()
-            .map(|(address, amount)| output(*amount, address.script().to_vec().into()))
-            .collect();
+            .map(|(address, amount)| Some(output(*amount, address.script()?.to_vec().into())))
+            .collect::<Option<_>>()
+            .ok_or(SignError::Wrong("an address without a script"))?;
         outputs.push(output(CHANGE_MIN, script));
         let weight = self.descriptor.weight(&outputs);
         let weight = weight.ok_or(SignError::Wrong("no weight"))?;

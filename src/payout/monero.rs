@@ -181,7 +181,7 @@ impl Monero {
             return Ok(Sent::Taken);
         }
         Ok(match self.chain.send(&member.blob).await? {
-            transactions::Sent::Taken | transactions::Sent::Known => Sent::Taken,
+            transactions::Sent::Taken => Sent::Taken,
             transactions::Sent::Refused(why) if why.faults.contains(&Fault::DoubleSpend) => {
                 Sent::InputsGone(why.to_string())
             }

@@ -63,7 +63,8 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
         }
         for daemon in &pool.daemon {
             if let Some(coin) = coin {
-                let result = try_daemon(daemon, coin, pool.network).await;
+                let pays = &pool.payout_address;
+                let result = try_daemon(daemon, coin, pool.network, pays).await;
                 note(format!("daemon {}", daemon.name()), result);
             }
         }
@@ -116,9 +117,10 @@ pub(crate) async fn try_daemon(
     daemon: &daemon::Config,
     coin: &'static Coin,
     network: Network,
+    pays: &str,
 ) -> anyhow::Result<String> {
     let (tasks, _failures) = Tasks::new();
-    let (daemons, mut templates) = daemon::try_out(daemon.clone(), coin, network, &tasks)?;
+    let (daemons, mut templates) = daemon::try_out(daemon.clone(), coin, network, pays, &tasks)?;
     let settled = templates.wait_for(|feed| !matches!(feed, Feed::Waiting));
     let in_time = tokio::time::timeout(TRY_DAEMON, settled).await.is_ok();
     let health = daemons.health();

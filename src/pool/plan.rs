@@ -14,6 +14,7 @@ use mining::{
     payout::Policy,
     vardiff,
 };
+use pow::ProofOfWork;
 use tokio::sync::{Semaphore, watch};
 
 pub(super) use self::purse::purse;
@@ -27,6 +28,7 @@ use crate::{
     networks::Networks,
     payout::{self, Purse},
     template_feed::Recipe,
+    verifier,
 };
 
 /// A reply must not wait longer for company.
@@ -47,7 +49,12 @@ pub(super) struct Plan {
     pub(super) coin: &'static Coin,
     /// Where blocks pay.
     pub(super) operator: Address,
-    pub(super) recipe: Recipe,
+    /// How coinbases are made; nothing where the daemon makes them.
+    pub(super) recipe: Option<Recipe>,
+    /// After which unchanged work is offered again.
+    pub(super) refresh: Duration,
+    /// How shares are verified whose hash is costly; nothing where connections hash by themselves.
+    pub(super) randomx: Option<verifier::Plan>,
     /// What each listener allows, in the order of the settings.
     pub(super) rules: Vec<Rules>,
     /// Their ports, likewise.
@@ -146,12 +153,12 @@ impl Plan {
             .collect::<Result<_, _>>()?;
         let bans = ban_settings(&settings.bans).map_err(bad)?;
         let mut accounting = accounting(settings, coin, &rules).map_err(bad)?;
-        let keeper = address.script().to_vec();
+        let keeper = address.script().map(<[u8]>::to_vec);
         let (sender, splits) = watch::channel(None);
-        accounting.split = split(settings, coin, &rules, &keeper, sender).map_err(bad)?;
+        accounting.split = split(settings, coin, &rules, keeper.as_deref(), sender).map_err(bad)?;
         let maturity = maturity(settings, coin).map_err(bad)?;
         let payout = payout(settings, coin).map_err(bad)?;
-        let recipe = Recipe {
+        let recipe = coin.bitcoin().zip(keeper).map(|(coin, keeper)| Recipe {
             tag: tag.to_vec(),
             payees: Payees {
                 outputs: Vec::new(),
@@ -161,12 +168,16 @@ impl Plan {
             extranonce2_size: settings.extranonce2_size,
             algorithm: coin.algorithm,
             mark: None,
-            refresh: Duration::from_secs(settings.refresh_s),
-        };
+        });
+        if recipe.is_none() {
+            no_coinbases(settings, &rules).map_err(bad)?;
+        }
         Ok(Self {
             coin,
             operator: address,
             recipe,
+            refresh: Duration::from_secs(settings.refresh_s),
+            randomx: randomx(settings, coin).map_err(bad)?,
             rules,
             ports,
             bans,
@@ -175,6 +186,30 @@ impl Plan {
             payout,
         })
     }
+}
+
+/// Refuses what needs coinbases of the pool's own where the daemon makes them.
+fn no_coinbases(settings: &config::Pool, rules: &[Rules]) -> Result<(), String> {
+    if rules.iter().any(|rules| rules.scheme == Scheme::Solo) {
+        let coin = &settings.coin;
+        return Err(format!(
+            "scheme solo: the daemon of {coin} makes coinbases that pay one address"
+        ));
+    }
+    if settings.receipts_in_coinbase {
+        return Err("receipts_in_coinbase: the daemon makes the coinbases of this coin".into());
+    }
+    Ok(())
+}
+
+/// How RandomX is verified, from the settings; nothing where it is not mined.
+fn randomx(settings: &config::Pool, coin: &Coin) -> Result<Option<verifier::Plan>, String> {
+    if coin.algorithm() != ProofOfWork::RandomX {
+        return Ok(None);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let plan = settings.randomx.plan(cores, verifier::free());
+    plan.map(Some).map_err(|error| format!("randomx: {error}"))
 }
 
 /// How the pool is paid, from its settings.
@@ -215,12 +250,13 @@ fn split(
     settings: &config::Pool,
     coin: &Coin,
     rules: &[Rules],
-    keeper: &[u8],
+    keeper: Option<&[u8]>,
     splits: watch::Sender<Option<Arc<Split>>>,
 ) -> Result<Option<accounting::SplitConfig>, String> {
     if !settings.payout.coinbase {
         return Ok(None);
     }
+    let keeper = keeper.ok_or("payout.coinbase: the daemon makes the coinbases of this coin")?;
     // A solo listener's blocks pay their finder; all others have one coinbase.
     let other = rules
         .iter()

@@ -31,10 +31,7 @@ const LINES_MAX: usize = 10_000;
 
 /// Where the pool is, and whether it speaks TLS there.
 #[derive(Clone, Debug)]
-pub struct Target {
-    endpoint: Endpoint,
-    tls: bool,
-}
+pub struct Target(Endpoint);
 
 /// A text that names no pool.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,27 +81,13 @@ impl FromStr for Target {
     type Err = NoTarget;
 
     fn from_str(url: &str) -> Result<Self, NoTarget> {
-        let url = url.trim();
-        for scheme in ["stratum+ssl://", "stratum+tls://", "ssl://", "tls://"] {
-            let begins = url.get(..scheme.len());
-            if begins.is_some_and(|begins| begins.eq_ignore_ascii_case(scheme)) {
-                let endpoint = url[scheme.len()..].parse()?;
-                return Ok(Self {
-                    endpoint,
-                    tls: true,
-                });
-            }
-        }
-        Ok(Self {
-            endpoint: url.parse()?,
-            tls: false,
-        })
+        Ok(Self(url.parse()?))
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.endpoint.fmt(f)
+        self.0.fmt(f)
     }
 }
 
@@ -117,7 +100,7 @@ impl Seen {
 
 impl Peer {
     pub(super) fn connect(target: &Target, limit: Duration) -> Result<Self, String> {
-        let (host, port) = (target.endpoint.host(), target.endpoint.port());
+        let (host, port) = (target.0.host(), target.0.port());
         let began = Instant::now();
         let addresses = (host, port)
             .to_socket_addrs()
@@ -136,7 +119,7 @@ impl Peer {
         socket.set_read_timeout(Some(limit)).map_err(set)?;
         socket.set_write_timeout(Some(limit)).map_err(set)?;
         let handle = socket.try_clone().map_err(set)?;
-        let (stream, tls): (Box<dyn Stream>, _) = if target.tls {
+        let (stream, tls): (Box<dyn Stream>, _) = if target.0.is_tls() {
             let (stream, told) = shake_hands(socket, host)?;
             (Box::new(stream), Some(told))
         } else {

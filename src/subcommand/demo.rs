@@ -9,6 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use mining::{Coin, Network, accounting::Percent};
+use pow::Algorithm;
 use serde::Serialize;
 use simnet::Params;
 use tokio::{sync::watch, time::Instant};
@@ -69,6 +70,15 @@ enum DemoCoin {
     Litecoin,
 }
 
+impl DemoCoin {
+    fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Bitcoin => Algorithm::Sha256d,
+            Self::Litecoin => Algorithm::Scrypt,
+        }
+    }
+}
+
 /// What the demo did.
 #[derive(Debug, Serialize)]
 struct Summary {
@@ -126,7 +136,8 @@ impl Demo {
             DemoCoin::Litecoin => "litecoin",
         }
         .parse()?;
-        let node = start_node(coin, data, tasks).await?;
+        let algorithm = self.coin.algorithm();
+        let node = start_node(algorithm, data, tasks).await?;
         let settings = self.settings(coin, &node);
         let lock = data::lock(data)?;
         let store = data::open_store(data, None).await?;
@@ -162,7 +173,7 @@ impl Demo {
             &format!("stratum+tcp://{miners}"),
         );
         let workers = ["alice", "bob"]
-            .map(|name| start_worker(name, *miners, &node.new_address(), coin, tasks));
+            .map(|name| start_worker(name, *miners, &node.new_address(), algorithm, tasks));
 
         let mut first_block = None;
         // One listener for all turns: a signal between two of them must not be missed.
@@ -234,7 +245,7 @@ impl Demo {
 }
 
 async fn start_node(
-    coin: &Coin,
+    algorithm: Algorithm,
     data: &std::path::Path,
     tasks: &Tasks,
 ) -> anyhow::Result<simnet::Simnet> {
@@ -243,7 +254,7 @@ async fn start_node(
         data: Some(data.join("node")),
         traffic: Some(Duration::from_secs(2)),
         ..simnet::Config::new(
-            Params::simnet(coin.algorithm)
+            Params::simnet(algorithm)
                 .with_maturity(MATURITY)
                 .with_spacing(BLOCK_EVERY),
         )
@@ -257,12 +268,12 @@ fn start_worker(
     name: &'static str,
     pool: SocketAddr,
     address: &str,
-    coin: &Coin,
+    algorithm: Algorithm,
     tasks: &Tasks,
 ) -> watch::Receiver<worker::Snapshot> {
     let (snapshots, snapshot) = watch::channel(worker::Snapshot::default());
     let config = worker::Config {
-        algorithm: coin.algorithm,
+        algorithm: Some(algorithm.into()),
         throttle: THROTTLE_PERCENT,
         ..worker::Config::new(format!("stratum+tcp://{pool}"), format!("{address}.{name}"))
     };

@@ -14,23 +14,30 @@ use std::{
 };
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use pow::Algorithm;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Log,
+    listener::Fingerprint,
     telemetry,
-    worker::{self, Config, Event, Snapshot},
+    verifier::Mode,
+    worker::{self, Algorithm, Config, Event, Snapshot},
 };
 use report::Report;
 
 /// Join a pool and mine on this machine's CPU
+///
+/// Pools of Bitcoin, Litecoin and Dogecoin are joined over Stratum V1, those of Monero over the Stratum of its
+/// miners.
 #[derive(clap::Args)]
 pub(crate) struct Mine {
-    /// Pool to join: stratum+tcp://host:port
-    #[arg(short = 'o', long, value_name = "URL")]
-    url: String,
+    /// Pool to join: stratum+tcp://host:port, or stratum+ssl:// over TLS. Given again, one to go to while those before it are away
+    #[arg(short = 'o', long = "url", value_name = "URL", required = true)]
+    urls: Vec<String>,
+    /// SHA-256 of a pool's certificate, which is then trusted alone; otherwise an authority must have signed it
+    #[arg(long = "tls-fingerprint", value_name = "SHA256")]
+    tls_fingerprints: Vec<Fingerprint>,
     /// Whom the pool pays: ADDRESS.WORKER
     #[arg(short, long, value_name = "ADDRESS.WORKER")]
     user: String,
@@ -40,9 +47,14 @@ pub(crate) struct Mine {
     /// Threads that hash [default: one a core]
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
-    /// The pool's proof of work
-    #[arg(short, long, default_value = "sha256d", value_parser = algorithm())]
-    algorithm: Algorithm,
+    /// The pool's proof of work: sha256d, scrypt, rx/0 or randomx [default: rx/0 for a Monero address or where
+    /// the pool's first answer is that of Monero's, otherwise sha256d: Stratum V1 does not tell it]
+    #[arg(short, long, value_name = "NAME")]
+    algorithm: Option<Algorithm>,
+    /// RandomX: fast takes 2.6 GiB of memory and hashes eight times as fast as light, which takes 517 MiB; auto is fast
+    /// where memory allows
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = mode())]
+    randomx_mode: Mode,
     /// Percentage of the time to hash, so that the machine stays usable
     #[arg(long, value_name = "PERCENT", default_value_t = 100,
         value_parser = clap::value_parser!(u8).range(1..=100))]
@@ -106,12 +118,15 @@ impl Mine {
     }
 
     fn config(&self, events: mpsc::Sender<Event>) -> Config {
-        let ours = Config::new(&self.url, &self.user);
+        let ours = Config::new("", &self.user);
         let cores = || available_parallelism().map_or(1, usize::from);
         Config {
             password: self.password.clone(),
             threads: self.threads.unwrap_or_else(cores),
+            urls: self.urls.clone(),
+            tls_fingerprints: self.tls_fingerprints.clone(),
             algorithm: self.algorithm,
+            randomx: self.randomx_mode,
             agent: self.agent.clone().unwrap_or(ours.agent),
             suggest_difficulty: self.suggest_difficulty,
             throttle: self.throttle,
@@ -122,14 +137,11 @@ impl Mine {
     }
 }
 
-fn algorithm() -> impl clap::builder::TypedValueParser<Value = Algorithm> {
-    let names = [Algorithm::Sha256d, Algorithm::Scrypt].map(Algorithm::name);
-    PossibleValuesParser::new(names).map(|name| {
-        if name == Algorithm::Scrypt.name() {
-            Algorithm::Scrypt
-        } else {
-            Algorithm::Sha256d
-        }
+fn mode() -> impl clap::builder::TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(["auto", "light", "fast"]).map(|name| match name.as_str() {
+        "light" => Mode::Light,
+        "fast" => Mode::Fast,
+        _ => Mode::Auto,
     })
 }
 
@@ -148,8 +160,14 @@ mod tests {
     }
 
     fn parse(more: &[&str]) -> Result<Mine, clap::Error> {
-        let given = ["mine", "--url", "pool.example:3333", "--user", "a.b"];
-        Arguments::try_parse_from(given.iter().chain(more)).map(|arguments| arguments.mine)
+        let url = ["--url", "pool.example:3333"];
+        let url = if more.first() == Some(&"--url") {
+            &[][..]
+        } else {
+            &url
+        };
+        let given = ["mine", "--user", "a.b"].iter().chain(url).chain(more);
+        Arguments::try_parse_from(given).map(|arguments| arguments.mine)
     }
 
     #[test]
@@ -171,10 +189,31 @@ mod tests {
             &["--suggest-difficulty", "0.5", "--agent", "cgminer/4"],
         ]
         .concat();
-        let config = parse(&more).unwrap().config(events);
-        assert_eq!((config.algorithm, config.threads), (Algorithm::Scrypt, 3));
+        let config = parse(&more).unwrap().config(events.clone());
+        let scrypt = Algorithm::Header(pow::Algorithm::Scrypt);
+        assert_eq!((config.algorithm, config.threads), (Some(scrypt), 3));
         assert_eq!((config.throttle, config.agent.as_str()), (25, "cgminer/4"));
         assert_eq!(config.suggest_difficulty, Some(0.5));
+        assert_eq!((config.randomx, config.urls.len()), (Mode::Auto, 1));
+        for name in ["rx/0", "randomx"] {
+            let more = [
+                "--url",
+                "a:1",
+                "--algorithm",
+                name,
+                "--randomx-mode",
+                "light",
+                "--url",
+                "b:1",
+            ];
+            let config = parse(&more).unwrap().config(events.clone());
+            let randomx = Algorithm::RandomX(pow::randomx::Variant::Rx0);
+            assert_eq!(
+                (config.algorithm, config.randomx),
+                (Some(randomx), Mode::Light)
+            );
+            assert_eq!(config.urls, ["a:1", "b:1"]);
+        }
     }
 
     #[tokio::test]
@@ -259,6 +298,9 @@ mod tests {
     fn what_makes_no_sense_is_refused_before_anything_starts() {
         for more in [
             ["--algorithm", "x11"],
+            ["--algorithm", "rx/2"],
+            ["--randomx-mode", "quick"],
+            ["--tls-fingerprint", "ab:cd"],
             ["--throttle", "0"],
             ["--throttle", "101"],
             ["--shares", "0"],

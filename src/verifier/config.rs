@@ -1,5 +1,5 @@
-//! How much of the machine verifying may use: what the operator says, what memory allows, and what
-//! comes of both.
+//! How much of the machine RandomX may use: what the operator says, what memory allows, and what comes of
+//! both. The same rule holds for the pool, which verifies, and for the worker, which mines.
 
 use std::num::NonZeroUsize;
 
@@ -53,7 +53,7 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotPlanned {
     /// Not even for light verification.
-    #[error("verifying RandomX takes {} MiB of memory, and {} MiB are free", mib(.needed), mib(.free))]
+    #[error("RandomX takes {} MiB of memory, and {} MiB are free", mib(.needed), mib(.free))]
     Light {
         /// Bytes.
         needed: u64,
@@ -62,8 +62,8 @@ pub enum NotPlanned {
     },
     /// Light verification would do.
     #[error(
-        "verifying RandomX with mode = \"fast\" takes {} MiB of memory, and {} MiB are free; \
-         mode = \"light\" takes {} MiB", mib(.needed), mib(.free), mib(.light)
+        "RandomX in fast mode takes {} MiB of memory, and {} MiB are free; \
+         in light mode it takes {} MiB", mib(.needed), mib(.free), mib(.light)
     )]
     Fast {
         /// Bytes.
@@ -74,7 +74,7 @@ pub enum NotPlanned {
         light: u64,
     },
     /// More threads than there may be.
-    #[error("{0} threads are too many to verify with; at most {THREADS_MAX}")]
+    #[error("{0} threads are too many for RandomX; at most {THREADS_MAX}")]
     Threads(usize),
 }
 
@@ -185,8 +185,8 @@ mod tests {
         assert!(fast.plan(8, Some(3 * GIB)).unwrap().is_fast);
         assert_eq!(
             fast.plan(8, Some(GIB)).unwrap_err().to_string(),
-            "verifying RandomX with mode = \"fast\" takes 2601 MiB of memory, and 1024 MiB are free; \
-             mode = \"light\" takes 517 MiB"
+            "RandomX in fast mode takes 2601 MiB of memory, and 1024 MiB are free; \
+             in light mode it takes 517 MiB"
         );
         for mode in [Mode::Auto, Mode::Light] {
             assert_eq!(
@@ -194,7 +194,7 @@ mod tests {
                     .plan(8, Some(GIB / 4))
                     .unwrap_err()
                     .to_string(),
-                "verifying RandomX takes 517 MiB of memory, and 256 MiB are free"
+                "RandomX takes 517 MiB of memory, and 256 MiB are free"
             );
         }
         assert!(!config(Mode::Light, 2).plan(8, Some(GIB)).unwrap().is_fast);

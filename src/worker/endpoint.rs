@@ -1,16 +1,18 @@
 //! Where a pool is: the URL of `--url`, read once.
 //!
-//! Miners have it as `stratum+tcp://host:port`, `tcp://host:port` or bare `host:port`. A scheme
+//! Miners have it as `stratum+tcp://host:port`, `tcp://host:port` or bare `host:port`, and over TLS as
+//! `stratum+ssl://host:port`; the scheme says nothing of the dialect. A scheme
 //! that stands for another protocol is an error which says so, never a connection that talks the
 //! wrong language.
 
 use std::{fmt, str::FromStr};
 
-/// Host and port of a Stratum V1 pool over TCP.
+/// Host and port of a pool, and whether it speaks TLS there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     host: String,
     port: u16,
+    is_tls: bool,
 }
 
 /// Why a URL names no pool that can be joined.
@@ -19,7 +21,7 @@ pub enum NoEndpoint {
     /// The protocol is known, and not spoken by this version.
     #[error(
         "{scheme}:// is {protocol}, which this version does not speak: it joins pools over \
-         stratum+tcp://; {protocol} will come with a later one"
+         stratum+tcp:// and stratum+ssl://; {protocol} will come with a later one"
     )]
     NotYet {
         scheme: String,
@@ -50,6 +52,11 @@ impl Endpoint {
         self.port
     }
 
+    /// Whether TLS is spoken.
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
     /// Whether `host` is the same host in other letters.
     pub fn is_host(&self, host: &str) -> bool {
         self.host.eq_ignore_ascii_case(bare(host))
@@ -60,6 +67,7 @@ impl Endpoint {
         Self {
             host: self.host.clone(),
             port,
+            is_tls: self.is_tls,
         }
     }
 }
@@ -69,12 +77,9 @@ impl FromStr for Endpoint {
 
     fn from_str(url: &str) -> Result<Self, NoEndpoint> {
         let url = url.trim();
-        let authority = match url.split_once("://") {
-            None => url,
-            Some((scheme, rest)) => {
-                speaks_stratum_v1(&scheme.to_ascii_lowercase())?;
-                rest
-            }
+        let (is_tls, authority) = match url.split_once("://") {
+            None => (false, url),
+            Some((scheme, rest)) => (is_tls(&scheme.to_ascii_lowercase())?, rest),
         };
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let shown = || authority.chars().take(MAX_HOST).collect::<String>();
@@ -98,24 +103,26 @@ impl FromStr for Endpoint {
         Ok(Self {
             host: host.to_owned(),
             port,
+            is_tls,
         })
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls { "ssl" } else { "tcp" };
         if self.host.contains(':') {
-            write!(f, "stratum+tcp://[{}]:{}", self.host, self.port)
+            write!(f, "stratum+{scheme}://[{}]:{}", self.host, self.port)
         } else {
-            write!(f, "stratum+tcp://{}:{}", self.host, self.port)
+            write!(f, "stratum+{scheme}://{}:{}", self.host, self.port)
         }
     }
 }
 
-fn speaks_stratum_v1(scheme: &str) -> Result<(), NoEndpoint> {
+fn is_tls(scheme: &str) -> Result<bool, NoEndpoint> {
     let protocol = match scheme {
-        "stratum+tcp" | "tcp" | "stratum" => return Ok(()),
-        "stratum+ssl" | "stratum+tls" | "stratums" | "ssl" | "tls" => "Stratum V1 over TLS",
+        "stratum+tcp" | "tcp" | "stratum" => return Ok(false),
+        "stratum+ssl" | "stratum+tls" | "stratums" | "ssl" | "tls" => return Ok(true),
         "stratum2+tcp" | "stratum2+ssl" | "sv2" => "Stratum V2",
         "http" | "https" | "daemon+http" | "daemon+https" => "work over HTTP",
         _ => return Err(NoEndpoint::Scheme(scheme.chars().take(32).collect())),
@@ -150,6 +157,17 @@ mod tests {
         case("tcp://10.0.0.7:1", "10.0.0.7", 1);
         case(" umbrel.local:65535 ", "umbrel.local", 65535);
         case("stratum+tcp://[::1]:3333", "::1", 3333);
+        case("stratum+ssl://pool.example:443", "pool.example", 443);
+        case("TLS://[::1]:443", "::1", 443);
+        for (url, is_tls) in [
+            ("ssl://a:1", true),
+            ("stratums://a:1", true),
+            ("a:1", false),
+        ] {
+            let endpoint: Endpoint = url.parse().unwrap();
+            assert_eq!(endpoint.is_tls(), is_tls, "{url}");
+            assert_eq!(endpoint.with_port(2).is_tls(), is_tls, "{url}");
+        }
     }
 
     #[test]
@@ -160,7 +178,6 @@ mod tests {
             assert!(error.contains(told), "{error}");
         }
         case("stratum2+tcp://pool.example:34254/9bX", "Stratum V2");
-        case("stratum+ssl://pool.example:443", "TLS");
         case("https://pool.example", "work over HTTP");
         case("ftp://pool.example:21", "no scheme");
         case("pool.example", "no port");

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use super::job::{Found, Job};
+use super::dialect::{Found, Job};
 
 /// The newest figures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub version_mask: Option<u32>,
     /// The difficulty of the best share.
     pub best: Option<f64>,
+    /// How much of RandomX's dataset is filled, in percent, while it is: nothing is hashed meanwhile.
+    pub preparing: Option<u8>,
     /// Why the last connection ended or could not be made.
     pub last_error: Option<String>,
 }
@@ -133,12 +135,12 @@ impl Status {
         });
     }
 
-    pub(super) async fn job(&self, job: &Job, clean: bool) {
-        let (job_id, difficulty) = (shown(job.id()), job.terms().difficulty.to_f64());
+    pub(super) async fn job(&self, job: &impl Job, clean: bool) {
+        let (job_id, difficulty) = (shown(job.id()), job.difficulty());
         self.snapshot.send_modify(|snapshot| {
             snapshot.job_id = Some(job_id.clone());
             snapshot.difficulty = Some(difficulty);
-            snapshot.version_mask = job.terms().version_mask;
+            snapshot.version_mask = job.version_mask();
         });
         self.emit(Event::Job {
             job_id,
@@ -148,8 +150,8 @@ impl Status {
         .await;
     }
 
-    pub(super) async fn accepted(&self, found: &Found) {
-        let best = found.difficulty().to_f64();
+    pub(super) async fn accepted(&self, found: &impl Found) {
+        let best = found.difficulty();
         self.snapshot.send_modify(|snapshot| {
             snapshot.accepted += 1;
             snapshot.best = Some(snapshot.best.map_or(best, |before| before.max(best)));
@@ -157,13 +159,13 @@ impl Status {
         self.emit(Event::Accepted {
             hash: found.hash(),
             job_id: shown(found.job().id()),
-            difficulty: found.job().terms().difficulty.to_f64(),
+            difficulty: found.job().difficulty(),
             best,
         })
         .await;
     }
 
-    pub(super) async fn rejected(&self, found: &Found, code: i32, reason: &str) {
+    pub(super) async fn rejected(&self, found: &impl Found, code: i32, reason: &str) {
         let reason = match shown(reason) {
             empty if empty.is_empty() => format!("code {code}"),
             reason => reason,
@@ -213,6 +215,14 @@ impl Status {
         });
     }
 
+    /// Percent of what hashing needs, while something is missing.
+    pub(super) fn preparing(&self, percent: Option<u8>) {
+        self.snapshot.send_if_modified(|snapshot| {
+            let before = std::mem::replace(&mut snapshot.preparing, percent);
+            before != percent
+        });
+    }
+
     /// Waits for room, so that whoever counts shares by their events misses none.
     async fn emit(&self, event: Event) {
         if let Some(events) = &self.events {
@@ -236,12 +246,7 @@ pub(super) fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use super::{
-        super::job::{Roll, tests::job},
-        *,
-    };
+    use super::{super::sv1::tests::found, *};
 
     #[test]
     fn a_pools_text_cannot_move_the_cursor_and_has_a_limit() {
@@ -254,11 +259,7 @@ mod tests {
     async fn reasons_are_counted_up_to_a_limit_and_then_together() {
         let (snapshot, figures) = watch::channel(Snapshot::default());
         let status = Status::new(snapshot, None);
-        let roll = Roll {
-            extranonce2: vec![0; 4],
-            version_bits: 0,
-        };
-        let found = Found::new(&Arc::new(job(1, None)), &roll, 0, 0).unwrap();
+        let found = found();
         for reason in 0..100 {
             status
                 .rejected(&found, 23, &format!("reason {reason}"))

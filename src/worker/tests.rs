@@ -1,7 +1,9 @@
 //! The worker against pools that are good, slow, broken or hostile, over real sockets.
 
+mod cryptonote;
 mod hostile;
 pub(crate) mod pool;
+mod tls;
 mod work;
 
 use std::time::Duration;
@@ -299,7 +301,7 @@ async fn what_no_pool_could_mend_fails_at_once() {
         assert!(format!("{error:#}").contains(told), "{error:#}");
     }
     case(
-        |config| config.url = "stratum2+tcp://a:1".into(),
+        |config| config.urls = vec!["stratum2+tcp://a:1".into()],
         "Stratum V2",
     )
     .await;

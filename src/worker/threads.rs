@@ -1,5 +1,5 @@
-//! The threads that hash. They follow the newest job on a `watch` and hand in what they find on a
-//! bounded queue; without a job they sleep.
+//! The threads that hash, whatever it is. They follow the newest job on a `watch` and hand in what they
+//! find on a bounded queue; without a job they sleep.
 //!
 //! A full queue makes them wait, so a target that is too easy costs hashes and never memory or
 //! bandwidth. They end when either channel has lost its other end.
@@ -16,13 +16,14 @@ use std::{
 
 use tokio::{
     runtime::Handle,
-    sync::{mpsc, watch},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        watch,
+    },
 };
+use tracing::error;
 
-use super::{
-    job::{Found, Job},
-    search::{Extranonces, Search},
-};
+use super::dialect::{Hasher, Step, Supply};
 
 /// Proofs that wait for the session to send them.
 const FOUND_MAX: usize = 32;
@@ -30,26 +31,29 @@ const FOUND_MAX: usize = 32;
 const NAP: Duration = Duration::from_millis(5);
 
 /// All threads of a worker.
-pub(super) struct HashThreads {
-    jobs: watch::Sender<Option<Arc<Job>>>,
+pub(super) struct HashThreads<H: Hasher> {
+    jobs: watch::Sender<Option<Arc<H::Job>>>,
     hashes: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl HashThreads {
+impl<H: Hasher> HashThreads<H> {
     /// Starts `count` threads that hash `throttle` percent of the time. Call inside a runtime.
-    pub(super) fn start(count: usize, throttle: u32) -> io::Result<(Self, mpsc::Receiver<Found>)> {
+    pub(super) fn start(
+        count: usize,
+        throttle: u32,
+        supply: &impl Supply<Hasher = H>,
+    ) -> io::Result<(Self, mpsc::Receiver<H::Found>)> {
         let (jobs, _) = watch::channel(None);
         let (found, received) = mpsc::channel(FOUND_MAX);
         let hashes = Arc::new(AtomicU64::new(0));
-        let extranonces = Arc::new(Extranonces::default());
         let mut threads = Vec::new();
         for index in 0..count {
             let thread = HashThread {
                 jobs: jobs.subscribe(),
                 found: found.clone(),
                 hashes: Arc::clone(&hashes),
-                extranonces: Arc::clone(&extranonces),
+                hasher: supply.hasher(),
                 throttle,
                 runtime: Handle::current(),
             };
@@ -67,7 +71,7 @@ impl HashThreads {
     }
 
     /// Drops what is being worked on for `job`, within milliseconds.
-    pub(super) fn work_on(&self, job: Arc<Job>) {
+    pub(super) fn work_on(&self, job: Arc<H::Job>) {
         self.jobs.send_replace(Some(job));
     }
 
@@ -94,27 +98,30 @@ impl HashThreads {
             ended.filter(Result::is_err).count()
         });
         if let Ok(panicked @ 1..) = joined.await {
-            tracing::error!(panicked, "hash threads panicked");
+            error!(panicked, "hash threads panicked");
         }
     }
 }
 
-struct HashThread {
-    jobs: watch::Receiver<Option<Arc<Job>>>,
-    found: mpsc::Sender<Found>,
+struct HashThread<H: Hasher> {
+    jobs: watch::Receiver<Option<Arc<H::Job>>>,
+    found: mpsc::Sender<H::Found>,
     hashes: Arc<AtomicU64>,
-    extranonces: Arc<Extranonces>,
+    hasher: H,
     throttle: u32,
     runtime: Handle,
 }
 
-impl HashThread {
+impl<H: Hasher> HashThread<H> {
     fn run(mut self) {
         loop {
             let job = self.jobs.borrow_and_update().clone();
             let going_on = match job {
                 Some(job) => self.search(job),
-                None => self.runtime.block_on(self.jobs.changed()).is_ok(),
+                None => {
+                    self.hasher.rest();
+                    self.runtime.block_on(self.jobs.changed()).is_ok()
+                }
             };
             if !going_on {
                 return;
@@ -123,8 +130,8 @@ impl HashThread {
     }
 
     /// Searches until there is another job, or none. False if the worker has ended.
-    fn search(&mut self, job: Arc<Job>) -> bool {
-        let mut search = Search::new(job, Arc::clone(&self.extranonces));
+    fn search(&mut self, job: Arc<H::Job>) -> bool {
+        self.hasher.begin(job);
         loop {
             match self.jobs.has_changed() {
                 Ok(false) => {}
@@ -132,17 +139,51 @@ impl HashThread {
                 Err(_) => return false,
             }
             let started = Instant::now();
-            let (hashes, found) = search.advance();
+            let (hashes, found) = match self.hasher.advance() {
+                Step::Hashed(hashes, found) => (hashes, found),
+                Step::Wait => match self.wait() {
+                    Some(going_on) => return going_on,
+                    None => continue,
+                },
+                Step::Failed(failure) => {
+                    error!(failure = format!("{failure:#}"), "a thread cannot hash");
+                    return false;
+                }
+            };
             self.hashes.fetch_add(u64::from(hashes), Ordering::Relaxed);
             let busy = started.elapsed();
             if let Some(found) = found
-                && self.found.blocking_send(found).is_err()
+                && !self.hand_in(found)
             {
                 return false;
             }
             if self.throttle < 100 {
                 self.rest(busy * (100 - self.throttle) / self.throttle);
             }
+        }
+    }
+
+    /// Waits until there is another job, or the hasher can go on with this one. False if the worker has
+    /// ended, nothing if it is for the hasher to go on.
+    fn wait(&mut self) -> Option<bool> {
+        let (jobs, hasher) = (&mut self.jobs, &mut self.hasher);
+        self.runtime.block_on(async {
+            tokio::select! {
+                changed = jobs.changed() => Some(changed.is_ok()),
+                () = hasher.woken() => None,
+            }
+        })
+    }
+
+    /// False if nobody takes it any more.
+    fn hand_in(&mut self, found: H::Found) -> bool {
+        match self.found.try_send(found) {
+            Ok(()) => true,
+            Err(TrySendError::Full(found)) => {
+                self.hasher.rest();
+                self.found.blocking_send(found).is_ok()
+            }
+            Err(TrySendError::Closed(_)) => false,
         }
     }
 
@@ -159,7 +200,23 @@ impl HashThread {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::job::tests::job, *};
+    use super::{
+        super::{
+            dialect::{Found as _, Job as _},
+            sv1::{Extranonces, Found, Job, tests::job},
+        },
+        *,
+    };
+
+    fn start(
+        count: usize,
+        throttle: u32,
+    ) -> (
+        HashThreads<<Extranonces as Supply>::Hasher>,
+        mpsc::Receiver<Found>,
+    ) {
+        HashThreads::start(count, throttle, &Extranonces::default()).unwrap()
+    }
 
     fn numbered(number: u64, steps: u128) -> Arc<Job> {
         Arc::new(job(steps, None).with_version_mask(0, number))
@@ -167,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn threads_idle_without_a_job_and_change_to_a_new_one_at_once() {
-        let (threads, mut found) = HashThreads::start(2, 100).unwrap();
+        let (threads, mut found) = start(2, 100);
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(threads.hashes(), 0);
 
@@ -201,7 +258,7 @@ mod tests {
         threads.end().await;
     }
 
-    impl HashThreads {
+    impl<H: Hasher> HashThreads<H> {
         /// Waits until no thread counts any more.
         async fn found_may_come(&self) -> bool {
             let before = self.hashes();
@@ -212,7 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_taken_makes_the_threads_wait() {
-        let (threads, found) = HashThreads::start(2, 100).unwrap();
+        let (threads, found) = start(2, 100);
         threads.work_on(numbered(1, 1));
         while threads.found_may_come().await {}
         let hashes = threads.hashes();
@@ -226,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_throttled_thread_rests_most_of_the_time() {
-        let (threads, found) = HashThreads::start(1, 1).unwrap();
+        let (threads, found) = start(1, 1);
         threads.work_on(numbered(1, 1 << 62));
         tokio::time::sleep(Duration::from_millis(300)).await;
         let hashes = threads.hashes();

@@ -19,6 +19,11 @@ pub(super) struct Waits {
     pub(super) proved: Duration,
     /// Before the second attempt.
     pub(super) first: Duration,
+    /// Before the first look whether the first pool is there again, and at most between two.
+    pub(super) home: Duration,
+    pub(super) home_longest: Duration,
+    /// Between two signs of life, where the pool heeds them.
+    pub(super) keep_alive: Duration,
     /// Between any two attempts, also where the pool asks for more.
     pub(super) longest: Duration,
     /// Between two samples of the hashrate.
@@ -35,6 +40,9 @@ impl Default for Waits {
             silence: Duration::from_secs(600),
             proved: Duration::from_secs(60),
             first: Duration::from_secs(1),
+            home: Duration::from_secs(60),
+            home_longest: Duration::from_secs(3600),
+            keep_alive: Duration::from_secs(60),
             longest: Duration::from_secs(60),
             sample: Duration::from_secs(1),
         }

@@ -7,13 +7,25 @@ use std::fmt;
 
 use bitcoin::{base58, bech32};
 
-use crate::coin::{Coin, Network, NetworkRules};
+use crate::{
+    coin::{AddressRules, Coin, Network, ScriptAddresses},
+    cryptonote,
+};
 
 /// An address of one coin and network.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     text: String,
-    script: Vec<u8>,
+    pays: Pays,
+}
+
+/// What a payment to an address is made with.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Pays {
+    /// An output with this script.
+    Script(Vec<u8>),
+    /// An output that is made from the keys of the address anew each time.
+    CryptoNote(cryptonote::address::Kind),
 }
 
 /// Why a text is not an address that can be paid here.
@@ -41,16 +53,29 @@ pub enum BadAddress {
     /// A witness program without rules yet, which anyone could spend.
     #[error("a witness program of version {0} that anyone could spend")]
     Witness(u8),
+    /// No address of CryptoNote's kind.
+    #[error("{0}")]
+    CryptoNote(#[from] cryptonote::address::BadAddress),
 }
 
 impl Address {
-    /// Parses base58 and bech32(m) addresses of `coin` on `network`.
+    /// Parses base58 and bech32(m) addresses of `coin` on `network`, or CryptoNote's.
     pub fn parse(coin: &Coin, network: Network, text: &str) -> Result<Self, BadAddress> {
         let unknown = BadAddress::Unknown {
             coin: coin.name,
             network,
         };
         let rules = coin.on(network).ok_or_else(|| unknown.clone())?;
+        let rules = match &rules.addresses {
+            AddressRules::Script(rules) => rules,
+            AddressRules::CryptoNote(tags) => {
+                let address = cryptonote::Address::parse(tags, text)?;
+                return Ok(Self {
+                    text: address.as_str().to_owned(),
+                    pays: Pays::CryptoNote(address.kind()),
+                });
+            }
+        };
         // 90 is the longest bech32 text; base58 addresses are shorter.
         if text.len() > 90 || !text.is_ascii() {
             return Err(unknown);
@@ -63,7 +88,10 @@ impl Address {
             ),
             Err(_) => (text.to_owned(), base58_script(rules, text).ok_or(unknown)??),
         };
-        Ok(Self { text, script })
+        Ok(Self {
+            text,
+            pays: Pays::Script(script),
+        })
     }
 
     /// The address in the one form that it is kept in.
@@ -71,14 +99,20 @@ impl Address {
         &self.text
     }
 
-    /// The output script that pays it.
-    pub fn script(&self) -> &[u8] {
-        &self.script
+    /// The output script that pays it; nothing where outputs have none.
+    pub fn script(&self) -> Option<&[u8]> {
+        match &self.pays {
+            Pays::Script(script) => Some(script),
+            Pays::CryptoNote(_) => None,
+        }
     }
 
     /// The payment id that is part of it: a transaction has one at most.
     pub fn payment_id(&self) -> Option<[u8; 8]> {
-        None
+        match self.pays {
+            Pays::CryptoNote(cryptonote::address::Kind::Integrated(id)) => Some(id),
+            _ => None,
+        }
     }
 }
 
@@ -96,7 +130,7 @@ impl fmt::Debug for Address {
 
 /// BIP141: the witness version as a small-number opcode, then the program.
 fn witness_script(
-    rules: &NetworkRules,
+    rules: &ScriptAddresses,
     hrp: bech32::Hrp,
     version: bech32::Fe32,
     program: &[u8],
@@ -117,7 +151,7 @@ fn witness_script(
 }
 
 /// Nothing if the text is not base58check of 21 bytes at all.
-fn base58_script(rules: &NetworkRules, text: &str) -> Option<Result<Vec<u8>, BadAddress>> {
+fn base58_script(rules: &ScriptAddresses, text: &str) -> Option<Result<Vec<u8>, BadAddress>> {
     let payload = base58::decode_check(text).ok()?;
     let (version, hash) = payload.split_first()?;
     let hash: &[u8; 20] = hash.try_into().ok()?;
@@ -141,7 +175,7 @@ mod tests {
             parsed
                 .as_ref()
                 .ok()
-                .map(|a| hex::encode(a.script()))
+                .map(|a| hex::encode(a.script().unwrap()))
                 .as_deref(),
             script,
             "{parsed:?}"

@@ -1,9 +1,11 @@
 //! Coins are data: one table that everything reads. A coin of these families is added by adding
 //! a row.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
-use pow::Algorithm;
+use pow::{Algorithm, ProofOfWork, randomx::Variant};
+
+use crate::cryptonote::address::Tags;
 
 /// A coin: what the rules need to know of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,24 +18,47 @@ pub struct Coin {
     pub unit: &'static str,
     /// Decimal places between the coin and its smallest unit.
     pub decimals: u8,
-    /// The line that signed messages of the old form begin with, so that none is a transaction.
-    pub message_magic: &'static str,
-    /// The proof of work.
-    pub algorithm: Algorithm,
     /// Confirmations after which a coinbase can be spent.
     pub maturity: u32,
     /// The time between blocks that the chain aims at, in seconds.
     pub spacing_s: u32,
+    /// What is different between Bitcoin's descendants and CryptoNote's.
+    pub family: Family,
+    /// The version numbers of the daemon that must not be mined with, each with the reason.
+    pub unsafe_versions: &'static [UnsafeVersion],
+    /// The networks of this coin.
+    pub networks: &'static [NetworkRules],
+}
+
+/// Whose rules a coin has inherited.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Headers of 80 bytes, outputs with scripts.
+    Bitcoin(BitcoinRules),
+    /// Blobs of any length, outputs that only their owner can tell.
+    CryptoNote(CryptoNoteRules),
+}
+
+/// What differs between the coins that descend from Bitcoin.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BitcoinRules {
+    /// The line that signed messages of the old form begin with, so that none is a transaction.
+    pub message_magic: &'static str,
+    /// What a header is hashed with.
+    pub algorithm: Algorithm,
     /// What `getblocktemplate` must be told that we understand.
     pub rules: &'static [&'static str],
     /// Whether `bits` and subsidy of the next block can be told from its parent alone, so that a
     /// subsidy-only job may be made before the daemon's template is there.
     pub retarget: Retarget,
-    /// The version numbers of the daemon (`getnetworkinfo`) that must not be mined with, each with
-    /// the reason.
-    pub unsafe_versions: &'static [UnsafeVersion],
-    /// The networks of this coin.
-    pub networks: &'static [NetworkRules],
+}
+
+/// What differs between the coins that descend from CryptoNote.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CryptoNoteRules {
+    /// Which RandomX a block is hashed with, by its major version. Versions that nobody knows yet are in
+    /// no row: guessing would refuse every honest share.
+    pub variants: &'static [(RangeInclusive<u8>, Variant)],
 }
 
 /// When the difficulty of the next block may change.
@@ -48,7 +73,7 @@ pub enum Retarget {
 /// Versions below `below` are not to be mined with.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnsafeVersion {
-    /// The first good version, as `getnetworkinfo.version` has it.
+    /// The first good version, as the daemon's client gives it.
     pub below: u64,
     /// Why.
     pub reason: &'static str,
@@ -66,6 +91,8 @@ pub enum Network {
     Testnet4,
     /// Bitcoin's signed test network.
     Signet,
+    /// Monero's network for trying out what will be on the main one.
+    Stage,
     /// A network of one's own.
     Regtest,
 }
@@ -75,22 +102,43 @@ pub enum Network {
 pub struct NetworkRules {
     /// Which network.
     pub network: Network,
-    /// Its name in `getblockchaininfo.chain`.
+    /// Its name in `getblockchaininfo.chain`, or in `nettype` of `get_info`.
     pub chain: &'static str,
+    /// What its addresses begin with.
+    pub addresses: AddressRules,
+    /// Blocks between halvings of the subsidy; none where the subsidy follows another rule.
+    pub halving: Option<u32>,
+}
+
+/// What the addresses of a network begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressRules {
+    /// Bitcoin's.
+    Script(ScriptAddresses),
+    /// CryptoNote's.
+    CryptoNote(Tags),
+}
+
+/// Bitcoin's addresses: a script, in base58 or bech32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScriptAddresses {
     /// The human-readable part of segwit addresses, where there are any.
     pub hrp: Option<&'static str>,
     /// The version bytes of base58 pay-to-public-key-hash addresses.
     pub p2pkh: u8,
     /// The version byte of base58 pay-to-script-hash addresses.
     pub p2sh: u8,
-    /// Blocks between halvings of the subsidy; none where the subsidy follows another rule.
-    pub halving: Option<u32>,
 }
 
 /// A name that is not in the table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown coin {0:?}; known are bitcoin, litecoin, dogecoin")]
+#[error("unknown coin {0:?}; known are {known}", known = names())]
 pub struct UnknownCoin(pub String);
+
+fn names() -> String {
+    let names: Vec<_> = COINS.iter().map(|coin| coin.name).collect();
+    names.join(", ")
+}
 
 const fn network(
     network: Network,
@@ -103,10 +151,17 @@ const fn network(
     NetworkRules {
         network,
         chain,
-        hrp,
-        p2pkh,
-        p2sh,
+        addresses: AddressRules::Script(ScriptAddresses { hrp, p2pkh, p2sh }),
         halving,
+    }
+}
+
+const fn cryptonote(network: Network, chain: &'static str, tags: Tags) -> NetworkRules {
+    NetworkRules {
+        network,
+        chain,
+        addresses: AddressRules::CryptoNote(tags),
+        halving: None,
     }
 }
 
@@ -117,12 +172,14 @@ pub static COINS: &[Coin] = &[
         ticker: "BTC",
         unit: "satoshis",
         decimals: 8,
-        message_magic: "Bitcoin Signed Message:\n",
-        algorithm: Algorithm::Sha256d,
         maturity: 100,
         spacing_s: 600,
-        rules: &["segwit"],
-        retarget: Retarget::Every(2016),
+        family: Family::Bitcoin(BitcoinRules {
+            message_magic: "Bitcoin Signed Message:\n",
+            algorithm: Algorithm::Sha256d,
+            rules: &["segwit"],
+            retarget: Retarget::Every(2016),
+        }),
         unsafe_versions: &[UnsafeVersion {
             below: 250_000,
             reason: "any peer can crash it (CVE-2024-35202, fixed in 25.0)",
@@ -161,12 +218,14 @@ pub static COINS: &[Coin] = &[
         ticker: "LTC",
         unit: "litoshis",
         decimals: 8,
-        message_magic: "Litecoin Signed Message:\n",
-        algorithm: Algorithm::Scrypt,
         maturity: 100,
         spacing_s: 150,
-        rules: &["segwit", "mweb"],
-        retarget: Retarget::Every(2016),
+        family: Family::Bitcoin(BitcoinRules {
+            message_magic: "Litecoin Signed Message:\n",
+            algorithm: Algorithm::Scrypt,
+            rules: &["segwit", "mweb"],
+            retarget: Retarget::Every(2016),
+        }),
         unsafe_versions: &[UnsafeVersion {
             below: 210_505,
             reason: "it lacks the MWEB consensus fixes of 0.21.5.5",
@@ -203,12 +262,14 @@ pub static COINS: &[Coin] = &[
         ticker: "DOGE",
         unit: "koinus",
         decimals: 8,
-        message_magic: "Dogecoin Signed Message:\n",
-        algorithm: Algorithm::Scrypt,
         maturity: 240,
         spacing_s: 60,
-        rules: &[],
-        retarget: Retarget::EachBlock,
+        family: Family::Bitcoin(BitcoinRules {
+            message_magic: "Dogecoin Signed Message:\n",
+            algorithm: Algorithm::Scrypt,
+            rules: &[],
+            retarget: Retarget::EachBlock,
+        }),
         unsafe_versions: &[UnsafeVersion {
             below: 1_140_600,
             reason: "it lacks the security fixes of 1.14.6",
@@ -219,7 +280,70 @@ pub static COINS: &[Coin] = &[
             network(Network::Regtest, "regtest", None, 0x6f, 0xc4, None),
         ],
     },
+    Coin {
+        name: "monero",
+        ticker: "XMR",
+        unit: "piconeros",
+        decimals: 12,
+        maturity: 60,
+        spacing_s: 120,
+        family: Family::CryptoNote(CryptoNoteRules {
+            variants: &[(12..=16, Variant::Rx0), (17..=17, Variant::Rx2)],
+        }),
+        unsafe_versions: &[],
+        networks: &[
+            cryptonote(Network::Main, "mainnet", Tags::MONERO),
+            cryptonote(Network::Stage, "stagenet", Tags::MONERO_STAGE),
+            cryptonote(Network::Test, "testnet", Tags::MONERO_TEST),
+            // Its addresses are those of the main network.
+            cryptonote(Network::Regtest, "fakechain", Tags::MONERO),
+        ],
+    },
+    // Its blocks bear a signature of their miner from version 18 on, which no template here has.
+    Coin {
+        name: "wownero",
+        ticker: "WOW",
+        unit: "units",
+        decimals: 11,
+        maturity: 288,
+        spacing_s: 300,
+        family: Family::CryptoNote(CryptoNoteRules {
+            variants: &[(14..=17, Variant::Wow)],
+        }),
+        unsafe_versions: &[],
+        networks: &[
+            cryptonote(Network::Main, "mainnet", Tags::WOWNERO),
+            cryptonote(Network::Regtest, "fakechain", Tags::WOWNERO),
+        ],
+    },
 ];
+
+impl CryptoNoteRules {
+    /// What a block of this major version is hashed with. Nothing for versions before RandomX, and for
+    /// those that nobody knows yet.
+    pub fn variant(&self, major_version: u8) -> Option<Variant> {
+        let known = |row: &&(RangeInclusive<u8>, Variant)| row.0.contains(&major_version);
+        self.variants.iter().find(known).map(|row| row.1)
+    }
+}
+
+impl NetworkRules {
+    /// What CryptoNote's addresses begin with; nothing where there are none.
+    pub fn tags(&self) -> Option<Tags> {
+        match self.addresses {
+            AddressRules::Script(_) => None,
+            AddressRules::CryptoNote(tags) => Some(tags),
+        }
+    }
+
+    /// What addresses with scripts begin with; nothing where there are none.
+    pub fn scripts(&self) -> Option<ScriptAddresses> {
+        match self.addresses {
+            AddressRules::Script(scripts) => Some(scripts),
+            AddressRules::CryptoNote(_) => None,
+        }
+    }
+}
 
 impl Coin {
     /// Its name as people write it: `Bitcoin`.
@@ -236,9 +360,34 @@ impl Coin {
         networks.iter().find(|rules| rules.network == network)
     }
 
+    /// The proof of work.
+    pub fn algorithm(&self) -> ProofOfWork {
+        match &self.family {
+            Family::Bitcoin(rules) => ProofOfWork::Header(rules.algorithm),
+            Family::CryptoNote(_) => ProofOfWork::RandomX,
+        }
+    }
+
+    /// The rules of Bitcoin's descendants; nothing for others.
+    pub fn bitcoin(&self) -> Option<&BitcoinRules> {
+        match &self.family {
+            Family::Bitcoin(rules) => Some(rules),
+            Family::CryptoNote(_) => None,
+        }
+    }
+
+    /// The rules of CryptoNote's descendants; nothing for others.
+    pub fn cryptonote(&self) -> Option<&CryptoNoteRules> {
+        match &self.family {
+            Family::Bitcoin(_) => None,
+            Family::CryptoNote(rules) => Some(rules),
+        }
+    }
+
     /// Whether coinbases carry a witness commitment at all.
     pub fn has_segwit(&self) -> bool {
-        self.rules.contains(&"segwit")
+        let understood = self.bitcoin().map_or(&[][..], |rules| rules.rules);
+        understood.contains(&"segwit")
     }
 }
 
@@ -260,6 +409,7 @@ impl fmt::Display for Network {
             Self::Test => "test",
             Self::Testnet4 => "testnet4",
             Self::Signet => "signet",
+            Self::Stage => "stage",
             Self::Regtest => "regtest",
         })
     }
@@ -272,11 +422,31 @@ mod tests {
     #[test]
     fn names_find_their_row_and_networks_their_rules() {
         let litecoin: &Coin = "litecoin".parse().unwrap();
-        assert_eq!(litecoin.on(Network::Regtest).unwrap().hrp, Some("rltc"));
+        let regtest = litecoin.on(Network::Regtest).unwrap();
+        assert_eq!(regtest.scripts().unwrap().hrp, Some("rltc"));
         assert_eq!(litecoin.on(Network::Signet), None);
         assert_eq!(
             "Bitcoin".parse::<&Coin>(),
             Err(UnknownCoin("Bitcoin".into()))
         );
+        let text = "bitcoin, litecoin, dogecoin, monero, wownero";
+        let text = format!("unknown coin \"zcash\"; known are {text}");
+        assert_eq!("zcash".parse::<&Coin>().unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn the_version_of_a_block_says_its_variant_and_an_unknown_one_is_not_guessed() {
+        let monero: &Coin = "monero".parse().unwrap();
+        for (version, variant) in [
+            (11, None),
+            (12, Some(Variant::Rx0)),
+            (16, Some(Variant::Rx0)),
+            (17, Some(Variant::Rx2)),
+            (18, None),
+            (255, None),
+        ] {
+            let found = monero.cryptonote().unwrap().variant(version);
+            assert_eq!(found, variant, "{version}");
+        }
     }
 }

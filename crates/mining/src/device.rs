@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pow::Algorithm;
+use pow::{Algorithm, ProofOfWork};
 
 use crate::{
     Difficulty,
@@ -110,9 +110,9 @@ impl Profile {
         &self,
         limits: vardiff::Limits,
         start: Difficulty,
-        algorithm: Algorithm,
+        algorithm: impl Into<ProofOfWork>,
     ) -> (vardiff::Limits, Difficulty) {
-        if algorithm != Algorithm::Sha256d {
+        if algorithm.into() != ProofOfWork::Header(Algorithm::Sha256d) {
             return (limits, start);
         }
         let min = self

@@ -1,8 +1,8 @@
 //! The jobs one connection may still answer.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
-use crate::Job;
+use crate::{Job, cryptonote};
 
 /// How many jobs a connection may answer. With a new job every 30 seconds this is over half an
 /// hour, longer than any device sits on a job; a job that is pushed out was replaced 64 times.
@@ -11,52 +11,80 @@ pub const JOBS_MAX: usize = 64;
 /// How many jobs of earlier tips are kept: a block solved on one of them is still submitted.
 pub const STALE_JOBS_MAX: usize = 8;
 
-/// The newest jobs of a connection, oldest first.
-#[derive(Debug, Default)]
-pub struct Jobs(VecDeque<Job>);
+/// A job of either family.
+pub trait Numbered {
+    /// Unique in a run of the pool.
+    fn id(&self) -> u32;
+    /// The number of the tip that it is for.
+    fn tip(&self) -> u64;
+}
 
-impl Jobs {
+impl Numbered for Job {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn tip(&self) -> u64 {
+        self.shared.tip
+    }
+}
+
+impl Numbered for Arc<cryptonote::Job> {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn tip(&self) -> u64 {
+        self.tip
+    }
+}
+
+/// The newest jobs of a connection, oldest first.
+#[derive(Debug)]
+pub struct Jobs<J = Job>(VecDeque<J>);
+
+impl<J> Default for Jobs<J> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<J: Numbered> Jobs<J> {
     /// Remembers a job that was sent.
-    pub fn push(&mut self, job: Job) {
-        let tip = job.shared.tip;
+    pub fn push(&mut self, job: J) {
+        let tip = job.tip();
         self.0.push_back(job);
-        let stale = self
-            .0
-            .iter()
-            .take_while(|job| job.shared.tip != tip)
-            .count();
+        let stale = self.0.iter().take_while(|job| job.tip() != tip).count();
         let excess = self.0.len().saturating_sub(JOBS_MAX);
         self.0
             .drain(..excess.max(stale.saturating_sub(STALE_JOBS_MAX)));
     }
 
     /// The job with this id, if it may still be answered.
-    pub fn get(&self, id: u32) -> Option<&Job> {
+    pub fn get(&self, id: u32) -> Option<&J> {
         // A miner answers the newest job nearly always.
-        self.0.iter().rev().find(|job| job.id == id)
+        self.0.iter().rev().find(|job| job.id() == id)
     }
 
     /// Forgets jobs of tips before this one, and with them their templates.
     pub fn forget_before(&mut self, tip: u64) {
-        self.0.retain(|job| job.shared.tip >= tip);
+        self.0.retain(|job| job.tip() >= tip);
         self.0.shrink_to_fit();
     }
 
     /// All of them, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Job> {
+    pub fn iter(&self) -> impl Iterator<Item = &J> {
         self.0.iter()
     }
 
     /// The newest job.
-    pub fn newest(&self) -> Option<&Job> {
+    pub fn newest(&self) -> Option<&J> {
         self.0.back()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use pow::{Algorithm, Hash};
 
     use super::*;

@@ -65,5 +65,5 @@ pub use job::Job;
 pub use scheme::Scheme;
 pub use share::Share;
 
-pub use target::{Difficulty, Target, Work};
-pub use template::Template;
+pub use target::{Difficulty, NetworkDifficulty, Target, Work};
+pub use template::{AnyTemplate, Template};

@@ -94,7 +94,8 @@ pub fn verify(
     if Address::parse(coin, network, address.as_str()).as_ref() != Ok(address) {
         return Err(BadSignature::OtherCoin);
     }
-    let script = Script::from_bytes(address.script());
+    let no_script = BadSignature::CannotSign("an address without a script");
+    let script = Script::from_bytes(address.script().ok_or(no_script)?);
     let kind = Kind::of(coin, script)?;
     match Signature::parse(signature)? {
         Signature::Legacy(bytes) => legacy::verify(coin, kind, script, message, &bytes),

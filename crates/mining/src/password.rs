@@ -18,7 +18,7 @@
 
 use std::fmt;
 
-use pow::Algorithm;
+use pow::ProofOfWork;
 
 use crate::{
     Difficulty,
@@ -138,10 +138,14 @@ impl Options {
 
     /// The difficulty to begin with: what was asked for, or else one at which the hashrate that was
     /// told gives a share each `share_time_ms` milliseconds.
-    pub fn start_difficulty(&self, algorithm: Algorithm, share_time_ms: u64) -> Option<Difficulty> {
+    pub fn start_difficulty(
+        &self,
+        proof: impl Into<ProofOfWork>,
+        share_time_ms: u64,
+    ) -> Option<Difficulty> {
         self.start.or_else(|| {
             let hashes_in_ms = self.hashrate?.saturating_mul(share_time_ms.into());
-            let share = Difficulty::ONE.target(algorithm).work().hashes() * 1000;
+            let share = Difficulty::ONE.target(proof).work().hashes() * 1000;
             let steps = hashes_in_ms.saturating_mul(Difficulty::ONE.steps().into()) / share;
             Some(Difficulty::from_steps(steps))
         })
@@ -221,6 +225,8 @@ fn mode(text: &str) -> Result<Mode, Fault> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use pow::Algorithm;
 
     use super::*;
 

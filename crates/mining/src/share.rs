@@ -46,7 +46,8 @@ pub struct Rules<'a> {
     pub seen: &'a Seen,
 }
 
-/// A proof of work at or below its job's target. Only [`validate`] makes one.
+/// A proof of work at or below its job's target. Only [`validate`] makes one, and
+/// [`cryptonote::share`](crate::cryptonote::share) where hashing is somebody else's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     hash: Hash,
@@ -106,11 +107,14 @@ pub enum Reject {
     /// extranonce2 has not the size that was told.
     #[error("Invalid nonce2 length")]
     Extranonce2Size,
+    /// The hash is not the one that the miner says.
+    #[error("Rejected share: invalid result")]
+    WrongResult,
 }
 
 impl Reject {
     /// All of them, for counters.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::UnknownJob,
         Self::Stale,
         Self::Duplicate,
@@ -119,6 +123,7 @@ impl Reject {
         Self::VersionMask,
         Self::Extranonce2Size,
         Self::TooMany,
+        Self::WrongResult,
     ];
 
     /// Whether the share was wrong from the start, as honest devices seldom send: this counts
@@ -130,7 +135,8 @@ impl Reject {
             | Self::LowDifficulty
             | Self::Ntime
             | Self::VersionMask
-            | Self::Extranonce2Size => true,
+            | Self::Extranonce2Size
+            | Self::WrongResult => true,
         }
     }
 
@@ -140,7 +146,11 @@ impl Reject {
             Self::UnknownJob | Self::Stale => 21,
             Self::Duplicate => 22,
             Self::LowDifficulty => 23,
-            Self::Ntime | Self::VersionMask | Self::Extranonce2Size | Self::TooMany => 20,
+            Self::Ntime
+            | Self::VersionMask
+            | Self::Extranonce2Size
+            | Self::TooMany
+            | Self::WrongResult => 20,
         }
     }
 
@@ -155,11 +165,17 @@ impl Reject {
             Self::VersionMask => "version_mask",
             Self::Extranonce2Size => "extranonce2_size",
             Self::TooMany => "too_many",
+            Self::WrongResult => "wrong_result",
         }
     }
 }
 
 impl Share {
+    /// Of a hash that is not above its target.
+    pub(crate) fn proven(hash: Hash, work: Work, height: u32) -> Self {
+        Self { hash, work, height }
+    }
+
     /// The proof's hash: its identity, whatever it was sent as.
     pub fn hash(&self) -> Hash {
         self.hash

@@ -11,7 +11,7 @@ use std::{
     str::FromStr,
 };
 
-use pow::{Algorithm, Hash};
+use pow::{Algorithm, Hash, ProofOfWork};
 use ruint::aliases::{U256, U320};
 
 use crate::decimal::{BadDecimal, Decimal};
@@ -23,6 +23,15 @@ pub struct Target(U256);
 /// The expected number of hashes behind a proof: `2^256 / (target + 1)`, rounded down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Work(u128);
+
+/// How hard a network makes its blocks, in the terms of its coin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NetworkDifficulty {
+    /// Bitcoin's: the target in compact form, as headers carry it.
+    Bits(u32),
+    /// CryptoNote's: a number of hashes.
+    Hashes(NonZeroU64),
+}
 
 /// How many times harder than difficulty 1 of the algorithm, in steps of 2^-32.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,8 +116,8 @@ impl Target {
 
     /// A share's target: that of the difficulty, or the network's where that is easier, so that
     /// every block is also a share.
-    pub fn of_share(difficulty: Difficulty, algorithm: Algorithm, network: Self) -> Self {
-        difficulty.target(algorithm).max(network)
+    pub fn of_share(difficulty: Difficulty, proof: impl Into<ProofOfWork>, network: Self) -> Self {
+        difficulty.target(proof).max(network)
     }
 
     /// `hash <= target`, as consensus has it: equality counts.
@@ -150,6 +159,24 @@ impl fmt::Debug for Target {
     }
 }
 
+impl NetworkDifficulty {
+    /// What a block's hash has to meet.
+    pub fn target(self) -> Result<Target, NotATarget> {
+        match self {
+            Self::Bits(bits) => Target::from_compact(bits),
+            Self::Hashes(hashes) => Ok(Target::of_hashes(hashes.into())),
+        }
+    }
+
+    /// The expected number of hashes behind a block.
+    pub fn work(self) -> Result<Work, NotATarget> {
+        match self {
+            Self::Bits(bits) => Target::from_compact(bits).map(Target::work),
+            Self::Hashes(hashes) => Ok(Work::from_hashes(hashes.get().into())),
+        }
+    }
+}
+
 impl Work {
     /// No work.
     pub const ZERO: Self = Self(0);
@@ -184,11 +211,12 @@ impl Sum for Work {
 }
 
 /// The target of difficulty 2^-32. Difficulty 1 is 0xffff * 2^208 for SHA-256d, and 65,536 times
-/// easier for scrypt, as every miner and every pool of these coins has it.
-fn target_of_one_step(algorithm: Algorithm) -> U320 {
-    let shift = match algorithm {
-        Algorithm::Sha256d => 208,
-        Algorithm::Scrypt => 224,
+/// easier for scrypt, as every miner and every pool of these coins has it. For RandomX it is one hash.
+fn target_of_one_step(proof: ProofOfWork) -> U320 {
+    let shift = match proof {
+        ProofOfWork::Header(Algorithm::Sha256d) => 208,
+        ProofOfWork::Header(Algorithm::Scrypt) => 224,
+        ProofOfWork::RandomX => return U320::from(U256::MAX) << 32_usize,
     };
     U320::from(0xffff) << (shift + 32)
 }
@@ -247,15 +275,15 @@ impl Difficulty {
     }
 
     /// The target a miner at this difficulty has to meet, rounded down.
-    pub fn target(self, algorithm: Algorithm) -> Target {
-        let target = target_of_one_step(algorithm) / U320::from(self.0);
+    pub fn target(self, proof: impl Into<ProofOfWork>) -> Target {
+        let target = target_of_one_step(proof.into()) / U320::from(self.0);
         Target(U256::saturating_from(target))
     }
 
     /// The hardest difficulty whose target is not harder than `target`: what to tell a miner whose
     /// share difficulty is capped by the network's.
-    pub fn at_most(target: Target, algorithm: Algorithm) -> Self {
-        let steps = target_of_one_step(algorithm) / U320::from(target.0);
+    pub fn at_most(target: Target, proof: impl Into<ProofOfWork>) -> Self {
+        let steps = target_of_one_step(proof.into()) / U320::from(target.0);
         Self::from_steps(u128::try_from(steps).unwrap_or(u128::MAX))
     }
 
@@ -297,6 +325,25 @@ mod tests {
 
     fn hash_of(number: U256) -> Hash {
         Hash(number.to_le_bytes())
+    }
+
+    #[test]
+    fn a_difficulty_of_randomx_is_a_number_of_hashes() {
+        for hashes in [1_u64, 2, 1000, 1 << 30] {
+            let difficulty = Difficulty::from_steps(u128::from(hashes) << 32);
+            let target = difficulty.target(ProofOfWork::RandomX);
+            let network = NetworkDifficulty::Hashes(hashes.try_into().unwrap());
+            assert_eq!(Ok(target), network.target());
+            assert_eq!(
+                Difficulty::at_most(target, ProofOfWork::RandomX),
+                difficulty
+            );
+            assert_eq!(network.work(), Ok(Work::from_hashes(hashes.into())));
+        }
+        assert_eq!(Difficulty::MIN.target(ProofOfWork::RandomX), Target::MAX);
+        let bits = NetworkDifficulty::Bits(0x1d00_ffff);
+        assert_eq!(bits.work(), Ok(Work::from_hashes(0x1_0001_0001)));
+        assert!(NetworkDifficulty::Bits(0).work().is_err());
     }
 
     #[test]
@@ -460,7 +507,7 @@ mod tests {
             for algorithm in BOTH {
                 let difficulty = Difficulty::from_f64(number).unwrap();
                 assert_eq!(Difficulty::from_f64(difficulty.to_f64()), Some(difficulty));
-                let exact = target_of_one_step(algorithm);
+                let exact = target_of_one_step(algorithm.into());
                 let steps = U320::from(difficulty.steps());
                 let target = U320::from(difficulty.target(algorithm).0);
                 // The largest integer that is not easier, and no other.

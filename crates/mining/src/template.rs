@@ -3,9 +3,20 @@
 //! Transactions are opaque: their bytes stay in the hexadecimal form in which they came and are
 //! sent back, since not every coin's can be decoded (Litecoin's HogEx) and none need be.
 
+use std::sync::Arc;
+
 use pow::Hash;
 
-use crate::{Amount, Target, merkle::Branch};
+use crate::{Amount, NetworkDifficulty, Target, cryptonote, merkle::Branch};
+
+/// A template of either family of coins.
+#[derive(Clone, Debug)]
+pub enum AnyTemplate {
+    /// Of Bitcoin's.
+    Bitcoin(Arc<Template>),
+    /// Of CryptoNote's.
+    CryptoNote(Arc<cryptonote::Template>),
+}
 
 /// What is to be mined at one height, immutable once made.
 #[derive(Clone, Debug)]
@@ -117,6 +128,106 @@ impl Transactions {
     /// The merkle branch beside the coinbase.
     pub fn branch(&self) -> &Branch {
         &self.branch
+    }
+}
+
+impl AnyTemplate {
+    /// Bitcoin's; nothing if it is of the other family.
+    pub fn bitcoin(&self) -> Option<&Arc<Template>> {
+        match self {
+            Self::Bitcoin(template) => Some(template),
+            Self::CryptoNote(_) => None,
+        }
+    }
+
+    /// CryptoNote's; nothing if it is of the other family.
+    pub fn cryptonote(&self) -> Option<&Arc<cryptonote::Template>> {
+        match self {
+            Self::Bitcoin(_) => None,
+            Self::CryptoNote(template) => Some(template),
+        }
+    }
+
+    /// The height of the block to be mined.
+    pub fn height(&self) -> u32 {
+        match self {
+            Self::Bitcoin(template) => template.height,
+            Self::CryptoNote(template) => template.height(),
+        }
+    }
+
+    /// The id of the block before.
+    pub fn previous(&self) -> Hash {
+        match self {
+            Self::Bitcoin(template) => template.previous,
+            Self::CryptoNote(template) => template.previous(),
+        }
+    }
+
+    /// The time of the block, in seconds since 1970.
+    pub fn time(&self) -> u32 {
+        match self {
+            Self::Bitcoin(template) => template.time,
+            Self::CryptoNote(template) => template.time(),
+        }
+    }
+
+    /// How hard a block is.
+    pub fn network(&self) -> NetworkDifficulty {
+        match self {
+            Self::Bitcoin(template) => NetworkDifficulty::Bits(template.bits),
+            Self::CryptoNote(template) => template.network(),
+        }
+    }
+
+    /// What a block's hash has to meet.
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Bitcoin(template) => template.target,
+            Self::CryptoNote(template) => template.target(),
+        }
+    }
+
+    /// What the block pays: new coins and fees.
+    pub fn value(&self) -> Amount {
+        match self {
+            Self::Bitcoin(template) => template.value,
+            Self::CryptoNote(template) => template.reward(),
+        }
+    }
+
+    /// How many transactions there are besides the miner's.
+    pub fn transactions(&self) -> usize {
+        match self {
+            Self::Bitcoin(template) => template.transactions.count(),
+            Self::CryptoNote(template) => template.block().transactions().len(),
+        }
+    }
+
+    /// How complete it is.
+    pub fn kind(&self) -> TemplateKind {
+        match self {
+            Self::Bitcoin(template) => template.kind,
+            Self::CryptoNote(_) => TemplateKind::Full,
+        }
+    }
+
+    /// Whether it is the very same one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bitcoin(one), Self::Bitcoin(other)) => Arc::ptr_eq(one, other),
+            (Self::CryptoNote(one), Self::CryptoNote(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// Whether `other` lets a miner do other work than this one.
+    pub fn is_other_work(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bitcoin(one), Self::Bitcoin(other)) => one.is_other_work(other),
+            (Self::CryptoNote(one), Self::CryptoNote(other)) => one.is_other_work(other),
+            _ => true,
+        }
     }
 }
 

@@ -14,7 +14,16 @@ pub mod sha256;
 pub use hash::Hash;
 pub use sha256::{HeaderHasher, Midstate, sha256d};
 
-/// The proof-of-work function of a coin.
+/// The proof of work of a coin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProofOfWork {
+    /// The hash of a header of 80 bytes.
+    Header(Algorithm),
+    /// The [`randomx`] hash of a blob.
+    RandomX,
+}
+
+/// A proof-of-work function of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
@@ -39,5 +48,21 @@ impl Algorithm {
             Self::Sha256d => "sha256d",
             Self::Scrypt => "scrypt",
         }
+    }
+}
+
+impl ProofOfWork {
+    /// The name used in configuration, JSON and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Header(algorithm) => algorithm.name(),
+            Self::RandomX => "randomx",
+        }
+    }
+}
+
+impl From<Algorithm> for ProofOfWork {
+    fn from(algorithm: Algorithm) -> Self {
+        Self::Header(algorithm)
     }
 }

@@ -178,7 +178,9 @@ struct Filling<'a> {
     cache: &'a Cache,
     /// The first item that nobody has taken.
     next: AtomicU64,
-    filled: AtomicU64,
+    complete: AtomicU64,
+    /// Where the same is told to others.
+    filled: &'a AtomicU64,
     items: u64,
     stop: &'a AtomicBool,
 }
@@ -191,6 +193,23 @@ impl Dataset {
         threads: NonZeroUsize,
         pages: Pages,
         stop: &AtomicBool,
+    ) -> Result<Self, NoDataset> {
+        Self::with_progress(cache, threads, pages, stop, &AtomicU64::new(0))
+    }
+
+    /// How many items there are to fill.
+    pub fn items() -> u64 {
+        // SAFETY: the function gives a constant.
+        unsafe { ffi::randomx_dataset_item_count() }
+    }
+
+    /// The same, and `filled` grows by the items that are filled: [`Dataset::items`] in all.
+    pub fn with_progress(
+        cache: &Cache,
+        threads: NonZeroUsize,
+        pages: Pages,
+        stop: &AtomicBool,
+        filled: &AtomicU64,
     ) -> Result<Self, NoDataset> {
         let (raw, pages) = allocate(pages, |large| {
             // SAFETY: the flag is one that the header allows; a null is looked for.
@@ -214,9 +233,9 @@ impl Dataset {
             dataset: &dataset,
             cache,
             next: AtomicU64::new(0),
-            filled: AtomicU64::new(0),
-            // SAFETY: the function gives a constant.
-            items: unsafe { ffi::randomx_dataset_item_count() },
+            complete: AtomicU64::new(0),
+            filled,
+            items: Self::items(),
             stop,
         };
         thread::scope(|scope| {
@@ -228,7 +247,7 @@ impl Dataset {
             filling.fill();
         });
         // The scope has joined all threads, so what they wrote is seen here.
-        if filling.filled.load(Relaxed) < filling.items {
+        if filling.complete.load(Relaxed) < filling.items {
             return Err(NoDataset::Stopped);
         }
         Ok(dataset)
@@ -266,6 +285,7 @@ impl Filling<'_> {
                     c_ulong::from(count),
                 );
             }
+            self.complete.fetch_add(count, Relaxed);
             self.filled.fetch_add(count, Relaxed);
         }
     }

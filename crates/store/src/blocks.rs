@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use mining::{
-    Amount, Scheme, accounting::Position, block::BlockState, ledger::Account, orphans::LastBlocks,
+    Amount, NetworkDifficulty, Scheme, accounting::Position, block::BlockState, ledger::Account,
+    orphans::LastBlocks,
 };
 use pow::Hash;
 
@@ -25,7 +26,8 @@ macro_rules! select_blocks {
     () => {
         "SELECT blocks.seq, blocks.hash, blocks.height, workers.address, workers.name, blocks.bits,
                 blocks.time, blocks.found_ms, blocks.reward, blocks.coinbase, blocks.state,
-                blocks.confirmations, blocks.verdict, blocks.scheme, blocks.proof
+                blocks.confirmations, blocks.verdict, blocks.scheme, blocks.proof,
+                blocks.hashes
          FROM blocks JOIN workers ON workers.id = blocks.worker WHERE blocks.pool = $1"
     };
 }
@@ -43,8 +45,8 @@ pub struct NewBlock {
     pub height: u32,
     /// Who found it.
     pub worker: WorkerName,
-    /// The target in compact form, as the header has it.
-    pub bits: u32,
+    /// How hard the network made it.
+    pub network: NetworkDifficulty,
     /// The time in its header, in seconds since 1970.
     pub time: u32,
     /// When it was found, in milliseconds since 1970.
@@ -342,17 +344,18 @@ pub(crate) type Row = (
     Option<String>,
     String,
     Option<Vec<u8>>,
+    Option<i64>,
 );
 
 pub(crate) fn block(row: Row) -> sqlx::Result<Block> {
     let (seq, hash, height, address, name, bits, time, found_ms, reward, coinbase, ..) = &row;
-    let (.., state_name, confirmations, verdict, scheme, proof) = &row;
+    let (.., state_name, confirmations, verdict, scheme, proof, hashes) = &row;
     let found = NewBlock {
         hash: rows::hash(hash)?,
         proof: rows::hash(proof.as_ref().unwrap_or(hash))?,
         height: rows::unsigned(*height, "blocks.height")?,
         worker: WorkerName::of_row(address.clone(), name.clone()),
-        bits: rows::unsigned(*bits, "blocks.bits")?,
+        network: rows::network(*bits, *hashes)?,
         time: rows::unsigned(*time, "blocks.time")?,
         found_ms: *found_ms,
         reward: Amount::from_units(rows::unsigned(*reward, "blocks.reward")?),
@@ -389,10 +392,11 @@ pub(crate) async fn insert(
         .get(&block.worker)
         .ok_or_else(|| rows::corrupt("a new worker"))?;
     let seq = rows::take_ids(writing, "block", 1).await?;
+    let (bits, hashes) = rows::of_network(block.network)?;
     let written = sql::query(
         "INSERT INTO blocks (seq, pool, hash, height, worker, bits, time, found_ms, reward,
-                             coinbase, scheme, proof, split_seq, split_place, state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'submitted')
+                             coinbase, scheme, proof, split_seq, split_place, hashes, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'submitted')
          ON CONFLICT (pool, hash) DO NOTHING",
     )
     .bind(seq)
@@ -400,7 +404,7 @@ pub(crate) async fn insert(
     .bind(block.hash.to_display_bytes().to_vec())
     .bind(i64::from(block.height))
     .bind(worker)
-    .bind(i64::from(block.bits))
+    .bind(bits)
     .bind(i64::from(block.time))
     .bind(block.found_ms)
     .bind(reward)
@@ -409,6 +413,7 @@ pub(crate) async fn insert(
     .bind(block.proof.to_display_bytes().to_vec())
     .bind(by_coinbase.map(|by| by.end.seq))
     .bind(by_coinbase.map(|by| by.end.place))
+    .bind(hashes)
     .execute(writing)
     .await?;
     if written == 1

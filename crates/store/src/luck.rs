@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mining::{
-    Target, Work,
+    Work,
     luck::{Expected, Luck},
 };
 use pow::Hash;
@@ -286,9 +286,9 @@ async fn network_work(
     pool: PoolId,
     height: u32,
 ) -> sqlx::Result<Work> {
-    let bits = prices::bits_at(connection, pool, height).await?;
-    let target = bits.and_then(|bits| Target::from_compact(bits).ok());
-    Ok(target.map_or(Work::ZERO, Target::work))
+    let network = prices::network_at(connection, pool, height).await?;
+    let work = network.and_then(|network| network.work().ok());
+    Ok(work.unwrap_or(Work::ZERO))
 }
 
 async fn round(connection: &mut Connection, pool: PoolId) -> sqlx::Result<Option<Work>> {

@@ -1,7 +1,7 @@
 //! What blocks were expected to pay and to take, by height: what shares are paid by that are paid for
 //! as they come. Written by `accounting` from the templates, one row a height.
 
-use mining::{Amount, accounting::ExpectedBlock};
+use mining::{Amount, NetworkDifficulty, accounting::ExpectedBlock};
 
 use crate::{PoolId, ReadError, Store, WriteError, database::Connection, rows, sql};
 
@@ -16,13 +16,16 @@ impl Store {
         let units = |amount: Amount| {
             i64::try_from(amount.units()).map_err(|_| rows::corrupt("what a block pays"))
         };
+        let (bits, hashes) = rows::of_network(expected.network)?;
         let query = sql::query(
-            "INSERT INTO prices (pool, height, bits, subsidy, fees) VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO prices (pool, height, bits, hashes, subsidy, fees)
+             VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (pool, height) DO UPDATE SET fees = COALESCE(excluded.fees, prices.fees)",
         )
         .bind(pool.0)
         .bind(expected.height)
-        .bind(expected.bits)
+        .bind(bits)
+        .bind(hashes)
         .bind(units(expected.subsidy)?)
         .bind(expected.fees.map(units).transpose()?);
         self.database.write_one(query).await
@@ -36,9 +39,9 @@ impl Store {
         height: u32,
     ) -> Result<Option<ExpectedBlock>, ReadError> {
         let mut reading = self.database.read().await?;
-        let below = "SELECT height, bits, subsidy, fees FROM prices
+        let below = "SELECT height, bits, hashes, subsidy, fees FROM prices
                      WHERE pool = $1 AND height <= $2 ORDER BY height DESC LIMIT 1";
-        let above = "SELECT height, bits, subsidy, fees FROM prices
+        let above = "SELECT height, bits, hashes, subsidy, fees FROM prices
                      WHERE pool = $1 AND height > $2 ORDER BY height LIMIT 1";
         let below = nearest(&mut reading, below, pool, height).await?;
         if below.is_some_and(|block| block.height == height) {
@@ -71,17 +74,19 @@ impl Store {
     }
 }
 
-/// The target in compact form at a height, or at the last one below that is known.
-pub(crate) async fn bits_at(
+/// How hard a block is at a height, or at the last one below that is known.
+pub(crate) async fn network_at(
     connection: &mut Connection,
     pool: PoolId,
     height: u32,
-) -> sqlx::Result<Option<u32>> {
-    let below = "SELECT height, bits, subsidy, fees FROM prices
+) -> sqlx::Result<Option<NetworkDifficulty>> {
+    let below = "SELECT height, bits, hashes, subsidy, fees FROM prices
                  WHERE pool = $1 AND height <= $2 ORDER BY height DESC LIMIT 1";
     let block = nearest(connection, below, pool, height).await?;
-    Ok(block.map(|block| block.bits))
+    Ok(block.map(|block| block.network))
 }
+
+type Row = (i64, i64, Option<i64>, i64, Option<i64>);
 
 async fn nearest(
     connection: &mut Connection,
@@ -89,15 +94,15 @@ async fn nearest(
     pool: PoolId,
     height: u32,
 ) -> sqlx::Result<Option<ExpectedBlock>> {
-    let found: Option<(i64, i64, i64, Option<i64>)> = sql::query(text)
+    let found: Option<Row> = sql::query(text)
         .bind(pool.0)
         .bind(height)
         .fetch_optional(connection)
         .await?;
-    let block = |(height, bits, subsidy, fees): (i64, i64, i64, Option<i64>)| {
+    let block = |(height, bits, hashes, subsidy, fees): Row| {
         Ok(ExpectedBlock {
             height: rows::unsigned(height, "prices.height")?,
-            bits: rows::unsigned(bits, "prices.bits")?,
+            network: rows::network(bits, hashes)?,
             subsidy: rows::amount(subsidy)?,
             fees: fees.map(rows::amount).transpose()?,
         })

@@ -5,7 +5,7 @@
 //! The number of rows in one statement is a power of two, so that few texts exist and all of them
 //! stay prepared.
 
-use mining::{Amount, Work};
+use mining::{Amount, NetworkDifficulty, Work};
 use pow::Hash;
 use sqlx::Error as SqlError;
 
@@ -65,6 +65,28 @@ pub(crate) fn work(top: i64, middle: i64, low: i64) -> sqlx::Result<Work> {
     let (top, middle, low) = (part(top)?, part(middle)?, part(low)?);
     // At most 2^63 each, so that this fits 128 bits.
     Ok(Work::from_hashes((top << 64) + (middle << 32) + low))
+}
+
+/// A network's difficulty from its two columns: hashes where it is counted so, bits elsewhere.
+pub(crate) fn network(bits: i64, hashes: Option<i64>) -> sqlx::Result<NetworkDifficulty> {
+    Ok(match hashes {
+        None => NetworkDifficulty::Bits(unsigned(bits, "bits")?),
+        Some(hashes) => {
+            let hashes: u64 = unsigned(hashes, "hashes")?;
+            NetworkDifficulty::Hashes(hashes.try_into().map_err(|_| corrupt("hashes"))?)
+        }
+    })
+}
+
+/// Its two columns.
+pub(crate) fn of_network(network: NetworkDifficulty) -> sqlx::Result<(i64, Option<i64>)> {
+    Ok(match network {
+        NetworkDifficulty::Bits(bits) => (bits.into(), None),
+        NetworkDifficulty::Hashes(hashes) => {
+            let hashes = i64::try_from(hashes.get()).map_err(|_| corrupt("hashes"))?;
+            (0, Some(hashes))
+        }
+    })
 }
 
 /// Where a page of a list, newest first, begins: before this, or with the newest.

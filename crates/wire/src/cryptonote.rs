@@ -28,4 +28,4 @@ pub use notice::{Notice, TargetBytes};
 pub use reason::Reason;
 pub use request::{ClientMessage, MAX_SESSION, Method, Request};
 pub use submit::Submit;
-pub use upstream::{LoggedIn, Refusal, Response, ServerMessage};
+pub use upstream::{LoggedIn, Refusal, Response, ServerMessage, refuses};

@@ -167,7 +167,7 @@ async fn of_pool(pool: &Pool, settings: &Mqtt, messages: &mut Vec<Message>) -> a
     let sums = pool.store.pool_sums(pool.id, stretch.since).await?;
     let blocks = pool.store.block_counts(pool.id).await?;
     let height = match &*pool.newest.borrow() {
-        Newest::Offer(offer) => Some(offer.template.height),
+        Newest::Offer(offer) => Some(offer.template.height()),
         Newest::Nothing(_) => None,
     };
     messages.push(device.state(&json!({

@@ -365,11 +365,11 @@ async fn look_at_records(
 ) -> anyhow::Result<()> {
     let best = pool.store.best_hashes(pool.id).await?;
     let network = match &*pool.newest.borrow() {
-        Newest::Offer(offer) => Some(offer.template.target),
+        Newest::Offer(offer) => Some(offer.template.target()),
         Newest::Nothing(_) => None,
     };
     let shown = |target| {
-        let difficulty = Difficulty::at_most(target, pool.coin.algorithm);
+        let difficulty = Difficulty::at_most(target, pool.coin.algorithm());
         display::difficulty(difficulty.to_f64())
     };
     note_records(best, network.map(shown), shown, troubles, seen, now_ms);

@@ -269,12 +269,14 @@ impl Next {
         };
         let template = &offer.template;
         Some(Self {
-            height: template.height,
-            work: template.target.work(),
-            reward: template.value,
-            transactions: template.transactions.count(),
-            weight: WEIGHT_MAX.saturating_sub(template.room.weight),
-            previous: template.previous,
+            height: template.height(),
+            work: template.target().work(),
+            reward: template.value(),
+            transactions: template.transactions(),
+            weight: template.bitcoin().map_or(0, |template| {
+                WEIGHT_MAX.saturating_sub(template.room.weight)
+            }),
+            previous: template.previous(),
         })
     }
 
@@ -539,7 +541,7 @@ pub(super) fn in_shares(work: Work, coin: &Coin) -> u128 {
 
 /// The work of a share of difficulty 1.
 pub(super) fn one(coin: &Coin) -> Work {
-    Difficulty::ONE.target(coin.algorithm).work()
+    Difficulty::ONE.target(coin.algorithm()).work()
 }
 
 pub(super) fn ratio(work: Work, other: Work) -> f64 {

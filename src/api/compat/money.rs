@@ -9,7 +9,7 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
-use mining::{Amount, Coin, Target, Work, block::BlockState, ledger::Account};
+use mining::{Amount, Coin, Work, block::BlockState, ledger::Account};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{Block, OwnPayment, ReadError};
@@ -194,8 +194,7 @@ impl BlockNow {
 
     /// What a block took at its height.
     pub(super) fn network(&self) -> Work {
-        let target = Target::from_compact(self.block.found.bits);
-        target.map_or(Work::ZERO, Target::work)
+        self.block.found.network.work().unwrap_or(Work::ZERO)
     }
 
     /// The work of its round against that: 1 is average luck.

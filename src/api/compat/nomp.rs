@@ -205,7 +205,7 @@ pub(super) fn algorithms(pools: &[(PoolNow, Money)]) -> BTreeMap<&'static str, Y
 
 /// The name that these pools have for it.
 fn name_of(now: &PoolNow) -> &'static str {
-    match now.coin.algorithm.name() {
+    match now.coin.algorithm().name() {
         "sha256d" => "sha256",
         name => name,
     }

@@ -1,6 +1,8 @@
 //! What the kept shapes are made of: figures that never change.
 
-use mining::{Amount, Network, Scheme, Work, block::BlockState, payout::BatchState};
+use mining::{
+    Amount, Network, NetworkDifficulty, Scheme, Work, block::BlockState, payout::BatchState,
+};
 use pow::Hash;
 use store::{Block, BlockCounts, MinerBalance, NewBlock, OwnPayment, Sums, WorkerId, WorkerName};
 
@@ -141,7 +143,7 @@ pub(super) fn blocks() -> Vec<Block> {
             proof: Hash([0x10 + place; 32]),
             height: 929_000 - 100 * u32::from(place),
             worker: WorkerName::new(ADDRESS, "<script>\"").expect("a name"),
-            bits: 0x1701_f0cc,
+            network: NetworkDifficulty::Bits(0x1701_f0cc),
             time: 1_799_990_000 - 100_000 * u32::from(place),
             found_ms: NOW_MS - 10_000_000 - 100_000_000 * i64::from(place),
             reward: Amount::from_units(315_000_000),

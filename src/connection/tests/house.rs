@@ -50,9 +50,16 @@ impl House {
             let nobody = toml::from_str("url = \"http://127.0.0.1:1\"").unwrap();
             let kept = folder.path().join("blocks");
             let notes = kept.clone();
-            let (daemons, _) =
-                daemon::start(vec![nobody], coin, network, kept, FirstBlock::any(), &tasks)
-                    .unwrap();
+            let (daemons, _) = daemon::start(
+                vec![nobody],
+                coin,
+                network,
+                "",
+                kept,
+                FirstBlock::any(),
+                &tasks,
+            )
+            .unwrap();
             let counted = Arc::clone(&metrics);
             let maturity = Maturity {
                 confirmations: 100,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use mining::{
-    Amount, Difficulty, Network, Scheme, Target, Template,
+    Amount, AnyTemplate, Difficulty, Network, Scheme, Target, Template,
     ban::Rule,
     bucket::Limit,
     coinbase::Payees,
@@ -143,19 +143,19 @@ impl<'a> Rig<'a> {
             split: None,
             payees: Payees {
                 outputs: vec![],
-                keeper: house.address.script().to_vec(),
+                keeper: house.address.script().unwrap().to_vec(),
             },
             extranonce2_size: setup.extranonce2_size,
             algorithm: Algorithm::Sha256d,
             mark: None,
-            // Each template is new work here.
-            refresh: Duration::ZERO,
         };
+        let recipe = Some(recipe);
         let context = Arc::new(Context {
             coin: house.coin,
             network: Network::Regtest,
             newest,
             recipe: recipe.clone(),
+            verifier: None,
             job_ids: job_ids.clone(),
             prefixes,
             seen: Arc::new(Seen::default()),
@@ -178,7 +178,8 @@ impl<'a> Rig<'a> {
             house,
             context,
             publish,
-            feed: Follower::new(recipe, job_ids),
+            // Each template is new work here.
+            feed: Follower::new(recipe, Duration::ZERO, job_ids),
             base: Instant::now(),
             now_ms: 0,
             setup,
@@ -248,7 +249,7 @@ impl<'a> Rig<'a> {
             kind: TemplateKind::Full,
         });
         let feed = Feed::Template {
-            template: Arc::clone(&template),
+            template: AnyTemplate::Bitcoin(Arc::clone(&template)),
             received: Instant::now(),
             daemon: 0,
         };

@@ -5,9 +5,10 @@
 
 use mining::{
     Amount,
+    coin::CryptoNoteRules,
     cryptonote::{Template, id, template::Announced, whole_template::Answer},
 };
-use pow::{Hash, randomx::Variant};
+use pow::Hash;
 
 use super::reply::BlockTemplate;
 use crate::daemon::template::Refused;
@@ -19,7 +20,7 @@ const VALUE_LIMIT: u64 = i64::MAX.unsigned_abs();
 pub(super) fn template(
     reply: &BlockTemplate<'_>,
     reserve: usize,
-    variant_of: fn(u8) -> Option<Variant>,
+    rules: &CryptoNoteRules,
 ) -> Result<Template, Refused> {
     let block = bytes(&reply.blocktemplate_blob, "blocktemplate_blob")?;
     let hashing_blob = bytes(&reply.blockhashing_blob, "blockhashing_blob")?;
@@ -47,7 +48,7 @@ pub(super) fn template(
         seed: id::to_bytes(reply.seed_hash),
         next_seed: next_seed.map(id::to_bytes),
     };
-    Ok(Template::new(&answer, variant_of)?)
+    Ok(Template::new(&answer, rules)?)
 }
 
 /// It is told twice, in two halves and as a whole.

@@ -45,10 +45,9 @@ pub enum Standing {
 /// What a daemon says to a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// It has it now and passes it on.
+    /// It has it, in its pool or in a block. Old daemons tell whether they had it before; those of today
+    /// do not.
     Taken,
-    /// It had it before, in its pool or in a block.
-    Known,
     /// It does not take it, for this reason.
     Refused(Refusal),
 }
@@ -117,7 +116,7 @@ struct Told {
     // Of those in a block.
     block_height: Option<u64>,
     confirmations: Option<u64>,
-    // Without the proofs; older daemons give one that they have whole here and not there.
+    // Without the proofs; whole, where a daemon does not prune.
     #[serde(default)]
     pruned_as_hex: String,
     #[serde(default)]
@@ -129,8 +128,6 @@ struct Taken {
     status: String,
     #[serde(default)]
     reason: String,
-    #[serde(default)]
-    not_relayed: bool,
     #[serde(default)]
     double_spend: bool,
     #[serde(default)]
@@ -293,12 +290,7 @@ impl Taken {
         if let Some(failure) = reply::failure(&self.status) {
             return Err(failure);
         }
-        // It says so of one that it had, and of nothing else that it was to pass on.
-        Ok(if self.not_relayed {
-            Sent::Known
-        } else {
-            Sent::Taken
-        })
+        Ok(Sent::Taken)
     }
 
     fn refusal(&self) -> Refusal {

@@ -3,6 +3,7 @@
 
 use mining::{
     Coin, Network,
+    coin::AddressRules,
     cryptonote::{address::Tags, payment::DESTINATIONS_MAX},
 };
 
@@ -25,7 +26,7 @@ const PRIORITY_MAX: u8 = 4;
 
 /// The most payments that a transaction of the coin has room for.
 pub(super) fn payments_max(coin: &Coin) -> usize {
-    match tags(coin, Network::Main) {
+    match coin.cryptonote() {
         Some(_) => DESTINATIONS_MAX,
         None => PAYMENTS_MAX,
     }
@@ -65,11 +66,9 @@ pub(in crate::pool) fn purse(
 
 /// What addresses of a coin of Monero's family begin with; nothing for other coins.
 fn tags(coin: &Coin, network: Network) -> Option<Tags> {
-    match (coin.name, network) {
-        ("monero", Network::Main | Network::Regtest) => Some(Tags::MONERO),
-        ("monero", Network::Test) => Some(Tags::MONERO_TEST),
-        ("wownero", Network::Main | Network::Regtest) => Some(Tags::WOWNERO),
-        _ => None,
+    match coin.on(network)?.addresses {
+        AddressRules::CryptoNote(tags) => Some(tags),
+        AddressRules::Script(_) => None,
     }
 }
 

@@ -198,7 +198,7 @@ impl Init {
             let told = format!("it is on the network {}, not on {wanted}", rules.network);
             return Err(Fault::Wrong(told));
         }
-        match pool::try_daemon(config, coin, rules.network).await {
+        match pool::try_daemon(config, coin, rules.network, "").await {
             Ok(found) => Ok((rules.network, format!("{agent}, {found}"))),
             Err(error) => Err(Fault::NotYet(rules.network, format!("{error:#}"))),
         }

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, net::SocketAddr, path::Path, path::PathBuf};
 
 use mining::{Coin, Network, Scheme, accounting::Percent};
-use pow::Algorithm;
+use pow::{Algorithm, ProofOfWork};
 use toml::Value;
 
 use super::{
@@ -120,11 +120,15 @@ impl Answers {
 
     /// That of a small ASIC. A chain of one's own has processors.
     fn start_difficulty(&self) -> &'static str {
-        match (self.network, self.coin.algorithm) {
-            (Network::Regtest, Algorithm::Sha256d) => "0.001",
-            (Network::Regtest, Algorithm::Scrypt) => "0.000001",
-            (_, Algorithm::Sha256d) => "1024.0",
-            (_, Algorithm::Scrypt) => "65536.0",
+        use ProofOfWork::{Header, RandomX};
+
+        match (self.network, self.coin.algorithm()) {
+            (Network::Regtest, Header(Algorithm::Sha256d)) => "0.001",
+            (Network::Regtest, Header(Algorithm::Scrypt)) => "0.000001",
+            (Network::Regtest, RandomX) => "1.0",
+            (_, Header(Algorithm::Sha256d)) => "1024.0",
+            (_, Header(Algorithm::Scrypt)) => "65536.0",
+            (_, RandomX) => "10000.0",
         }
     }
 

@@ -151,6 +151,7 @@ impl<W: Write> Report<W> {
                 difficulty = figures.difficulty,
                 pool = figures.pool,
                 connected = figures.connected,
+                preparing = figures.preparing,
                 "mining"
             ),
         }
@@ -212,6 +213,9 @@ fn line_text(figures: &Snapshot) -> String {
     if !figures.connected {
         let why = figures.last_error.as_deref().unwrap_or("connecting");
         return format!("{}  {why}", figures.pool);
+    }
+    if let Some(percent) = figures.preparing {
+        return format!("{}  filling RandomX's dataset: {percent} %", figures.pool);
     }
     let difficulty = figures
         .difficulty
@@ -280,5 +284,10 @@ mod tests {
              best share: difficulty 4096\n"
         );
         assert_eq!(number_text(0.000_01), "1.00e-5");
+        figures.preparing = Some(34);
+        assert_eq!(
+            line_text(&figures),
+            "stratum+tcp://p:1  filling RandomX's dataset: 34 %"
+        );
     }
 }

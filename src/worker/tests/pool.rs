@@ -103,14 +103,20 @@ impl Miner {
         self.answer(&extranonce, json!(true));
     }
 
-    /// The worker's next line; nothing if it has gone.
-    pub(crate) async fn next(&mut self) -> Option<Value> {
+    /// The worker's next line as it came; nothing if it has gone.
+    pub(crate) async fn next_line(&mut self) -> Option<String> {
         let mut line = String::new();
         let read = timeout(PATIENCE, self.stream.read_line(&mut line)).await;
         match read.expect("the worker speaks") {
-            Ok(1..) => Some(serde_json::from_str(&line).unwrap()),
+            Ok(1..) => Some(line),
             _ => None,
         }
+    }
+
+    /// The worker's next line; nothing if it has gone.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        let line = self.next_line().await?;
+        Some(serde_json::from_str(&line).unwrap())
     }
 
     pub(crate) async fn line(&mut self) -> Value {

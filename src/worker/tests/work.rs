@@ -187,10 +187,10 @@ async fn the_same_job_again_gives_no_share_again() {
 async fn scrypt_is_mined_without_touching_the_version() {
     let pool = Pool::new().await;
     let mut worker = Worker::start(&pool, quick(), |config| {
-        config.algorithm = Algorithm::Scrypt;
+        config.algorithm = Some(Algorithm::Header(pow::Algorithm::Scrypt));
     });
     let mut miner = pool.accept().await;
-    miner.algorithm = Algorithm::Scrypt;
+    miner.algorithm = pow::Algorithm::Scrypt;
     miner.version_mask = None;
     miner.shake_hands().await;
     // One hash in 16: difficulty 1 of scrypt is 2^16 hashes.

@@ -11,7 +11,7 @@
 use ruint::aliases::{U256, U320};
 
 use super::fees::Fees;
-use crate::{Amount, Target, Template, Work, template::TemplateKind};
+use crate::{Amount, AnyTemplate, NetworkDifficulty, Work, template::TemplateKind};
 
 /// FPPS reckons with the fees of so many blocks: a day of Bitcoin's.
 pub const AVERAGED_BLOCKS: u32 = 144;
@@ -21,8 +21,8 @@ pub const AVERAGED_BLOCKS: u32 = 144;
 pub struct ExpectedBlock {
     /// Its height.
     pub height: u32,
-    /// Its target in compact form.
-    pub bits: u32,
+    /// How hard it is.
+    pub network: NetworkDifficulty,
     /// What it pays beside fees.
     pub subsidy: Amount,
     /// The fees; nothing if no template with transactions was seen.
@@ -50,11 +50,23 @@ pub struct Owed {
 pub struct TooMuchOwed;
 
 impl ExpectedBlock {
-    /// As a template says; nothing if its fees are more than it pays.
-    pub fn of(template: &Template) -> Option<Self> {
+    /// As a template says; nothing if its fees are more than it pays. CryptoNote's daemons do not tell
+    /// fees apart: there, all that a block pays is its subsidy.
+    pub fn of(template: &AnyTemplate) -> Option<Self> {
+        let template = match template {
+            AnyTemplate::Bitcoin(template) => template,
+            AnyTemplate::CryptoNote(template) => {
+                return Some(Self {
+                    height: template.height(),
+                    network: template.network(),
+                    subsidy: template.reward(),
+                    fees: Some(Amount::ZERO),
+                });
+            }
+        };
         Some(Self {
             height: template.height,
-            bits: template.bits,
+            network: NetworkDifficulty::Bits(template.bits),
             subsidy: template.value.checked_sub(template.fees)?,
             fees: match template.kind {
                 TemplateKind::Full => Some(template.fees),
@@ -82,14 +94,14 @@ impl ExpectedBlock {
     }
 
     /// What shares are worth where such a block pays its subsidy and so much in fees; nothing if its
-    /// bits are none.
+    /// difficulty is none.
     pub fn price(self, fees: Amount) -> Option<Price> {
         Price::new(self.subsidy.checked_add(fees)?, self.work())
     }
 
-    /// The work that it takes; none if its bits are none.
+    /// The work that it takes; none if its difficulty is none.
     fn work(self) -> Work {
-        Target::from_compact(self.bits).map_or(Work::ZERO, Target::work)
+        self.network.work().unwrap_or(Work::ZERO)
     }
 }
 
@@ -167,11 +179,16 @@ pub fn average(fees: &[Amount]) -> Amount {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use pow::Hash;
     use proptest::prelude::*;
 
     use super::{super::fees::Fee, *};
-    use crate::template::{Room, Transactions};
+    use crate::{
+        Target, Template,
+        template::{Room, Transactions},
+    };
 
     fn fees() -> Fees {
         let fee = |name: &str, percent: &str| Fee {
@@ -240,7 +257,7 @@ mod tests {
     fn expected(height: u32, bits: u32, subsidy: u64) -> ExpectedBlock {
         ExpectedBlock {
             height,
-            bits,
+            network: NetworkDifficulty::Bits(bits),
             subsidy: Amount::from_units(subsidy),
             fees: None,
         }
@@ -298,12 +315,21 @@ mod tests {
             ..expected(9, 0x1d00_ffff, 50)
         };
         let full = template(TemplateKind::Full, 57, 7);
-        assert_eq!(ExpectedBlock::of(&full), Some(block));
+        assert_eq!(
+            ExpectedBlock::of(&AnyTemplate::Bitcoin(Arc::new(full))),
+            Some(block)
+        );
         // No fee was seen, which is not the same as one of nothing.
         let bare = template(TemplateKind::SubsidyOnly, 50, 0);
-        assert_eq!(ExpectedBlock::of(&bare), Some(expected(9, 0x1d00_ffff, 50)));
+        assert_eq!(
+            ExpectedBlock::of(&AnyTemplate::Bitcoin(Arc::new(bare))),
+            Some(expected(9, 0x1d00_ffff, 50))
+        );
         let absurd = template(TemplateKind::Full, 6, 7);
-        assert_eq!(ExpectedBlock::of(&absurd), None);
+        assert_eq!(
+            ExpectedBlock::of(&AnyTemplate::Bitcoin(Arc::new(absurd))),
+            None
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
     id, seed,
     template::{Announced, BadTemplate, BlockTemplate},
 };
-use crate::{Amount, Target};
+use crate::{Amount, NetworkDifficulty, Target, coin::CryptoNoteRules};
 
 /// The answer of a daemon.
 #[derive(Clone, Copy, Debug)]
@@ -85,12 +85,8 @@ pub enum Refused {
 }
 
 impl Template {
-    /// Holds all parts of an answer against each other and against the rules. `variant_of` says which
-    /// RandomX hashes blocks of a major version of this coin.
-    pub fn new(
-        answer: &Answer<'_>,
-        variant_of: fn(u8) -> Option<Variant>,
-    ) -> Result<Self, Refused> {
+    /// Holds all parts of an answer against each other and against the rules of the coin.
+    pub fn new(answer: &Answer<'_>, rules: &CryptoNoteRules) -> Result<Self, Refused> {
         let block = BlockTemplate::new(&answer.block)?;
         let height = block.height();
         let height_u32 = u32::try_from(height)
@@ -104,7 +100,7 @@ impl Template {
             .and_then(NonZeroU64::new)
             .ok_or(Refused::Difficulty(answer.difficulty))?;
         let version = block.major_version();
-        let variant = variant_of(version).ok_or(Refused::Version(version))?;
+        let variant = rules.variant(version).ok_or(Refused::Version(version))?;
         let rule = seed::seed_height(height);
         if answer.seed_height != rule {
             return Err(Refused::SeedHeight {
@@ -158,6 +154,21 @@ impl Template {
         self.difficulty
     }
 
+    /// The same, as it is kept.
+    pub fn network(&self) -> NetworkDifficulty {
+        NetworkDifficulty::Hashes(self.difficulty)
+    }
+
+    /// Whether `other` lets a miner do other work than this one: anything but the time differs.
+    pub fn is_other_work(&self, other: &Self) -> bool {
+        self.previous() != other.previous()
+            || self.height != other.height
+            || self.difficulty != other.difficulty
+            || self.seed != other.seed
+            || self.reward() != other.reward()
+            || self.block.transactions() != other.block.transactions()
+    }
+
     /// What the block's hash must meet.
     pub fn target(&self) -> Target {
         Target::of_hashes(NonZeroU128::from(self.difficulty))
@@ -180,4 +191,4 @@ impl Template {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -69,7 +69,8 @@ pub(super) fn verify(
 /// What is signed: the coin's magic and the message, each behind its length, hashed twice.
 pub(super) fn digest(coin: &Coin, message: &str) -> sha256d::Hash {
     let mut engine = sha256d::Hash::engine();
-    for part in [coin.message_magic, message] {
+    let magic = coin.bitcoin().map_or("", |rules| rules.message_magic);
+    for part in [magic, message] {
         VarInt::from(part.len())
             .consensus_encode(&mut engine)
             .expect("a hash takes all bytes");

@@ -21,16 +21,6 @@ impl Variant {
     /// All that are known.
     pub const ALL: [Self; 3] = [Self::Rx0, Self::Rx2, Self::Wow];
 
-    /// What a Monero block of this major version is hashed with. Nothing for versions before
-    /// RandomX, and for those that nobody knows yet: guessing would refuse every honest share.
-    pub fn of_monero(major_version: u8) -> Option<Self> {
-        match major_version {
-            12..=16 => Some(Self::Rx0),
-            17 => Some(Self::Rx2),
-            _ => None,
-        }
-    }
-
     /// The name on the wire.
     pub fn name(self) -> &'static str {
         match self {
@@ -89,20 +79,6 @@ mod tests {
         }
         for text in ["", "rx", "rx/1", "RX/0", "rx/0 ", "cn/r", "sha256d"] {
             assert_eq!(text.parse::<Variant>(), Err(NotAVariant), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn the_version_of_a_block_says_its_variant_and_an_unknown_one_is_not_guessed() {
-        for (version, variant) in [
-            (11, None),
-            (12, Some(Variant::Rx0)),
-            (16, Some(Variant::Rx0)),
-            (17, Some(Variant::Rx2)),
-            (18, None),
-            (255, None),
-        ] {
-            assert_eq!(Variant::of_monero(version), variant, "{version}");
         }
     }
 

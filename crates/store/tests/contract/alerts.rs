@@ -2,7 +2,7 @@
 //! out in order until they have got through or are given up.
 
 use mining::{
-    Amount, Network, Scheme,
+    Amount, Network, NetworkDifficulty, Scheme,
     alert::{Event, Kind, Kinds, Phase, Sink, progress::Told},
     block::BlockState,
     ledger::{Account, Entry, Transfer},
@@ -472,7 +472,7 @@ async fn a_block(store: &Store, pool: PoolId, number: u64) -> NewBlock {
         proof: hash(number),
         height: 100,
         worker: (*worker("rig")).clone(),
-        bits: 0x1d00_ffff,
+        network: NetworkDifficulty::Bits(0x1d00_ffff),
         time: 1_800_000_000,
         found_ms: NOW,
         reward: Amount::from_units(5_000_000_000),

@@ -1,7 +1,6 @@
 //! Blocks from their submission to their end.
 
-use mining::Amount;
-use mining::{Scheme, block::BlockState};
+use mining::{Amount, NetworkDifficulty, Scheme, block::BlockState};
 use store::{BlockChange, BlockCounts, BlockError, NewBlock, WorkerName};
 
 use super::{Place, contract, hash};
@@ -20,7 +19,7 @@ fn block(number: u64) -> NewBlock {
         proof: hash(number),
         height: 800_000,
         worker: WorkerName::new("bcrt1qfinder", "rig").unwrap(),
-        bits: 0x1702_f128,
+        network: NetworkDifficulty::Bits(0x1702_f128),
         time: u32::MAX,
         found_ms: 1_800_000_000_000,
         reward: Amount::from_units(312_500_000),

@@ -1,7 +1,7 @@
 //! What work was expected to find and what it found, whatever is rolled up in which pieces.
 
 use mining::{
-    Amount, Scheme, Target, Work,
+    Amount, NetworkDifficulty, Scheme, Target, Work,
     accounting::ExpectedBlock,
     block::BlockState,
     luck::{Expected, Luck},
@@ -41,7 +41,7 @@ fn block(number: u64, miner: &str, height: u32) -> NewBlock {
         proof: hash(number),
         height,
         worker: WorkerName::new(miner, "rig").unwrap(),
-        bits: EASY,
+        network: NetworkDifficulty::Bits(EASY),
         time: u32::MAX,
         found_ms: NOW,
         reward: Amount::from_units(50),
@@ -53,7 +53,7 @@ fn block(number: u64, miner: &str, height: u32) -> NewBlock {
 async fn price(store: &Store, pool: PoolId, height: u32, bits: u32) {
     let expected = ExpectedBlock {
         height,
-        bits,
+        network: NetworkDifficulty::Bits(bits),
         subsidy: Amount::from_units(50),
         fees: None,
     };

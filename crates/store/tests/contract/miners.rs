@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use mining::{
-    Amount, Scheme, Work,
+    Amount, NetworkDifficulty, Scheme, Work,
     block::BlockState,
     ledger::{Account, BlockBooks, BlockEntries, BlockStep, Entry, Outcome, Transfer},
     payout::BatchState,
@@ -222,7 +222,7 @@ async fn a_credit_tells_how_it_came_about(place: Place) {
             proof: hash(number),
             height: 100,
             worker: WorkerName::new("finder", "rig").unwrap(),
-            bits: 0x207f_ffff,
+            network: NetworkDifficulty::Bits(0x207f_ffff),
             time: 1,
             found_ms: NOW,
             reward: units(1000),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mining::{
-    Amount, Scheme, Work,
+    Amount, NetworkDifficulty, Scheme, Work,
     accounting::{Position, Window},
     block::BlockState,
     ledger::{Account, BlockBooks, BlockEntries, BlockStep, Entry, EntryId, Outcome, Transfer},
@@ -37,7 +37,7 @@ fn block(number: u64, scheme: Scheme, found_ms: i64) -> NewBlock {
         proof: hash(number),
         height: 100,
         worker: WorkerName::new("bcrt1qfinder", "rig").unwrap(),
-        bits: 0x207f_ffff,
+        network: NetworkDifficulty::Bits(0x207f_ffff),
         time: 1,
         found_ms,
         reward: Amount::from_units(5_000_000_000),

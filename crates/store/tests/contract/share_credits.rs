@@ -9,7 +9,7 @@ use std::{
 };
 
 use mining::{
-    Amount, Scheme, Work,
+    Amount, NetworkDifficulty, Scheme, Work,
     accounting::{ExpectedBlock, Fee, Fees, Owed, Price},
     ledger::{Account, Entry, Transfer},
 };
@@ -308,7 +308,7 @@ async fn what_is_paid_for_as_it_comes_is_never_joined(place: Place) {
 fn expected(height: u32, bits: u32, subsidy: u64, fees: Option<u64>) -> ExpectedBlock {
     ExpectedBlock {
         height,
-        bits,
+        network: NetworkDifficulty::Bits(bits),
         subsidy: units(subsidy),
         fees: fees.map(units),
     }

@@ -63,6 +63,27 @@ pub struct LoggedIn {
     pub extensions: Extensions,
 }
 
+/// Whether a line is a refusal as only this dialect has it: JSON-RPC 2.0 with an error that is an object.
+/// So a miner that began in Bitcoin's dialect learns which one the pool speaks.
+pub fn refuses(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Fields<'a> {
+        #[serde(borrow, default)]
+        jsonrpc: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        error: Option<&'a RawValue>,
+    }
+
+    let read = |line| {
+        let fields: Fields<'_> = Json::new(line).object()?;
+        let version = Json::field(fields.jsonrpc).string(MAX_TEXT)?;
+        let is_object = Json::field(fields.error).text().starts_with('{');
+        Some(version == "2.0" && is_object)
+    };
+    let line = std::str::from_utf8(line).ok();
+    line.and_then(read).unwrap_or(false)
+}
+
 impl<'a> ServerMessage<'a> {
     /// Reads a line without its newline.
     pub fn parse(line: &'a [u8]) -> Result<Self, Fault> {

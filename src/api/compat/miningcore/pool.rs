@@ -257,7 +257,7 @@ impl PoolInfo {
                 name: name.clone(),
                 symbol: now.coin.ticker,
                 family: "bitcoin",
-                algorithm: now.coin.algorithm.name(),
+                algorithm: now.coin.algorithm().name(),
                 canonical_name: name,
             },
             ports: money.ports.iter().map(PortInfo::of).collect(),

@@ -1,10 +1,17 @@
 //! Answers to `get_block_template` that a daemon gave, and odd ones.
 
+use mining::Coin;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::daemon::monerod::reply::result;
+
+/// Monero's.
+fn rules() -> &'static CryptoNoteRules {
+    let monero: &'static Coin = "monero".parse().unwrap();
+    monero.cryptonote().unwrap()
+}
 
 /// What monerod answered for the first block of a chain of one's own.
 fn answer() -> Value {
@@ -26,7 +33,7 @@ fn answer() -> Value {
 
 fn made_from(body: &[u8]) -> Result<Template, String> {
     let reply: BlockTemplate<'_> = result(body).map_err(|failure| failure.to_string())?;
-    template(&reply, 17, Variant::of_monero).map_err(|refused| refused.to_string())
+    template(&reply, 17, rules()).map_err(|refused| refused.to_string())
 }
 
 fn made(answer: &Value) -> Result<Template, String> {

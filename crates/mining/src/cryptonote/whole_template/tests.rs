@@ -4,7 +4,13 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::cryptonote::block::hashing_blob_of;
+use crate::{Coin, cryptonote::block::hashing_blob_of};
+
+/// Monero's.
+fn rules() -> &'static CryptoNoteRules {
+    let monero: &'static Coin = "monero".parse().unwrap();
+    monero.cryptonote().unwrap()
+}
 
 /// What a daemon answered, owned.
 #[derive(Clone, Debug)]
@@ -39,7 +45,7 @@ impl Owned {
             seed: self.seed,
             next_seed: self.next_seed,
         };
-        Template::new(&answer, Variant::of_monero)
+        Template::new(&answer, rules())
     }
 
     /// The same block at another height, and whatever the daemon says of that.
@@ -87,6 +93,13 @@ fn answers() -> Vec<Owned> {
             next_seed: bytes(&template["next_seed_hash"]).try_into().ok(),
         })
         .collect()
+}
+
+/// A template of this difficulty, for other tests.
+pub(crate) fn of_difficulty(difficulty: u64) -> Template {
+    let mut answer = answers().remove(0);
+    answer.difficulty = difficulty.into();
+    answer.template().unwrap()
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn a_p2sh_address_signs_where_it_holds_the_hash_of_a_key() {
 
     // What has no segwit has no key behind such an address: anybody may spend from it.
     let dogecoin = coin("dogecoin");
-    let rules = dogecoin.on(Network::Main).unwrap();
+    let rules = dogecoin.on(Network::Main).unwrap().scripts().unwrap();
     let hash = redeem.script_hash();
     let text_of = base58::encode_check(&[&[rules.p2sh], &hash[..]].concat());
     let address = Address::parse(dogecoin, Network::Main, &text_of).unwrap();

@@ -285,7 +285,7 @@ fn hashes_and_transaction_ids_are_those_of_bip322() {
         Main,
         "bc1q9vza2e8x573nczrlzms0wvx3gsqjx7vavgkx0l",
     );
-    let script = Script::from_bytes(address.script());
+    let script = Script::from_bytes(address.script().unwrap());
     for (message, hash, to_spend, to_sign) in HASHES {
         assert_eq!(bip322::message_hash(message).to_string(), *hash);
         let spent = bip322::to_spend(script, message);
@@ -324,7 +324,7 @@ fn simple_signatures_of_bip322_are_accepted_with_and_without_their_prefix() {
 fn full_signatures_of_bip322_hold_but_for_their_lock_time() {
     for (text, message, signature) in FULL {
         let address = address("bitcoin", Main, text);
-        let script = Script::from_bytes(address.script());
+        let script = Script::from_bytes(address.script().unwrap());
         let kind = Kind::of("bitcoin".parse().unwrap(), script).unwrap();
         let bytes = BASE64_STANDARD.decode(&signature[3..]).unwrap();
         let signed: Transaction = consensus::deserialize(&bytes).unwrap();

@@ -10,6 +10,8 @@ use mining::{Difficulty, Target};
 use pow::{Algorithm, Hash, Midstate, sha256::sha256d_pair};
 use wire::sv1::{Notify, Subscribed, Work};
 
+use crate::worker::dialect;
+
 /// How far a header's time runs ahead of the one in its job, in seconds. Consensus allows two hours
 /// ahead of the network's clock; a job older than this is replaced by any pool that is alive.
 const NTIME_AHEAD_MAX_S: u32 = 600;
@@ -34,7 +36,7 @@ pub(super) struct Terms {
 
 /// One job.
 #[derive(Clone, Debug)]
-pub(super) struct Job {
+pub(in crate::worker) struct Job {
     id: String,
     number: u64,
     algorithm: Algorithm,
@@ -56,7 +58,7 @@ pub(super) struct Roll {
 
 /// A header whose hash meets its job's target.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(in crate::worker) struct Found {
     job: Arc<Job>,
     roll: Roll,
     ntime: u32,
@@ -82,19 +84,11 @@ impl Job {
     }
 
     /// The same job under another mask.
-    pub(super) fn with_version_mask(&self, mask: u32, number: u64) -> Self {
+    pub(in crate::worker) fn with_version_mask(&self, mask: u32, number: u64) -> Self {
         let mut job = self.clone();
         job.number = number;
         job.terms.version_mask = Some(mask);
         job
-    }
-
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
-    pub(super) fn number(&self) -> u64 {
-        self.number
     }
 
     pub(super) fn algorithm(&self) -> Algorithm {
@@ -156,23 +150,6 @@ impl Found {
         })
     }
 
-    pub(super) fn job(&self) -> &Job {
-        &self.job
-    }
-
-    /// The proof's hash.
-    pub(super) fn hash(&self) -> Hash {
-        self.hash
-    }
-
-    /// The difficulty that this hash would still have met.
-    pub(super) fn difficulty(&self) -> Difficulty {
-        // Below 2^128 there is no target, and no difficulty above the greatest.
-        Target::from_hex(&self.hash.to_string()).map_or(Difficulty::MAX, |target| {
-            Difficulty::at_most(target, self.job.algorithm)
-        })
-    }
-
     /// The share in the words of the pool that gave the job.
     pub(super) fn share<'a>(&'a self, worker: &'a str) -> wire::sv1::client::Share<'a> {
         wire::sv1::client::Share {
@@ -186,8 +163,47 @@ impl Found {
     }
 }
 
+impl dialect::Job for Job {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn difficulty(&self) -> f64 {
+        self.terms.difficulty.to_f64()
+    }
+
+    fn version_mask(&self) -> Option<u32> {
+        self.terms.version_mask
+    }
+}
+
+impl dialect::Found for Found {
+    type Job = Job;
+
+    fn job(&self) -> &Job {
+        &self.job
+    }
+
+    fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    fn difficulty(&self) -> f64 {
+        // Below 2^128 there is no target, and no difficulty above the greatest.
+        let difficulty = Target::from_hex(&self.hash.to_string())
+            .map_or(Difficulty::MAX, |target| {
+                Difficulty::at_most(target, self.job.algorithm)
+            });
+        difficulty.to_f64()
+    }
+}
+
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::worker) mod tests {
     use bitcoin::{
         CompactTarget, Txid,
         block::{Header as BitcoinHeader, Version},
@@ -196,6 +212,16 @@ pub(super) mod tests {
     };
 
     use super::*;
+    use crate::worker::dialect::{Found as _, Job as _};
+
+    /// A proof for a job that every hash solves.
+    pub(in crate::worker) fn found() -> Found {
+        let roll = Roll {
+            extranonce2: vec![0; 4],
+            version_bits: 0,
+        };
+        Found::new(&Arc::new(job(1, None)), &roll, 0, 0).expect("every hash is a proof")
+    }
 
     /// A job with a coinbase in two halves and a branch, at the given difficulty.
     pub(in crate::worker) fn job(steps: u128, version_mask: Option<u32>) -> Job {
@@ -276,7 +302,7 @@ pub(super) mod tests {
             if let Some(found) = found {
                 proofs += 1;
                 assert_eq!(found.hash(), hash);
-                assert!(found.difficulty() >= job.terms().difficulty);
+                assert!(found.difficulty() >= job.difficulty());
                 assert_eq!(found.share("w").version_bits, None);
             }
         }

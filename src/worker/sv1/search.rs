@@ -13,15 +13,22 @@ use std::sync::{
 use pow::{Algorithm, HeaderHasher, scrypt};
 
 use super::job::{Found, Header, Job, Roll};
+use crate::worker::dialect::{self, Step, Supply};
 
 /// Hashes between two looks at what else there is to do: about two milliseconds of a core.
 const BATCH_SHA256D: u32 = 1 << 14;
 /// The same for scrypt.
 const BATCH_SCRYPT: u32 = 4;
 
-/// The supply of extranonce2.
-#[derive(Debug, Default)]
-pub(super) struct Extranonces(AtomicU64);
+/// The supply of extranonce2, which all threads share.
+#[derive(Clone, Debug, Default)]
+pub(in crate::worker) struct Extranonces(Arc<AtomicU64>);
+
+/// What a thread hashes headers with.
+pub(in crate::worker) struct Searcher {
+    extranonces: Extranonces,
+    search: Option<Search>,
+}
 
 impl Extranonces {
     /// The next `size` bytes, which are at most 16.
@@ -32,10 +39,38 @@ impl Extranonces {
     }
 }
 
+impl Supply for Extranonces {
+    type Hasher = Searcher;
+
+    fn hasher(&self) -> Searcher {
+        Searcher {
+            extranonces: self.clone(),
+            search: None,
+        }
+    }
+}
+
+impl dialect::Hasher for Searcher {
+    type Job = Job;
+    type Found = Found;
+
+    fn begin(&mut self, job: Arc<Job>) {
+        self.search = Some(Search::new(job, self.extranonces.clone()));
+    }
+
+    fn advance(&mut self) -> Step<Found> {
+        let Some(search) = &mut self.search else {
+            return Step::Wait;
+        };
+        let (hashes, found) = search.advance();
+        Step::Hashed(hashes, found)
+    }
+}
+
 /// Where a thread is in its job.
-pub(super) struct Search {
+struct Search {
     job: Arc<Job>,
-    extranonces: Arc<Extranonces>,
+    extranonces: Extranonces,
     roll: Roll,
     ntime: u32,
     /// The next nonce; `None` once all are used.
@@ -53,11 +88,11 @@ enum Hasher {
 
 impl Search {
     /// Begins with an extranonce2 nobody has had.
-    pub(super) fn new(job: Arc<Job>, extranonces: Arc<Extranonces>) -> Self {
+    fn new(job: Arc<Job>, extranonces: Extranonces) -> Self {
         Self::until(job, extranonces, u32::MAX)
     }
 
-    fn until(job: Arc<Job>, extranonces: Arc<Extranonces>, last_nonce: u32) -> Self {
+    fn until(job: Arc<Job>, extranonces: Extranonces, last_nonce: u32) -> Self {
         let roll = Roll {
             extranonce2: extranonces.take(job.terms().subscribed.extranonce2_size),
             version_bits: job.first_version_bits(),
@@ -77,7 +112,7 @@ impl Search {
     }
 
     /// Searches one batch: the number of hashes done, and a proof if there was one.
-    pub(super) fn advance(&mut self) -> (u32, Option<Found>) {
+    fn advance(&mut self) -> (u32, Option<Found>) {
         let from = match self.nonce {
             Some(nonce) => nonce,
             None => self.roll_on(),
@@ -148,6 +183,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::{super::job::tests::job, *};
+    use crate::worker::dialect::Found as _;
 
     fn proofs(search: &mut Search, headers: u32) -> (u32, Vec<Found>) {
         let (mut hashes, mut found) = (0, Vec::new());
@@ -163,7 +199,7 @@ mod tests {
     fn every_nonce_is_tried_then_every_version_then_another_extranonce2() {
         // Two bits may be rolled, and every hash is a proof.
         let job = Arc::new(job(1, Some(0x6000)));
-        let extranonces = Arc::new(Extranonces::default());
+        let extranonces = Extranonces::default();
         let mut search = Search::until(job, extranonces, 2);
         let (hashes, found) = proofs(&mut search, 9);
         assert_eq!((hashes, found.len()), (27, 27));
@@ -191,7 +227,7 @@ mod tests {
 
     #[test]
     fn without_a_mask_only_extranonce2_is_rolled() {
-        let mut search = Search::until(Arc::new(job(1, None)), Arc::default(), 0);
+        let mut search = Search::until(Arc::new(job(1, None)), Extranonces::default(), 0);
         let (_, found) = proofs(&mut search, 3);
         let rolls: Vec<_> = found
             .iter()
@@ -203,7 +239,7 @@ mod tests {
     #[test]
     fn a_search_finds_what_hashing_one_by_one_finds() {
         let job = Arc::new(job(1 << 10, None));
-        let mut search = Search::until(Arc::clone(&job), Arc::default(), 49_999);
+        let mut search = Search::until(Arc::clone(&job), Extranonces::default(), 49_999);
         let (_, found) = proofs(&mut search, 1);
         let roll = Roll {
             extranonce2: vec![0; 4],

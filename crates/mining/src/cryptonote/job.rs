@@ -1,0 +1,95 @@
+//! A job of this family: a template whose reserve is one miner's own.
+//!
+//! The reserve bears the connection's extranonce and the job's id, so that no two jobs of a pool are
+//! the same work, whatever nonces their miners try.
+
+use std::sync::Arc;
+
+use pow::{Hash, randomx::Seed};
+
+use super::{ShareTarget, Template, block::Nonce, id, template::WrongReserve};
+use crate::Difficulty;
+
+/// The bytes that a daemon has to reserve at least: for an extranonce and a job's id.
+pub const RESERVE_LEN: usize = 8;
+
+/// One miner's job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Unique in a run of the pool.
+    pub id: u32,
+    /// Counts the tips that the pool has mined on: equal numbers mean the same block before.
+    pub tip: u64,
+    /// What is mined.
+    pub template: Arc<Template>,
+    /// What its shares have to meet.
+    pub target: ShareTarget,
+    reserve: Box<[u8]>,
+    blob: Vec<u8>,
+}
+
+impl Job {
+    /// A job at `difficulty`, or at the network's where that is easier. Fails only where the daemon
+    /// reserved fewer than [`RESERVE_LEN`] bytes.
+    pub fn new(
+        id: u32,
+        tip: u64,
+        template: Arc<Template>,
+        extranonce: [u8; 4],
+        difficulty: Difficulty,
+    ) -> Result<Self, WrongReserve> {
+        let own = [extranonce, id.to_be_bytes()].concat();
+        let found = template.block().reserve_len();
+        let rest = found.checked_sub(own.len()).ok_or(WrongReserve {
+            expected: RESERVE_LEN,
+            found,
+        })?;
+        let reserve = [own, vec![0; rest]].concat().into_boxed_slice();
+        let wanted = ShareTarget::of(difficulty);
+        let target = match wanted.difficulty() > template.difficulty() {
+            true => ShareTarget::new(template.difficulty()),
+            false => wanted,
+        };
+        Ok(Self {
+            blob: template.block().hashing_blob(&reserve)?,
+            id,
+            tip,
+            template,
+            target,
+            reserve,
+        })
+    }
+
+    /// What is hashed, with zeros for the nonce.
+    pub fn blob(&self) -> &[u8] {
+        &self.blob
+    }
+
+    /// What is hashed with a nonce.
+    pub fn blob_with(&self, nonce: Nonce) -> Vec<u8> {
+        let mut blob = self.blob.clone();
+        let offset = self.template.block().nonce_offset();
+        blob[offset..offset + nonce.len()].copy_from_slice(&nonce);
+        blob
+    }
+
+    /// With which key.
+    pub fn seed(&self) -> Seed {
+        self.template.seed()
+    }
+
+    /// The whole block in hexadecimal, as the daemon takes it, and its id as the daemon prints it.
+    pub fn block(&self, nonce: Nonce) -> (String, Hash) {
+        let fits = "the reserve was taken when the job was made";
+        let block = self.template.block().block(&self.reserve, nonce);
+        let hash = self.template.block().id(&self.reserve, nonce).expect(fits);
+        let mut text = String::new();
+        for byte in block.expect(fits) {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+        }
+        (text, id::of_bytes(hash))
+    }
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -1,0 +1,90 @@
+//! Judging a share of this family, in two steps: what costs nothing first ([`check`]), then, when
+//! somebody has hashed the blob, what is left ([`Claim::proven`]).
+//!
+//! A miner says what the hash is, and a hash takes milliseconds; so what it says is held against the job
+//! before anything is hashed, and what turns out to be another hash was a lie.
+
+use pow::Hash;
+
+use super::{Job, block::Nonce};
+use crate::{
+    Share,
+    seen::{Seen, Sighting},
+    share::Reject,
+};
+
+/// What a miner sends, parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Submission {
+    /// In the order of the blob.
+    pub nonce: Nonce,
+    /// What the hash is, says the miner.
+    pub result: Hash,
+}
+
+/// A share that is good if its hash is what the miner says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// What is hashed.
+    pub blob: Vec<u8>,
+    /// What the hash should be.
+    pub result: Hash,
+    /// The nonce, for the block.
+    pub nonce: Nonce,
+    /// Whether it would be a block. Nothing but its hash can keep one from the daemons.
+    pub is_block: bool,
+    tip: u64,
+    share: Result<Share, Reject>,
+}
+
+/// Checks what costs nothing. A claim is remembered as seen from here on; whoever finds it false
+/// forgets it again.
+///
+/// A block is a share, too: a share's target is never harder than the network's.
+pub fn check(job: &Job, submission: &Submission, tip: u64, seen: &Seen) -> Result<Claim, Reject> {
+    let Submission { nonce, result } = *submission;
+    let is_block = job.template.target().is_met_by(&result);
+    let share = if job.tip != tip {
+        Err(Reject::Stale)
+    } else if !job.target.is_met_by(&result) && !is_block {
+        // The bound of a share drops a remainder that the network's target has.
+        Err(Reject::LowDifficulty)
+    } else {
+        match seen.insert(job.tip, result) {
+            Sighting::New => Ok(Share::proven(
+                result,
+                job.target.work(),
+                job.template.height(),
+            )),
+            // A block that was seen before is with the daemons.
+            Sighting::Duplicate => return Err(Reject::Duplicate),
+            Sighting::Stale => Err(Reject::Stale),
+            Sighting::Full => Err(Reject::TooMany),
+        }
+    };
+    match share {
+        Err(reject) if !is_block => Err(reject),
+        share => Ok(Claim {
+            blob: job.blob_with(nonce),
+            result,
+            nonce,
+            is_block,
+            tip: job.tip,
+            share,
+        }),
+    }
+}
+
+impl Claim {
+    /// The share, once its hash was found to be what was claimed. `tip` is that of the moment: what was
+    /// overtaken by another block while it waited is refused, as it would have been before.
+    pub fn proven(&self, tip: u64) -> Result<Share, Reject> {
+        match self.tip == tip {
+            true => self.share,
+            false => Err(Reject::Stale),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,403 @@
+//! A miner that has logged in: its jobs, its difficulty, its shares while they are verified and while
+//! they are committed.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{self, Poll},
+};
+
+use mining::{
+    Difficulty,
+    bucket::Rate,
+    cryptonote::{
+        self,
+        share::{Claim, Submission, check},
+    },
+    extranonce::Prefix,
+    jobs::Jobs,
+    share::Reject,
+    vardiff::Vardiff,
+};
+use pow::Hash;
+use store::WorkerName;
+use tokio::time::Instant;
+use tracing::error;
+use wire::cryptonote::{Id, Job, JobId, OwnedId, Reason, Submit, reply};
+
+use crate::{
+    bans::Tally,
+    block::Found,
+    clock,
+    connection::{
+        Context, Handled,
+        in_flight::InFlight,
+        wishes::{Device, Wishes},
+        workers::Workers,
+    },
+    mailbox::Mailbox,
+    sessions,
+    template_feed::{Newest, Offer},
+    verifier::{self, Origin, Pending, Unverified, Verdict, Verifier},
+};
+
+/// The one worker of a connection; what is behind a proxy is one, too.
+const ONLY: usize = 0;
+
+/// What a miner is made of that its session knows.
+pub(super) struct Parts {
+    pub(super) context: Arc<Context>,
+    pub(super) verifier: Verifier,
+    pub(super) origin: Origin,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) tally: Arc<Tally>,
+    /// What the miner calls its session.
+    pub(super) session: String,
+    pub(super) prefix: Prefix,
+}
+
+pub(in crate::connection) struct Miner {
+    parts: Parts,
+    workers: Workers,
+    jobs: Jobs<Arc<cryptonote::Job>>,
+    vardiff: Vardiff,
+    /// What the miner was told last.
+    told: Option<Difficulty>,
+    verifying: Vec<Verifying>,
+    verified: Vec<(Claimed, Result<Verdict, Unverified>)>,
+    in_flight: InFlight,
+    /// The newest tip that was offered.
+    tip: u64,
+    /// The job of the offer that the newest job was made of.
+    offered: u32,
+    started: Instant,
+    last_share_at: Instant,
+}
+
+/// A share that is being verified.
+struct Verifying {
+    claimed: Claimed,
+    pending: Pending,
+}
+
+struct Claimed {
+    id: OwnedId,
+    claim: Claim,
+    job: Arc<cryptonote::Job>,
+    difficulty: Difficulty,
+}
+
+impl Miner {
+    pub(super) fn new(
+        parts: Parts,
+        (device, wishes): (&Device, &Wishes),
+        user: &str,
+        entry: sessions::Entry,
+        now: Instant,
+    ) -> Self {
+        let (limits, start) = device.difficulties(wishes, None);
+        let mut workers = Workers::with_room_for_one();
+        workers.add(user, entry, None, &parts.context);
+        Self {
+            parts,
+            workers,
+            jobs: Jobs::default(),
+            vardiff: Vardiff::new(limits, start, 0),
+            told: None,
+            verifying: Vec::new(),
+            verified: Vec::new(),
+            in_flight: InFlight::default(),
+            tip: 0,
+            offered: 0,
+            started: now,
+            last_share_at: now,
+        }
+    }
+
+    /// What the miner calls its session.
+    pub(super) fn session(&self) -> &str {
+        &self.parts.session
+    }
+
+    pub(in crate::connection) fn worker(&self) -> String {
+        self.workers.first().to_string()
+    }
+
+    /// When its last share was accepted, or it was.
+    pub(in crate::connection) fn last_share_at(&self) -> Instant {
+        self.last_share_at
+    }
+
+    /// Shares that are verified or committed.
+    pub(in crate::connection) fn in_flight(&self) -> usize {
+        self.verifying.len() + self.verified.len() + self.in_flight.count()
+    }
+
+    /// Makes the first job, for the answer to the login.
+    pub(super) fn first_job(&mut self, offer: &Offer, answer: impl FnOnce(&str, &Job<'_>)) {
+        if let Some(job) = self.make_job(offer) {
+            told(&job, |job| answer(&self.parts.session, job));
+        }
+    }
+
+    /// Sends newer work. The same job twice makes a miner hang up, and the login's answer bore one.
+    pub(super) fn offer(&mut self, offer: &Offer, out: &mut Vec<u8>) {
+        if self.offered != offer.job_id {
+            self.send_job(offer, out);
+        }
+    }
+
+    /// Sends a job at another difficulty.
+    fn send_again(&mut self, out: &mut Vec<u8>) {
+        let newest = self.parts.context.newest.borrow().clone();
+        if let Newest::Offer(offer) = newest {
+            self.send_job(&offer, out);
+        }
+    }
+
+    fn send_job(&mut self, offer: &Offer, out: &mut Vec<u8>) {
+        if let Some(job) = self.make_job(offer) {
+            told(&job, |job| job.write(out));
+        }
+    }
+
+    fn make_job(&mut self, offer: &Offer) -> Option<Arc<cryptonote::Job>> {
+        let template = Arc::clone(offer.template.cryptonote()?);
+        let context = &self.parts.context;
+        let (id, extranonce) = (context.job_ids.next(), self.parts.prefix.bytes());
+        let current = self.vardiff.current();
+        let job = match cryptonote::Job::new(id, offer.tip, template, extranonce, current) {
+            Ok(job) => Arc::new(job),
+            Err(wrong) => {
+                error!(%wrong, "no job can be made of this template");
+                return None;
+            }
+        };
+        self.tip = offer.tip;
+        self.offered = offer.job_id;
+        let difficulty = difficulty_of(&job);
+        if self.told.replace(difficulty) != Some(difficulty) {
+            self.workers.set_difficulty(difficulty);
+        }
+        context.metrics.jobs_sent.inc();
+        self.jobs.push(Arc::clone(&job));
+        Some(job)
+    }
+
+    /// Lets vardiff see that time goes by.
+    pub(super) fn tick(&mut self, now: Instant, out: &mut Vec<u8>) {
+        if self.vardiff.tick(self.ms(now)).is_some() {
+            self.send_again(out);
+        }
+    }
+
+    /// Judges what costs nothing, and has the rest verified.
+    pub(super) fn submit(
+        &mut self,
+        submit: &Submit<'_>,
+        id: Id<'_>,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(job) = submit.job_id.and_then(|JobId(id)| self.jobs.get(id)) else {
+            // One that is merely over is told so: the other text makes the miner log in anew.
+            let newest = self.jobs.newest().map_or(0, |job| job.id);
+            let is_known = submit.job_id.is_some_and(|JobId(id)| id <= newest);
+            let reason = match is_known {
+                true => Reason::BlockExpired,
+                false => Reason::InvalidJobId,
+            };
+            return self.refuse(Reject::UnknownJob, reason, id, out);
+        };
+        let job = Arc::clone(job);
+        let named = submit.algorithm.as_deref();
+        if named.is_some_and(|named| named != job.template.variant().name()) {
+            return reply::refused(out, id, Reason::IncorrectAlgorithm);
+        }
+        let submission = Submission {
+            nonce: submit.nonce,
+            result: Hash(submit.result),
+        };
+        let context = Arc::clone(&self.parts.context);
+        let claim = match check(&job, &submission, self.tip, &context.seen) {
+            Ok(claim) => claim,
+            Err(reject) => return self.refuse(reject, reason_of(reject), id, out),
+        };
+        let (seed, is_block) = (job.seed(), claim.is_block);
+        let claimed = Claimed {
+            id: id.to_owned(),
+            difficulty: difficulty_of(&job),
+            claim,
+            job,
+        };
+        let rate = self.workers.count(ONLY, self.ms(now));
+        if rate == Rate::Refuse && !is_block {
+            return self.unverified(&claimed, Unverified::Throttled, out);
+        }
+        let to_verify =
+            verifier::Job::new(seed, &claimed.claim.blob, claimed.claim.result, is_block);
+        let Ok(to_verify) = to_verify else {
+            // A template whose blob no miner takes.
+            return self.unverified(&claimed, Unverified::UnknownSeed, out);
+        };
+        match self.parts.verifier.submit(self.parts.origin, to_verify) {
+            Ok(pending) => self.verifying.push(Verifying { claimed, pending }),
+            Err(unverified) => self.unverified(&claimed, unverified, out),
+        }
+        if rate == Rate::Raise && self.vardiff.raise(self.ms(now)).is_some() {
+            self.send_again(out);
+        }
+    }
+
+    /// Ready when at least one share has been verified.
+    pub(super) fn poll_verified(&mut self, context: &mut task::Context<'_>) -> Poll<()> {
+        let mut place = 0;
+        while let Some(verifying) = self.verifying.get_mut(place) {
+            match Pin::new(&mut verifying.pending).poll(context) {
+                Poll::Ready(verdict) => {
+                    let Verifying { claimed, .. } = self.verifying.remove(place);
+                    self.verified.push((claimed, verdict));
+                }
+                Poll::Pending => place += 1,
+            }
+        }
+        match self.verified.is_empty() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }
+
+    /// Judges the next share that was verified.
+    pub(super) fn verified(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Handled> {
+        if self.verified.is_empty() {
+            return None;
+        }
+        let (claimed, verdict) = self.verified.remove(0);
+        let Claimed { claim, id, .. } = &claimed;
+        match verdict {
+            Ok(Verdict::True) => Some(self.proven(&claimed, now, out)),
+            Ok(Verdict::False(_)) => {
+                // Forgotten, so that whoever really finds it is not taken for a second one.
+                self.parts.context.seen.remove(&claim.result);
+                let (reject, reason) = (Reject::WrongResult, Reason::InvalidResult);
+                self.refuse(reject, reason, id.as_id(), out);
+                Some(Handled::Done)
+            }
+            Err(unverified) => {
+                self.unverified(&claimed, unverified, out);
+                Some(Handled::Done)
+            }
+        }
+    }
+
+    /// A block goes to the daemons first, a good share to the log.
+    fn proven(&mut self, claimed: &Claimed, now: Instant, out: &mut Vec<u8>) -> Handled {
+        let now_ms = clock::now_ms();
+        let block = claimed.claim.is_block.then(|| {
+            let found = self.found(claimed, now_ms);
+            self.parts.context.blocks.submit(found)
+        });
+        let id = claimed.id.as_id();
+        let share = match claimed.claim.proven(self.tip) {
+            Ok(share) => share,
+            Err(reject) => {
+                self.refuse(reject, reason_of(reject), id, out);
+                return Handled::Done;
+            }
+        };
+        let (context, mailbox) = (&self.parts.context, &self.parts.mailbox);
+        let worker = self.workers.at(ONLY);
+        let entry = worker.entry_of(&share, block, now_ms, context, mailbox);
+        self.in_flight.push(id, share.hash(), ONLY);
+        self.last_share_at = now;
+        if self
+            .vardiff
+            .share(claimed.difficulty, self.ms(now))
+            .is_some()
+        {
+            self.send_again(out);
+        }
+        Handled::Share(entry)
+    }
+
+    fn found(&self, claimed: &Claimed, now_ms: i64) -> Found {
+        let Claim { nonce, result, .. } = claimed.claim;
+        let worker = WorkerName::clone(&self.workers.at(ONLY).name);
+        let scheme = self.parts.context.rules.scheme;
+        Found::of_nonce(&claimed.job, nonce, result, worker, scheme, now_ms)
+    }
+
+    /// Nothing is known of a share: it is forgotten. What may be a block is the daemons' to judge.
+    fn unverified(&self, claimed: &Claimed, unverified: Unverified, out: &mut Vec<u8>) {
+        let context = &self.parts.context;
+        context.seen.remove(&claimed.claim.result);
+        if claimed.claim.is_block {
+            context.blocks.submit(self.found(claimed, clock::now_ms()));
+        }
+        let (reject, reason) = match unverified {
+            Unverified::Throttled => (Reject::TooMany, Reason::Throttled),
+            Unverified::UnknownSeed => (Reject::Stale, Reason::BlockExpired),
+            Unverified::Closed => (Reject::Stale, Reason::BadGateway),
+        };
+        self.refuse(reject, reason, claimed.id.as_id(), out);
+    }
+
+    /// Answers shares after their commit.
+    pub(super) fn answers(&mut self, mailbox: &Mailbox, out: &mut Vec<u8>) {
+        let answer = |id: Id<'_>, is_stored| match is_stored {
+            true => reply::accepted(out, id),
+            false => reply::refused(out, id, Reason::BadGateway),
+        };
+        let Parts { context, tally, .. } = &self.parts;
+        self.in_flight
+            .take(mailbox, &self.workers, context, tally, answer);
+    }
+
+    fn refuse(&self, reject: Reject, reason: Reason, id: Id<'_>, out: &mut Vec<u8>) {
+        self.workers.at(ONLY).entry.reject(reject);
+        self.parts.context.metrics.rejected(reject).inc();
+        if reject.is_invalid() {
+            // A ban ends the connection with its next turn.
+            self.parts.tally.invalid(clock::now_ms());
+        }
+        reply::refused(out, id, reason);
+    }
+
+    /// Milliseconds since the login.
+    fn ms(&self, now: Instant) -> u64 {
+        u64::try_from(now.duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The text for a refusal that costs nothing.
+fn reason_of(reject: Reject) -> Reason {
+    match reject {
+        Reject::UnknownJob | Reject::Stale => Reason::BlockExpired,
+        Reject::Duplicate => Reason::Duplicate,
+        Reject::LowDifficulty => Reason::LowDifficulty,
+        Reject::TooMany => Reason::TooManyForJob,
+        Reject::WrongResult => Reason::InvalidResult,
+        // Of the other dialect.
+        Reject::Ntime | Reject::VersionMask | Reject::Extranonce2Size => Reason::BadGateway,
+    }
+}
+
+/// A job as the miner is told.
+fn told(job: &cryptonote::Job, tell: impl FnOnce(&Job<'_>)) {
+    let template = &job.template;
+    tell(&Job {
+        blob: job.blob(),
+        job_id: JobId(job.id),
+        target: job.target.as_bytes(),
+        algorithm: template.variant().name(),
+        height: template.height().into(),
+        seed_hash: template.seed().0,
+        next_seed_hash: template.next_seed().map(|seed| seed.0),
+    });
+}
+
+/// The whole number of hashes that a job's shares stand for.
+fn difficulty_of(job: &cryptonote::Job) -> Difficulty {
+    Difficulty::from_steps(u128::from(job.target.difficulty().get()) << 32)
+}
