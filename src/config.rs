@@ -172,7 +172,10 @@ pub struct Payout {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wallet: Option<String>,
     /// Where `monero-wallet-rpc` listens, which a coin of Monero's family is paid by: `http://host:port`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::daemon::config::without_secrets_if_any"
+    )]
     pub wallet_url: Option<String>,
     /// The name to log in with there (`--rpc-login`).
     #[serde(skip_serializing_if = "Option::is_none")]

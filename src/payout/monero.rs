@@ -252,10 +252,12 @@ impl Monero {
             .map(|sending| sending.id)
             .collect();
         let spending = self.chain.spending(&ids).await?;
-        let in_blocks = spending.into_iter().filter_map(|(place, images)| match place {
-            Place::InBlock { confirmations, .. } => Some((images, confirmations)),
-            Place::InPool { .. } | Place::Missing => None,
-        });
+        let in_blocks = spending
+            .into_iter()
+            .filter_map(|(place, images)| match place {
+                Place::InBlock { confirmations, .. } => Some((images, confirmations)),
+                Place::InPool { .. } | Place::Missing => None,
+            });
         Ok(in_blocks.collect())
     }
 
@@ -333,6 +335,8 @@ fn unreadable(why: &'static str) -> CallError {
     CallError::Malformed(format!("what is kept of a payout: {why}"))
 }
 
+#[cfg(test)]
+mod paying;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]

@@ -22,6 +22,9 @@ use crate::daemon::{
 /// The longest that anything here may take, with all processors busy.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Another wallet's address.
+const SOMEBODY: &str = "41yTY1oyTkuFzX4LWNkaVVapycdakhy6uU6cZKZN4twVdZao2tJaWzCW8gPhY6hJ5GSfARM7GjY5B76svoM3dkDZFFrxKKg";
+
 /// A chain, the pool's wallet, which gets its blocks, and the addresses of a miner's wallet.
 pub(super) struct Rig {
     node: Process,
@@ -163,6 +166,12 @@ impl Rig {
     /// Blocks for the pool, which the wallet then knows.
     pub(super) async fn mine(&self, blocks: u32) {
         self.mine_for(&self.own, blocks).await;
+        self.purse.wallet.refresh().await.unwrap();
+    }
+
+    /// Blocks for nobody here, which the wallet then knows.
+    pub(super) async fn bury(&self, blocks: u32) {
+        self.mine_for(SOMEBODY, blocks).await;
         self.purse.wallet.refresh().await.unwrap();
     }
 

@@ -208,27 +208,6 @@ async fn a_wallet_that_is_killed_and_forgets_pays_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payout_whose_block_is_undone_waits_for_another_one() {
-    let Some(rig) = Rig::start(BLOCKS).await else {
-        return;
-    };
-    let payments = payments(&rig, 0..2);
-    let signed = rig.sign(&payments).await.unwrap();
-    assert_eq!(rig.send(&signed).await, Sent::Taken);
-    rig.mine(2).await;
-    assert_eq!(rig.stands(&signed).await, Standing::Confirmed(2));
-    rig.undo(2).await;
-    assert_eq!(rig.stands(&signed).await, Standing::Confirmed(0));
-    // Even if the daemon forgets it.
-    rig.forget().await;
-    assert_eq!(rig.stands(&signed).await, Standing::Unknown);
-    assert_eq!(rig.send(&signed).await, Sent::Taken);
-    rig.mine(4).await;
-    assert_eq!(rig.stands(&signed).await, Standing::Confirmed(4));
-    assert_eq!(rig.miner_has().await, sum(&payments));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_rival_with_the_same_coins_is_found_and_is_as_deep_as_its_block() {
     let Some(rig) = Rig::start(BLOCKS).await else {
         return;

@@ -132,3 +132,63 @@ fn key(
     let coins = Coins::new(daemon, coin).map_err(|error| format!("{error:#}"))?;
     Ok(Key::new(coins, descriptor, depth))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(coin: &str) -> config::Pool {
+        let mut settings = config::Pool {
+            coin: coin.into(),
+            network: Network::Regtest,
+            daemon: vec![daemon::Config::at("http://127.0.0.1:18081")],
+            ..config::Pool::default()
+        };
+        if coin == "monero" {
+            settings.payout.wallet_url = Some("http://127.0.0.1:18083".into());
+            settings.payout.wallet_user = Some("pool".into());
+            settings.payout.wallet_password = Some("secret".into());
+        }
+        settings
+    }
+
+    #[track_caller]
+    fn refused(coin: &str, change: impl Fn(&mut config::Payout), expected: &str) {
+        let mut settings = settings(coin);
+        change(&mut settings.payout);
+        let told = purse(&settings, coin.parse().unwrap()).unwrap_err();
+        assert!(told.contains(expected), "{told}");
+        assert!(!told.contains("secret"), "{told}");
+    }
+
+    #[test]
+    fn a_coin_is_paid_by_a_wallet_of_its_family() {
+        let purse_of = |coin: &str| purse(&settings(coin), coin.parse().unwrap()).unwrap();
+        assert!(matches!(purse_of("monero"), Purse::Monero(_)));
+        assert!(matches!(purse_of("bitcoin"), Purse::Wallet(_)));
+    }
+
+    #[test]
+    fn settings_of_the_other_family_are_refused() {
+        let url = |url: &str| Some(url.to_owned());
+        refused("bitcoin", |p| p.wallet_url = url("http://x:1"), "wallet_url");
+        refused("bitcoin", |p| p.priority = 1, "priority");
+        refused("monero", |p| p.wallet_url = None, "payout.wallet_url: where");
+        refused("monero", |p| p.wallet_url = url("x:1"), "http://");
+        let with_login = url("http://pool:secret@x:1");
+        refused("monero", |p| p.wallet_url = with_login.clone(), "own keys");
+        refused("monero", |p| p.wallet_password = None, "without password");
+        refused("monero", |p| p.priority = 5, "0 to 4");
+        refused("monero", |p| p.from = config::PaidFrom::Key, "in no other");
+        refused("monero", |p| p.wallet = Some("x".into()), "in no other");
+        refused("monero", |p| p.fee_rate = Some("1".into()), "priority");
+    }
+
+    #[test]
+    fn a_transaction_has_room_for_as_many_as_its_coin_allows() {
+        let of = |coin: &str| payments_max(coin.parse().unwrap());
+        assert_eq!(of("monero"), 15);
+        assert_eq!(of("wownero"), 15);
+        assert_eq!(of("bitcoin"), 2_000);
+    }
+}
