@@ -171,9 +171,17 @@ mod tests {
     #[test]
     fn settings_of_the_other_family_are_refused() {
         let url = |url: &str| Some(url.to_owned());
-        refused("bitcoin", |p| p.wallet_url = url("http://x:1"), "wallet_url");
+        refused(
+            "bitcoin",
+            |p| p.wallet_url = url("http://x:1"),
+            "wallet_url",
+        );
         refused("bitcoin", |p| p.priority = 1, "priority");
-        refused("monero", |p| p.wallet_url = None, "payout.wallet_url: where");
+        refused(
+            "monero",
+            |p| p.wallet_url = None,
+            "payout.wallet_url: where",
+        );
         refused("monero", |p| p.wallet_url = url("x:1"), "http://");
         let with_login = url("http://pool:secret@x:1");
         refused("monero", |p| p.wallet_url = with_login.clone(), "own keys");
