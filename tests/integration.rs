@@ -26,6 +26,7 @@ mod litecoind;
 mod load;
 mod luck;
 mod miners;
+mod monerod;
 mod money;
 mod names;
 mod openapi;

@@ -2,10 +2,10 @@
 //! own, and each request over it counts one further.
 //!
 //! Called by [`rpc`](super::rpc), which sends what is made here. So that a challenge meets its own
-//! connection again, a [`Line`] is one connection and has one request under way.
+//! connection again, a [`Line`] is one connection and has one request under way at most.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,7 +14,6 @@ use reqwest::{
     Client, RequestBuilder, Url,
     header::{self, HeaderMap},
 };
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::{config::Secret, rpc};
 
@@ -25,18 +24,18 @@ pub(super) const ATTEMPTS: usize = 6;
 /// The time in which a connection that was used comes back.
 pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
-/// Some connections of one kind.
+/// Connections that nobody uses at the moment.
 #[derive(Debug)]
 pub(super) struct Lines {
-    lines: Vec<Mutex<Line>>,
-    next: AtomicUsize,
+    idle: Mutex<Vec<Line>>,
+    most: usize,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Line {
     client: Client,
-    /// The last one that was let in.
+    /// The one that was answered last.
     challenge: Option<DigestClient>,
 }
 
@@ -55,44 +54,45 @@ pub(super) enum Refused {
 }
 
 impl Lines {
-    /// So many connections; each is made when it is needed.
-    pub(super) fn new(count: usize) -> reqwest::Result<Self> {
-        let line = || {
-            Ok(Mutex::new(Line {
-                client: rpc::client(1)?,
-                challenge: None,
-            }))
-        };
-        Ok(Self {
-            lines: (0..count.max(1))
-                .map(|_| line())
-                .collect::<reqwest::Result<_>>()?,
-            next: AtomicUsize::new(0),
-        })
+    /// At most so many are kept.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            idle: Mutex::default(),
+            most,
+        }
     }
 
-    /// One that nobody uses; once all are used, the next in turn.
-    pub(super) async fn free(&self) -> MutexGuard<'_, Line> {
-        if let Some(line) = self.lines.iter().find_map(|line| line.try_lock().ok()) {
-            return line;
+    /// One that nobody else has: that of the last call, or a new one. No call waits for another.
+    pub(super) fn take(&self) -> reqwest::Result<Line> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        match idle.pop() {
+            Some(line) => Ok(line),
+            None => Line::new(),
         }
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        self.lines[turn % self.lines.len()].lock().await
+    }
+
+    /// It answered and goes on. One that did not is dropped in place of this, and so is closed.
+    pub(super) fn keep(&self, line: Line) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < self.most {
+            idle.push(line);
+        }
     }
 }
 
 impl Line {
-    /// A request that answers the challenge, if there is one, and that challenge. It goes back to
-    /// [`answered`](Self::answered): if the request is given up half-way, the connection is gone too.
-    pub(super) fn post(
-        &mut self,
-        url: &Url,
-        user: &str,
-        password: &Secret,
-    ) -> (RequestBuilder, Option<DigestClient>) {
+    fn new() -> reqwest::Result<Self> {
+        Ok(Self {
+            client: rpc::client(1)?,
+            challenge: None,
+        })
+    }
+
+    /// A request that answers the challenge, if there is one.
+    pub(super) fn post(&mut self, url: &Url, user: &str, password: &Secret) -> RequestBuilder {
         let post = self.client.post(url.clone());
-        let Some(mut challenge) = self.challenge.take() else {
-            return (post, None);
+        let Some(challenge) = &mut self.challenge else {
+            return post;
         };
         let params = PasswordParams {
             username: user,
@@ -102,31 +102,25 @@ impl Line {
             body: None,
         };
         match challenge.respond(&params) {
-            Ok(authorization) => (
-                post.header(header::AUTHORIZATION, authorization),
-                Some(challenge),
-            ),
-            // It counts no further: the next one begins anew.
-            Err(_) => (post, None),
+            Ok(authorization) => post.header(header::AUTHORIZATION, authorization),
+            // It counts no further: a new one is asked for.
+            Err(_) => {
+                self.challenge = None;
+                post
+            }
         }
     }
 
-    /// The request was let in.
-    pub(super) fn answered(&mut self, challenge: Option<DigestClient>) {
-        self.challenge = challenge;
-    }
-
     /// The request was not let in. Says why, and keeps the challenge for the next attempt.
-    pub(super) fn refused(
-        &mut self,
-        answered: Option<DigestClient>,
-        headers: &HeaderMap,
-    ) -> Refused {
+    pub(super) fn refused(&mut self, headers: &HeaderMap) -> Refused {
+        // One that was answered before may belong to a connection that is no more.
+        let was_new = self
+            .challenge
+            .take()
+            .is_some_and(|answered| answered.nonce_count() == 1);
         let Some(challenge) = challenge_of(headers) else {
             return Refused::NoDigest;
         };
-        // One that was answered before may belong to a connection that is no more.
-        let was_new = answered.is_some_and(|answered| answered.nonce_count() == 1);
         if was_new && !challenge.stale() {
             return Refused::Password;
         }
@@ -151,72 +145,72 @@ mod tests {
 
     const MONERO: &str = r#"Digest qop="auth",algorithm=MD5,realm="monero-rpc",nonce="89fsIN4VNPcmCb/Y9dUVjw==",stale=false"#;
 
-    fn line() -> Line {
-        Line {
-            client: rpc::client(1).unwrap(),
-            challenge: None,
-        }
-    }
-
     fn offering(values: &[&str]) -> HeaderMap {
         let value = |value: &&str| (header::WWW_AUTHENTICATE, value.parse().unwrap());
         values.iter().map(value).collect()
     }
 
-    fn sent(line: &mut Line) -> (Option<String>, Option<DigestClient>) {
+    /// The login of the next request.
+    fn sent(line: &mut Line) -> Option<String> {
         let url = "http://127.0.0.1:1/json_rpc".parse().unwrap();
-        let (post, challenge) = line.post(&url, "user", &"secret".into());
-        let request = post.build().unwrap();
-        let sent = request.headers().get(header::AUTHORIZATION);
-        (
-            sent.map(|value| value.to_str().unwrap().to_owned()),
-            challenge,
-        )
+        let request = line.post(&url, "user", &"secret".into()).build().unwrap();
+        let sent = request.headers().get(header::AUTHORIZATION)?;
+        Some(sent.to_str().unwrap().to_owned())
     }
 
     #[test]
     fn each_request_over_a_connection_counts_one_further() {
-        let mut line = line();
-        let (authorization, challenge) = sent(&mut line);
-        assert_eq!(authorization, None);
+        let mut line = Line::new().unwrap();
+        assert_eq!(sent(&mut line), None);
         let offer = offering(&[MONERO]);
-        assert_eq!(line.refused(challenge, &offer), Refused::Challenge);
+        assert_eq!(line.refused(&offer), Refused::Challenge);
         for count in ["nc=00000001", "nc=00000002", "nc=00000003"] {
-            let (authorization, challenge) = sent(&mut line);
-            let authorization = authorization.unwrap();
+            let authorization = sent(&mut line).unwrap();
             assert!(authorization.contains(count), "{authorization}");
             assert!(authorization.contains("uri=\"/json_rpc\""));
             assert!(!authorization.contains("secret"));
-            line.answered(challenge);
         }
         // The connection was closed meanwhile; the new one knows nothing of that challenge.
-        let (_, challenge) = sent(&mut line);
-        assert_eq!(line.refused(challenge, &offer), Refused::Challenge);
-        assert!(sent(&mut line).0.unwrap().contains("nc=00000001"));
+        assert_eq!(line.refused(&offer), Refused::Challenge);
+        assert!(sent(&mut line).unwrap().contains("nc=00000001"));
     }
 
     #[test]
     fn a_wrong_password_is_told_from_a_connection_that_broke() {
-        let mut line = line();
-        line.refused(None, &offering(&[MONERO]));
-        let (_, challenge) = sent(&mut line);
-        let refused = line.refused(challenge, &offering(&[MONERO]));
-        assert_eq!(refused, Refused::Password);
-        line.refused(None, &offering(&[MONERO]));
-        let (_, challenge) = sent(&mut line);
-        let stale = MONERO.replace("stale=false", "stale=true");
-        let refused = line.refused(challenge, &offering(&[&stale]));
-        assert_eq!(refused, Refused::Challenge);
+        let stale = offering(&[&MONERO.replace("stale=false", "stale=true")]);
+        for (answer, expected) in [
+            (offering(&[MONERO]), Refused::Password),
+            (stale, Refused::Challenge),
+        ] {
+            let mut line = Line::new().unwrap();
+            assert_eq!(line.refused(&offering(&[MONERO])), Refused::Challenge);
+            assert!(sent(&mut line).is_some());
+            assert_eq!(line.refused(&answer), expected);
+        }
     }
 
     #[test]
     fn a_login_of_another_kind_is_not_answered() {
-        let none = |values: &[&str]| line().refused(None, &offering(values));
+        let none = |values: &[&str]| Line::new().unwrap().refused(&offering(values));
         assert_eq!(none(&[]), Refused::NoDigest);
         assert_eq!(none(&["Basic realm=\"x\""]), Refused::NoDigest);
         assert_eq!(none(&["Digest"]), Refused::NoDigest);
         assert_eq!(none(&["Digest nonce=\"x"]), Refused::NoDigest);
         let both = none(&["Basic realm=\"x\"", MONERO]);
         assert_eq!(both, Refused::Challenge);
+    }
+
+    #[test]
+    fn no_call_waits_for_the_connection_of_another_and_few_are_kept() {
+        let lines = Lines::new(2);
+        let mut taken: Vec<Line> = (0..3).map(|_| lines.take().unwrap()).collect();
+        taken[2].refused(&offering(&[MONERO]));
+        for line in taken.drain(1..).rev() {
+            lines.keep(line);
+        }
+        lines.keep(taken.remove(0));
+        let again: Vec<Line> = (0..3).map(|_| lines.take().unwrap()).collect();
+        let known: Vec<bool> = again.iter().map(|line| line.challenge.is_some()).collect();
+        assert_eq!(known, [false, true, false]);
     }
 }

@@ -332,18 +332,18 @@ impl Rpc {
         url: &Url,
         request: Bytes,
     ) -> Result<(StatusCode, Vec<u8>), CallError> {
-        let limit = self.patience.with(lane);
-        let line = tokio::time::timeout(limit, lines.free()).await;
-        let mut line = line.map_err(|_| CallError::TimedOut(limit))?;
+        let mut line = lines
+            .take()
+            .map_err(|failure| CallError::Unreachable(failure.to_string()))?;
         let mut refused = digest::Refused::Challenge;
         for _ in 0..digest::ATTEMPTS {
-            let (post, challenge) = line.post(url, user, password);
+            let post = line.post(url, user, password);
             let answer = self.exchange(post, lane, request.clone()).await?;
             if answer.status != StatusCode::UNAUTHORIZED {
-                line.answered(challenge);
+                lines.keep(line);
                 return Ok((answer.status, answer.body));
             }
-            refused = line.refused(challenge, &answer.headers);
+            refused = line.refused(&answer.headers);
             if refused != digest::Refused::Challenge {
                 break;
             }
@@ -433,14 +433,12 @@ impl Rpc {
 
 impl Clients {
     fn new(dialect: Dialect, login: &Login) -> reqwest::Result<Self> {
-        let lines = || Lines::new(IDLE_CONNECTIONS).map(Arc::new);
+        let lines = || Arc::new(Lines::new(IDLE_CONNECTIONS));
         let has_digest = dialect == Dialect::Monero && matches!(login, Login::Password(..));
         Ok(Self {
             quick: client(IDLE_CONNECTIONS)?,
             bulk: client(IDLE_CONNECTIONS)?,
-            lines: has_digest
-                .then(|| Ok::<_, reqwest::Error>([lines()?, lines()?]))
-                .transpose()?,
+            lines: has_digest.then(|| [lines(), lines()]),
         })
     }
 

@@ -35,6 +35,7 @@ const MIGRATIONS: &[Migration] = &[
     for_all(include_str!("../migrations/0015_alerts.sql")),
     for_all(include_str!("../migrations/0016_api_keys.sql")),
     for_all(include_str!("../migrations/0017_miner_hours.sql")),
+    for_all(include_str!("../migrations/0018_hashes.sql")),
 ];
 
 struct Migration {

@@ -1,0 +1,198 @@
+//! A real monerod on a network of its own, and a real monero-wallet-rpc.
+
+use std::{path::Path, process::Command, process::Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Process, free_port, runtime, wait_for};
+
+/// Another wallet's address.
+pub(crate) const SOMEBODY: &str = "44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A";
+
+/// A node whose blocks take this many hashes.
+pub(crate) struct Chain {
+    pub(crate) port: u16,
+    zmq: u16,
+    _process: Process,
+}
+
+/// A wallet, which is asked over its own JSON-RPC.
+pub(crate) struct Wallet {
+    pub(crate) port: u16,
+    process: Process,
+    arguments: Vec<String>,
+}
+
+/// Debian's package has both.
+fn program(name: &str, arguments: &[String], log: &Path) -> Process {
+    let path = Path::new("/usr/bin").join(name);
+    assert!(path.exists(), "{name} is missing: run `make packages`");
+    let mut command = Command::new(path);
+    command.args(arguments).stdin(Stdio::null());
+    Process::start(command, log.to_owned())
+}
+
+impl Chain {
+    pub(crate) fn start(folder: &TempDir, difficulty: u64) -> Self {
+        let ports = [(); 4].map(|()| free_port());
+        let [port, peers, zmq_rpc, zmq] = ports;
+        let data = folder.path().join("monerod");
+        let arguments = [
+            "--regtest".to_owned(),
+            "--offline".to_owned(),
+            "--no-igd".to_owned(),
+            "--non-interactive".to_owned(),
+            "--disable-dns-checkpoints".to_owned(),
+            "--check-updates=disabled".to_owned(),
+            format!("--fixed-difficulty={difficulty}"),
+            format!("--data-dir={}", data.display()),
+            format!("--rpc-bind-port={port}"),
+            format!("--p2p-bind-port={peers}"),
+            format!("--zmq-rpc-bind-port={zmq_rpc}"),
+            format!("--zmq-pub=tcp://127.0.0.1:{zmq}"),
+        ];
+        let chain = Self {
+            port,
+            zmq,
+            _process: program("monerod", &arguments, &folder.path().join("monerod.log")),
+        };
+        wait_for("monerod", || chain.try_ask("get_info", json!({})));
+        chain
+    }
+
+    /// The `[[pool.daemon]]` table for it.
+    pub(crate) fn daemon(&self) -> String {
+        let Self { port, zmq, .. } = self;
+        format!(
+            "[[pool.daemon]]\nurl = \"http://127.0.0.1:{port}\"\n\
+             zmq = \"tcp://127.0.0.1:{zmq}\"\npoll_ms = 200\ncheck_s = 1\nmin_peers = 0\n"
+        )
+    }
+
+    fn try_ask(&self, method: &str, params: Value) -> Option<Value> {
+        post(self.port, "/json_rpc", &call(method, params))
+    }
+
+    #[track_caller]
+    pub(crate) fn ask(&self, method: &str, params: Value) -> Value {
+        let told = self.try_ask(method, params).expect("monerod answers");
+        assert!(told["error"].is_null(), "{method}: {told}");
+        told["result"].clone()
+    }
+
+    /// How many blocks there are besides the first.
+    pub(crate) fn height(&self) -> u64 {
+        self.ask("get_info", json!({}))["height"].as_u64().unwrap() - 1
+    }
+
+    /// The daemon mines so many blocks by itself.
+    pub(crate) fn generate(&self, count: u32, address: &str) {
+        let params = json!({"amount_of_blocks": count, "wallet_address": address, "starting_nonce": 0});
+        self.ask("generateblocks", params);
+    }
+
+    /// Undoes blocks.
+    pub(crate) fn undo(&self, count: u32) {
+        let told = post(self.port, "/pop_blocks", &json!({"nblocks": count}));
+        assert_eq!(told.unwrap()["status"], "OK");
+    }
+}
+
+impl Wallet {
+    /// With an empty wallet, which knows of blocks what the chain tells it.
+    pub(crate) fn start(folder: &TempDir, chain: &Chain) -> Self {
+        let port = free_port();
+        let wallets = folder.path().join("wallets");
+        std::fs::create_dir_all(&wallets).unwrap();
+        let arguments = vec![
+            "--trusted-daemon".to_owned(),
+            "--non-interactive".to_owned(),
+            "--disable-rpc-login".to_owned(),
+            "--rpc-bind-ip=127.0.0.1".to_owned(),
+            format!("--rpc-bind-port={port}"),
+            format!("--daemon-address=127.0.0.1:{}", chain.port),
+            format!("--wallet-dir={}", wallets.display()),
+            format!("--log-file={}", folder.path().join("wallet-rpc.log").display()),
+        ];
+        let log = folder.path().join("wallet.log");
+        let wallet = Self {
+            port,
+            process: program("monero-wallet-rpc", &arguments, &log),
+            arguments,
+        };
+        wallet.wait();
+        wallet
+    }
+
+    fn wait(&self) {
+        wait_for("monero-wallet-rpc", || {
+            post(self.port, "/json_rpc", &call("get_version", json!({})))
+        });
+    }
+
+    /// Kills it and starts it again with the wallet of this name.
+    pub(crate) fn start_again(&mut self, name: &str) {
+        self.process.kill();
+        let log = self.process.log.clone();
+        self.process = program("monero-wallet-rpc", &self.arguments, &log);
+        self.wait();
+        self.open(name);
+    }
+
+    #[track_caller]
+    pub(crate) fn ask(&self, method: &str, params: Value) -> Value {
+        let told = post(self.port, "/json_rpc", &call(method, params));
+        let told = told.expect("monero-wallet-rpc answers");
+        assert!(told["error"].is_null(), "{method}: {told}");
+        told["result"].clone()
+    }
+
+    /// A new wallet is open then; its first address.
+    pub(crate) fn create(&self, name: &str) -> String {
+        let params = json!({"filename": name, "password": "", "language": "English"});
+        self.ask("create_wallet", params);
+        self.address()
+    }
+
+    pub(crate) fn open(&self, name: &str) {
+        self.ask("open_wallet", json!({"filename": name, "password": ""}));
+    }
+
+    fn address(&self) -> String {
+        let told = self.ask("get_address", json!({"account_index": 0}));
+        told["address"].as_str().unwrap().to_owned()
+    }
+
+    /// So many other addresses of the wallet that is open.
+    pub(crate) fn subaddresses(&self, count: u32) -> Vec<String> {
+        let told = self.ask("create_address", json!({"account_index": 0, "count": count}));
+        let all = told["addresses"].as_array().unwrap().iter();
+        all.map(|address| address.as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// What the open wallet got at each of its addresses, locked or not.
+    pub(crate) fn balances(&self) -> Vec<(String, u64)> {
+        self.ask("refresh", json!({}));
+        let told = self.ask("get_balance", json!({"account_index": 0}));
+        let all = told["per_subaddress"].as_array().cloned().unwrap_or_default();
+        let row = |row: &Value| {
+            let address = row["address"].as_str().unwrap().to_owned();
+            (address, row["balance"].as_u64().unwrap())
+        };
+        all.iter().map(row).collect()
+    }
+}
+
+fn call(method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": "0", "method": method, "params": params})
+}
+
+fn post(port: u16, path: &str, body: &Value) -> Option<Value> {
+    runtime().block_on(async {
+        let url = format!("http://127.0.0.1:{port}{path}");
+        let response = reqwest::Client::new().post(url).json(body).send().await;
+        response.ok()?.json().await.ok()
+    })
+}

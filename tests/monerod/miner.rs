@@ -1,0 +1,177 @@
+//! A miner that speaks CryptoNote's Stratum and hashes by itself, light.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpStream,
+    ops::Range,
+    sync::{Arc, Mutex},
+};
+
+use pow::randomx::{Cache, Memory, Pages, Variant, Vm};
+use serde_json::{Value, json};
+
+use crate::support::{PATIENCE, loopback};
+
+/// The cache of the first seed that was asked for; private networks begin with the same block.
+static CACHE: Mutex<Option<Arc<Cache>>> = Mutex::new(None);
+
+pub(crate) struct Miner {
+    reader: BufReader<TcpStream>,
+    id: u64,
+    /// What the login's answer called the session.
+    pub(crate) session: Value,
+    /// The newest job.
+    pub(crate) job: Value,
+}
+
+/// A share of a job.
+#[derive(Clone)]
+pub(crate) struct Share {
+    pub(crate) job: Value,
+    pub(crate) nonce: String,
+    pub(crate) result: String,
+}
+
+fn machine(seed: &str) -> Vm {
+    let key = hex::decode(seed).unwrap();
+    let mut kept = CACHE.lock().unwrap();
+    let cache = match &*kept {
+        Some(cache) if cache.key() == key => Arc::clone(cache),
+        _ => {
+            let cache = Arc::new(Cache::new(Variant::Rx0, &key, Pages::Usual).unwrap());
+            Arc::clone(kept.insert(cache))
+        }
+    };
+    Vm::new(Memory::Light(cache), Pages::Usual).unwrap()
+}
+
+impl Miner {
+    pub(crate) fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(loopback(port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            reader: BufReader::new(stream),
+            id: 0,
+            session: Value::Null,
+            job: Value::Null,
+        }
+    }
+
+    /// Connected and logged in.
+    pub(crate) fn ready(port: u16, login: &str) -> Self {
+        let mut miner = Self::connect(port);
+        let told = miner.log_in(login);
+        assert_eq!(told["result"]["status"], "OK", "{told}");
+        miner
+    }
+
+    /// The answer to a login.
+    pub(crate) fn log_in(&mut self, login: &str) -> Value {
+        let params = json!({
+            "login": login, "pass": "x", "agent": "XMRig/6.22.2", "algo": ["cn/r", "rx/0"],
+        });
+        let told = self.ask("login", params);
+        self.session = told["result"]["id"].clone();
+        self.job = told["result"]["job"].clone();
+        told
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        self.reader.get_mut().write_all(line.as_bytes()).unwrap();
+        self.reader.get_mut().write_all(b"\n").unwrap();
+    }
+
+    /// The next line; nothing once the pool has hung up.
+    pub(crate) fn line(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        match self.reader.read_line(&mut line) {
+            Ok(0) => None,
+            Ok(_) => Some(serde_json::from_str(&line).unwrap()),
+            // It hung up while something was on its way to it.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The answer to a request. Jobs that come meanwhile are taken up.
+    pub(crate) fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.id += 1;
+        let id = self.id;
+        let request = json!({"id": id, "jsonrpc": "2.0", "method": method, "params": params});
+        self.say(&request.to_string());
+        loop {
+            let line = self.line().expect("an answer");
+            if line["method"] == "job" {
+                self.job = line["params"].clone();
+            } else {
+                assert_eq!(line["id"], id, "{line}");
+                return line;
+            }
+        }
+    }
+
+    /// Waits for another job than the newest.
+    pub(crate) fn hear_new_job(&mut self) {
+        let line = self.line().expect("a job");
+        assert_eq!(line["method"], "job", "{line}");
+        self.job = line["params"].clone();
+    }
+
+    /// Solves the newest job, from a nonce on.
+    pub(crate) fn share(&self, from: u32) -> Share {
+        self.solve(from, 0..self.bound())
+    }
+
+    /// A share that is no block where one takes so many hashes.
+    pub(crate) fn no_block(&self, from: u32, network: u64) -> Share {
+        self.solve(from, u64::MAX / network + 1..self.bound())
+    }
+
+    /// A hash that does not meet the target.
+    pub(crate) fn too_easy(&self) -> Share {
+        self.solve(0, self.bound()..u64::MAX)
+    }
+
+    /// Below it are the upper bits of a share.
+    fn bound(&self) -> u64 {
+        let target = self.job["target"].as_str().unwrap();
+        u64::from_le_bytes(hex::decode(target).unwrap().try_into().unwrap())
+    }
+
+    /// With upper bits in this range.
+    fn solve(&self, from: u32, wanted: Range<u64>) -> Share {
+        let text = |name: &str| self.job[name].as_str().unwrap();
+        let mut blob = hex::decode(text("blob")).unwrap();
+        let mut machine = machine(text("seed_hash"));
+        for nonce in from.. {
+            let nonce = nonce.to_le_bytes();
+            blob[39..43].copy_from_slice(&nonce);
+            let hash = machine.hash(&blob);
+            if wanted.contains(&hash.limbs()[3]) {
+                return Share {
+                    job: self.job["job_id"].clone(),
+                    nonce: hex::encode(nonce),
+                    result: hex::encode(hash.0),
+                };
+            }
+        }
+        unreachable!("some nonce does")
+    }
+
+    /// The answer to a share.
+    pub(crate) fn submit(&mut self, share: &Share) -> Value {
+        let params = json!({
+            "id": self.session, "job_id": share.job, "nonce": share.nonce,
+            "result": share.result, "algo": "rx/0",
+        });
+        self.ask("submit", params)
+    }
+
+    /// Submits a share, which is accepted.
+    #[track_caller]
+    pub(crate) fn mine(&mut self, from: u32) {
+        let share = self.share(from);
+        let told = self.submit(&share);
+        assert_eq!(told["result"]["status"], "OK", "{told}");
+    }
+}
