@@ -171,6 +171,20 @@ pub struct Payout {
     /// The wallet of the first daemon that pays; its only one if none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wallet: Option<String>,
+    /// Where `monero-wallet-rpc` listens, which a coin of Monero's family is paid by: `http://host:port`.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::daemon::config::without_secrets_if_any"
+    )]
+    pub wallet_url: Option<String>,
+    /// The name to log in with there (`--rpc-login`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wallet_user: Option<String>,
+    /// The password that goes with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wallet_password: Option<crate::daemon::Secret>,
+    /// How much that wallet pays for a place in a block: 1 to 4, or 0 for its own choice.
+    pub priority: u8,
     /// Whether the wallet also sends what is no payout.
     pub shared_wallet: bool,
     /// The file of the descriptor that pays, with its private key.
@@ -410,6 +424,10 @@ impl Default for Payout {
             coinbase: false,
             from: PaidFrom::Wallet,
             wallet: None,
+            wallet_url: None,
+            wallet_user: None,
+            wallet_password: None,
+            priority: 0,
             shared_wallet: false,
             descriptor_file: None,
             every_s: 3_600,

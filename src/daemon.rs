@@ -33,6 +33,7 @@ mod lane;
 #[cfg(test)]
 mod litecoind_tests;
 mod look;
+pub mod monero_wallet;
 pub mod monerod;
 #[cfg(test)]
 mod monerod_tests;

@@ -9,6 +9,7 @@
 mod descriptor;
 mod follow;
 mod key;
+mod monero;
 mod purse;
 
 use std::{
@@ -31,7 +32,8 @@ use tracing::{error, info};
 pub use self::{
     descriptor::{BadDescriptor, Descriptor},
     key::{Depth, Key},
-    purse::{Purse, inputs},
+    monero::Monero,
+    purse::Purse,
 };
 use self::{follow::Held, key::Taken, purse::Made};
 use crate::{
@@ -251,7 +253,7 @@ impl Payer {
         }
         let (due, addresses) = self.due().await?;
         // Without a wallet it takes the daemon minutes: only where there is something to pay.
-        if self.purse.wallet().is_some() || !due.is_empty() {
+        if self.purse.has_history() || !due.is_empty() {
             self.compare(&lease).await?;
         }
         self.next_batch = Instant::now() + self.config.every;
@@ -269,10 +271,12 @@ impl Payer {
         }
         let since = self.store.wallet_compared(self.pool).await?;
         let outgoing = match &self.purse {
-            Purse::Wallet(wallet) | Purse::Psbt(wallet) => {
-                wallet.sent_since(since.as_deref()).await?
-            }
             Purse::Key(key) => self.leased(self.sent_by(key)).await?,
+            purse => {
+                let sent = async { Ok(purse.sent_since(since.as_deref()).await?) };
+                let sent = self.leased(sent).await?;
+                sent.context("nothing that has a history")?
+            }
         };
         if since.is_none() {
             // What was sent before the pool first paid is none of it.
@@ -348,23 +352,21 @@ impl Payer {
             .filter(|(_, address)| !self.unpayable.contains(address))
             .collect();
         owners.retain(|owner| addresses.contains_key(&owner.account));
-        let due = batches(&owners, &self.config.policy, clock::now_ms());
+        let alone = |owner: &Owner<Account>| {
+            let address = addresses.get(&owner.account);
+            address.is_some_and(stands_alone)
+        };
+        let due = batches(&owners, &self.config.policy, clock::now_ms(), alone);
         Ok((due, addresses))
     }
 
     fn address_of(&self, owner: &Owner<Account>) -> Option<Address> {
-        match &owner.account {
-            Account::Miner(text) => {
-                let text = owner.pay_to.as_ref().unwrap_or(text);
-                Address::parse(self.config.coin, self.config.network, text).ok()
-            }
-            Account::Fee(name) => {
-                let mut list = self.config.fee_addresses.iter();
-                list.find(|(fee, _)| fee == name)
-                    .map(|(_, address)| address.clone())
-            }
-            _ => None,
-        }
+        let of_fee = |name: &str| {
+            let mut list = self.config.fee_addresses.iter();
+            list.find(|(fee, _)| fee == name)
+                .map(|(_, address)| address.clone())
+        };
+        address_of(owner, self.config.coin, self.config.network, of_fee)
     }
 
     /// Claims, signs, keeps and sends.
@@ -389,14 +391,22 @@ impl Payer {
         let number = self.store.reserve_payout(lease, coin, &rows, now).await?;
         let whole = total(&payments).context("more than any coin has")?;
         info!(number, payments = rows.len(), total = %whole, "payout claimed");
-        let taken = Taken::by(&self.store.open_payouts(self.pool).await?);
+        let open = self.store.open_payouts(self.pool).await?;
         let now = clock::now_ms();
-        match self.make(number, &rows, whole, &taken).await {
+        let made = async { Ok(self.make(number, &rows, whole, &open).await) };
+        match self.leased(made).await? {
             Ok(Made::Signed(signed)) => {
+                // The wallet has sent these too, and a payout is known by one.
+                for txid in self.purse.further_ids(&signed) {
+                    let reason = format!("of payout {number}");
+                    self.store
+                        .accept_send(self.pool, txid, &reason, now)
+                        .await?;
+                }
                 self.store.sign_payout(lease, number, &signed, now).await?;
                 info!(number, txid = %signed.txid, fee = %signed.network_fee, "payout signed");
                 // Until it is sent the wallet would use the same coins again.
-                self.purse.lock(&inputs(Some(&signed), None)).await;
+                self.purse.lock(Some(&signed), None).await;
                 self.send(lease, number, BatchState::Signed, &signed)
                     .await?;
             }
@@ -409,7 +419,7 @@ impl Payer {
                     number,
                     "payout waits for its signature: see `adit payout psbt`"
                 );
-                self.purse.lock(&inputs(None, Some(psbt))).await;
+                self.purse.lock(None, Some(psbt)).await;
             }
             Err(failure) => {
                 let reason = failure.to_string();
@@ -446,7 +456,7 @@ impl Payer {
         number: u64,
         rows: &[PaymentRow],
         whole: Amount,
-        taken: &Taken,
+        open: &[Payout],
     ) -> Result<Made, SignError> {
         let mut payments: Vec<(Address, Amount)> = Vec::with_capacity(rows.len());
         for row in rows {
@@ -463,9 +473,32 @@ impl Payer {
         let fee_max = self.config.policy.fee_of(whole);
         let fee_rate = self.config.fee_rate;
         self.purse
-            .make(number, taken, &payments, fee_rate, fee_max)
+            .make(number, open, &payments, fee_rate, fee_max)
             .await
     }
+}
+
+/// Where somebody is paid; nothing if that is no address, or he is not paid at all. `of_fee` is where a
+/// fee of a name is.
+pub fn address_of(
+    owner: &Owner<Account>,
+    coin: &Coin,
+    network: Network,
+    of_fee: impl Fn(&str) -> Option<Address>,
+) -> Option<Address> {
+    match &owner.account {
+        Account::Miner(text) => {
+            let text = owner.pay_to.as_ref().unwrap_or(text);
+            Address::parse(coin, network, text).ok()
+        }
+        Account::Fee(name) => of_fee(name),
+        _ => None,
+    }
+}
+
+/// Whether a transaction that pays an address can pay nobody else.
+pub fn stands_alone(address: &Address) -> bool {
+    address.payment_id().is_some()
 }
 
 /// What is kept of a payout's transaction.

@@ -229,6 +229,9 @@ fn a79_an_old_database_pays_nothing_again() {
     let rpc = mint.node.rpc.clone();
     let paid = on_chain(&rpc, ADDRESS);
     assert!(i64::try_from(paid).unwrap() >= owed, "{paid} of {owed}");
+    let beside = mint.ask(&["ledger", "check", "--wallet"]);
+    assert_eq!(beside["wallet"]["more"], "0", "{beside}");
+    assert_eq!(beside["wallet"]["foreign"], json!([]), "{beside}");
 
     assert_eq!(mint.pool.process.stop().code(), Some(0));
     fs::remove_dir_all(&data).unwrap();
@@ -243,6 +246,10 @@ fn a79_an_old_database_pays_nothing_again() {
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(on_chain(&rpc, ADDRESS), paid, "paid again");
     assert!(mint.balance(&miner(ADDRESS)).0 >= owed);
+    mint.assert_refused(
+        &["ledger", "check", "--wallet"],
+        "the wallet has less than the books say",
+    );
     // Whoever has looked says so, and it goes on.
     mint.assert_refused(
         &["payout", "accept", "xyz", "--reason", "x"],

@@ -244,6 +244,14 @@ fn shown(url: &str) -> String {
     url.to_string().trim_end_matches('/').to_owned()
 }
 
+/// The same of a URL that need not be there.
+pub(crate) fn without_secrets_if_any<S: serde::Serializer>(
+    url: &Option<String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    url.as_deref().map(shown).serialize(serializer)
+}
+
 fn without_secrets<S: serde::Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&shown(url))
 }

@@ -4,7 +4,10 @@
 //! Called by [`rpc`](super::rpc), which sends what is made here. So that a challenge meets its own
 //! connection again, a [`Line`] is one connection and has one request under way at most.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use http_auth::{DigestClient, PasswordParams};
 use reqwest::{
@@ -14,8 +17,12 @@ use reqwest::{
 
 use super::{config::Secret, rpc};
 
-/// A request without a challenge, one with it, and one more should the connection break in between.
-pub(super) const ATTEMPTS: usize = 3;
+/// A request without a challenge, one with it, and some more: a connection may break, and one that was
+/// used a moment ago may not be back yet, so that a new one is made.
+pub(super) const ATTEMPTS: usize = 6;
+
+/// The time in which a connection that was used comes back.
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
 /// Connections that nobody uses at the moment.
 #[derive(Debug)]

@@ -19,6 +19,8 @@ pub(super) enum Lane {
     Wait,
     /// All unspent outputs, searched for some.
     Scan,
+    /// Transactions that a wallet makes or sends.
+    Transfer,
 }
 
 /// How long a whole call may take.
@@ -30,6 +32,7 @@ pub(super) struct Patience {
     pub(super) long_poll: Duration,
     pub(super) wait: Duration,
     pub(super) scan: Duration,
+    pub(super) transfer: Duration,
 }
 
 impl Default for Patience {
@@ -46,6 +49,8 @@ impl Default for Patience {
             wait: Duration::from_secs(40),
             // Bitcoin's take a minute or two, and on a slow disk many.
             scan: Duration::from_secs(3600),
+            // It reads the blocks that have come, and makes proofs for a hundred coins.
+            transfer: Duration::from_secs(45),
         }
     }
 }
@@ -60,6 +65,7 @@ impl Patience {
             Lane::LongPoll => self.long_poll,
             Lane::Wait => self.wait,
             Lane::Scan => self.scan,
+            Lane::Transfer => self.transfer,
         }
     }
 }
@@ -69,7 +75,7 @@ impl Lane {
     pub(super) fn is_quick(self) -> bool {
         match self {
             Self::Quick | Self::Block => true,
-            Self::Template | Self::LongPoll | Self::Wait | Self::Scan => false,
+            Self::Template | Self::LongPoll | Self::Wait | Self::Scan | Self::Transfer => false,
         }
     }
 
@@ -79,6 +85,8 @@ impl Lane {
             Self::Template | Self::LongPoll => 32 << 20,
             // A coin has 400 bytes.
             Self::Scan => 32 << 20,
+            // What a wallet keeps of a transaction of a hundred coins is 1 MB.
+            Self::Transfer => 32 << 20,
             // The chain tips of a test network are 200 kB.
             Self::Quick | Self::Block | Self::Wait => 1 << 20,
         }

@@ -347,6 +347,7 @@ impl Rpc {
             if refused != digest::Refused::Challenge {
                 break;
             }
+            tokio::time::sleep(digest::PAUSE).await;
         }
         Err(CallError::Unauthorized(refused.to_string()))
     }

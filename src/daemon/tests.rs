@@ -45,6 +45,7 @@ fn config(fake: &Fake) -> Config {
         long_poll: Duration::from_secs(5),
         wait: Duration::from_secs(5),
         scan: Duration::from_secs(5),
+        transfer: Duration::from_secs(5),
     };
     config
 }

@@ -21,7 +21,7 @@ use super::{
 };
 
 pub(crate) use self::check::check;
-pub(super) use self::check::coins_of_json;
+pub(super) use self::{check::coins_of_json, exposed::is_exposed};
 
 /// "Method not found".
 const METHOD_NOT_FOUND: i64 = -32601;
@@ -110,6 +110,15 @@ pub enum Sent {
     InputsGone(String),
 }
 
+/// What a wallet has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holdings {
+    /// All of it.
+    pub all: Amount,
+    /// What it can spend now; the rest waits for blocks.
+    pub unlocked: Amount,
+}
+
 /// What the wallet itself has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -156,6 +165,13 @@ struct Listed {
     category: String,
     txid: Hash,
     confirmations: i64,
+}
+
+#[derive(Deserialize)]
+struct WalletInfo {
+    balance: Box<RawValue>,
+    unconfirmed_balance: Box<RawValue>,
+    immature_balance: Box<RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -447,8 +463,24 @@ impl Wallet {
             .ok_or_else(|| CallError::Malformed("a balance that is none".into()).into())
     }
 
+    /// What it has, with what waits for a block and with blocks that have to mature.
+    pub async fn holdings(&self) -> Result<Holdings, SignError> {
+        self.ask_if_exposed().await?;
+        let told: WalletInfo = self.call("getwalletinfo", json!([])).await?;
+        let amount = |told: &RawValue| {
+            coins_of_json(told.get(), self.coin.decimals)
+                .ok_or_else(|| CallError::Malformed("a balance that is none".into()))
+        };
+        let unlocked = amount(&told.balance)?;
+        let waiting = [&told.unconfirmed_balance, &told.immature_balance].map(|told| amount(told));
+        let [unconfirmed, immature] = waiting;
+        let all = Amount::checked_sum([unlocked, unconfirmed?, immature?]);
+        let all = all.ok_or_else(|| CallError::Malformed("more than any coin has".into()))?;
+        Ok(Holdings { all, unlocked })
+    }
+
     async fn ask_if_exposed(&self) -> Result<(), SignError> {
-        match exposed::is_exposed(&self.rpc).await? {
+        match is_exposed(&self.rpc, "getbalance").await? {
             true => Err(SignError::Exposed),
             false => Ok(()),
         }

@@ -5,7 +5,7 @@ use store::{Lease, Payout, Signed};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::{Payer, inputs, kept};
+use super::{Payer, kept};
 use crate::{clock, daemon::wallet::Sent};
 
 /// So many of the last payouts are looked at again after they were confirmed: no chain has ever left so
@@ -39,7 +39,7 @@ impl Payer {
             (Some(signed), _) => self.purse.standing(signed).await?,
             (None, Some(draft)) => {
                 if send_again {
-                    self.purse.lock(&inputs(None, Some(draft))).await;
+                    self.purse.lock(None, Some(draft)).await;
                     self.look_for_signed(payout, draft).await?;
                 }
                 Standing::Unknown
@@ -100,8 +100,7 @@ impl Payer {
             };
             let has_left = match self.purse.standing(signed).await? {
                 Standing::Confirmed(0) => true,
-                // A wallet that is another one by now knows nothing of it; a key looks at the chain.
-                Standing::Unknown => self.purse.wallet().is_none(),
+                Standing::Unknown => self.purse.asks_the_chain(),
                 Standing::Conflicted(depth) => {
                     error!(number, txid = %signed.txid, depth, "another transaction has the inputs of a payout that was confirmed");
                     false
@@ -128,8 +127,7 @@ impl Payer {
         self.store
             .release_payout(lease, coin, payout.number, reason, now)
             .await?;
-        let inputs = inputs(payout.signed.as_ref(), payout.draft.as_deref());
-        self.purse.unlock(&inputs).await;
+        self.purse.unlock(payout).await;
         Ok(())
     }
 
@@ -145,7 +143,7 @@ impl Payer {
             return Ok(Held::No);
         };
         if lock && payout.state == BatchState::Signed {
-            self.purse.lock(&inputs(Some(signed), None)).await;
+            self.purse.lock(Some(signed), None).await;
         }
         match self
             .send(lease, payout.number, payout.state, signed)

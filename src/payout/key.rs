@@ -95,7 +95,7 @@ impl Taken {
         let mut taken = Self::default();
         for payout in payouts {
             let raw = payout.signed.as_ref().map(|signed| &signed.raw);
-            taken.inputs.extend(super::inputs(
+            taken.inputs.extend(super::purse::inputs(
                 payout.signed.as_ref(),
                 payout.draft.as_deref(),
             ));

@@ -1,5 +1,5 @@
-//! What a pool pays from: a wallet that signs, one whose key is elsewhere, or a key of its own. Called
-//! by `payout`.
+//! What a pool pays from: a wallet that signs, one whose key is elsewhere, a key of its own, or a wallet
+//! of Monero's. Called by `payout`.
 //!
 //! Whatever makes a transaction, its outputs were compared with what is to be paid, and its fee is
 //! within the limit. It is kept before anyone sends it or is shown it.
@@ -7,12 +7,15 @@
 use bitcoin::{OutPoint, Psbt, Transaction, consensus, hashes::Hash as _};
 use mining::{Address, Amount, payout::Standing};
 use pow::Hash;
-use store::Signed;
+use store::{Payout, Signed};
 
-use super::key::{Key, Taken};
+use super::{
+    key::{Key, Taken},
+    monero::{self, Monero},
+};
 use crate::daemon::{
     CallError,
-    wallet::{Sent, SignError, Unsigned, Wallet},
+    wallet::{Holdings, Outgoing, Sent, SignError, Unsigned, Wallet},
 };
 
 /// What a pool pays from.
@@ -24,6 +27,8 @@ pub enum Purse {
     Psbt(Wallet),
     /// No wallet: a descriptor of the operator's signs.
     Key(Box<Key>),
+    /// A wallet of Monero's, which signs.
+    Monero(Box<Monero>),
 }
 
 /// A transaction that pays a batch.
@@ -34,11 +39,11 @@ pub(super) enum Made {
 
 impl Purse {
     /// Makes a transaction that pays all of these, each in full, for a fee of at most `fee_max`. It is
-    /// for the payout of this number, and uses no coin that others have taken.
+    /// for the payout of this number, and uses no coin of payouts that are under way.
     pub(super) async fn make(
         &self,
         number: u64,
-        taken: &Taken,
+        open: &[Payout],
         payments: &[(Address, Amount)],
         fee_rate: Option<Amount>,
         fee_max: Amount,
@@ -54,17 +59,28 @@ impl Purse {
             }
             Self::Psbt(wallet) => Made::Unsigned(wallet.draft(payments, fee_rate, fee_max).await?),
             Self::Key(key) => {
-                let signed = key.sign(number, payments, fee_rate, fee_max, taken);
+                let taken = Taken::by(open);
+                let signed = key.sign(number, payments, fee_rate, fee_max, &taken);
                 Made::Signed(signed.await?)
             }
+            Self::Monero(monero) => Made::Signed(monero.sign(payments, fee_max, open).await?),
         })
     }
 
-    /// Sends the bytes of a transaction.
+    /// Sends what was kept of a payout.
     pub(super) async fn send(&self, raw: &[u8]) -> Result<Sent, CallError> {
         match self {
             Self::Wallet(wallet) | Self::Psbt(wallet) => wallet.send(raw).await,
             Self::Key(key) => key.send(raw).await,
+            Self::Monero(monero) => monero.send(raw).await,
+        }
+    }
+
+    /// The ids of the transactions of a payout beside that which it is known by.
+    pub(super) fn further_ids(&self, signed: &Signed) -> Vec<Hash> {
+        match self {
+            Self::Wallet(_) | Self::Psbt(_) | Self::Key(_) => Vec::new(),
+            Self::Monero(_) => monero::further_ids(signed),
         }
     }
 
@@ -73,13 +89,16 @@ impl Purse {
         match self {
             Self::Wallet(wallet) | Self::Psbt(wallet) => wallet.standing(signed.txid).await,
             Self::Key(key) => key.standing(signed).await,
+            Self::Monero(monero) => monero.standing(signed).await,
         }
     }
 
     /// The bytes of a transaction that somebody else has signed and sent; nothing if nobody has, or it
     /// cannot be told.
     pub(super) async fn signed_elsewhere(&self, psbt: &[u8]) -> Result<Option<Signed>, CallError> {
-        let (Some(unsigned), Some(wallet)) = (Psbt::deserialize(psbt).ok(), self.wallet()) else {
+        let (Ok(unsigned), Self::Wallet(wallet) | Self::Psbt(wallet)) =
+            (Psbt::deserialize(psbt), self)
+        else {
             return Ok(None);
         };
         let txid = Hash(unsigned.unsigned_tx.compute_txid().to_byte_array());
@@ -96,33 +115,64 @@ impl Purse {
     }
 
     /// Keeps the inputs of what is kept from being used for anything else.
-    pub(super) async fn lock(&self, inputs: &[OutPoint]) {
-        if let Some(wallet) = self.wallet() {
-            wallet.lock_inputs(inputs).await;
+    pub(super) async fn lock(&self, signed: Option<&Signed>, draft: Option<&[u8]>) {
+        match self {
+            Self::Wallet(wallet) | Self::Psbt(wallet) => {
+                wallet.lock_inputs(&inputs(signed, draft)).await;
+            }
+            Self::Key(_) => {}
+            Self::Monero(monero) => monero.freeze(signed, true).await,
         }
     }
 
-    /// Lets inputs be used again.
-    pub async fn unlock(&self, inputs: &[OutPoint]) {
-        if let Some(wallet) = self.wallet() {
-            wallet.unlock_inputs(inputs).await;
+    /// Lets the inputs of a payout be used again.
+    pub async fn unlock(&self, payout: &Payout) {
+        let signed = payout.signed.as_ref();
+        match self {
+            Self::Wallet(wallet) | Self::Psbt(wallet) => {
+                let inputs = inputs(signed, payout.draft.as_deref());
+                wallet.unlock_inputs(&inputs).await;
+            }
+            Self::Key(_) => {}
+            Self::Monero(monero) => monero.freeze(signed, false).await,
         }
     }
 
     /// Whether an address can be paid from here.
     pub(super) async fn knows(&self, address: &Address) -> Result<bool, CallError> {
-        match self.wallet() {
-            Some(wallet) => wallet.knows(address).await,
+        match self {
+            Self::Wallet(wallet) | Self::Psbt(wallet) => wallet.knows(address).await,
             // It was read as an address before.
-            None => Ok(true),
+            Self::Key(_) => Ok(true),
+            Self::Monero(monero) => monero.knows(address).await,
         }
     }
 
-    /// Whether it can be paid from, and what it has; for `adit config --check`.
+    /// Whether it can be paid from, and what it has that can be spent; for `adit config --check`.
     pub async fn look(&self) -> anyhow::Result<Amount> {
         match self {
             Self::Wallet(wallet) | Self::Psbt(wallet) => Ok(wallet.look().await?),
             Self::Key(key) => key.look().await,
+            Self::Monero(monero) => Ok(monero.look().await?.all),
+        }
+    }
+
+    /// What it has, with what has to mature; for `adit ledger check --wallet`.
+    pub async fn holdings(&self) -> anyhow::Result<Holdings> {
+        match self {
+            Self::Wallet(wallet) | Self::Psbt(wallet) => Ok(wallet.holdings().await?),
+            // A daemon without a wallet tells the coins, and not which of them are mature.
+            Self::Key(key) => key.look().await.map(|all| Holdings { all, unlocked: all }),
+            Self::Monero(monero) => Ok(monero.look().await?),
+        }
+    }
+
+    /// What a wallet has sent since it was last compared with the books; nothing where there is none.
+    pub async fn sent_since(&self, since: Option<&str>) -> Result<Option<Outgoing>, CallError> {
+        match self {
+            Self::Wallet(wallet) | Self::Psbt(wallet) => wallet.sent_since(since).await.map(Some),
+            Self::Key(_) => Ok(None),
+            Self::Monero(monero) => monero.sent_since(since).await.map(Some),
         }
     }
 
@@ -130,21 +180,27 @@ impl Purse {
     pub fn drafts(&self) -> Option<&Wallet> {
         match self {
             Self::Psbt(wallet) => Some(wallet),
-            Self::Wallet(_) | Self::Key(_) => None,
+            Self::Wallet(_) | Self::Key(_) | Self::Monero(_) => None,
         }
     }
 
-    /// The wallet, which has a history and locks coins; nothing if there is none.
-    pub(super) fn wallet(&self) -> Option<&Wallet> {
+    /// Whether there is a wallet, which has a history of its own that is read at once.
+    pub(super) fn has_history(&self) -> bool {
+        !matches!(self, Self::Key(_))
+    }
+
+    /// Whether what it says of a transaction is what the chain says. A wallet that is another one by now
+    /// knows nothing of what the last one sent.
+    pub(super) fn asks_the_chain(&self) -> bool {
         match self {
-            Self::Wallet(wallet) | Self::Psbt(wallet) => Some(wallet),
-            Self::Key(_) => None,
+            Self::Wallet(_) | Self::Psbt(_) => false,
+            Self::Key(_) | Self::Monero(_) => true,
         }
     }
 }
 
 /// The inputs of a signed transaction, or of a draft.
-pub fn inputs(signed: Option<&Signed>, draft: Option<&[u8]>) -> Vec<OutPoint> {
+pub(super) fn inputs(signed: Option<&Signed>, draft: Option<&[u8]>) -> Vec<OutPoint> {
     let transaction: Option<Transaction> = match (signed, draft) {
         (Some(signed), _) => consensus::deserialize(&signed.raw).ok(),
         (None, Some(psbt)) => Psbt::deserialize(psbt).ok().map(|psbt| psbt.unsigned_tx),

@@ -1,6 +1,8 @@
 //! A pool's settings, parsed and checked before anything is started. Made by `pool` at the start
 //! and by `adit config --check`.
 
+mod purse;
+
 use std::{sync::Arc, time::Duration};
 
 use mining::{
@@ -15,20 +17,20 @@ use mining::{
 use pow::ProofOfWork;
 use tokio::sync::{Semaphore, watch};
 
+pub(super) use self::purse::purse;
+use self::purse::{PAYMENTS_MAX, payments_max};
+
 use crate::{
     accounting, bans,
     config::{self, BadConfig, TlsMode},
     connection::Rules,
-    daemon::{self, coins::Coins, wallet::Wallet},
     listener::{Certificate, Limits, Port, Tls},
     networks::Networks,
-    payout::{self, Depth, Descriptor, Key, Purse},
+    payout::{self, Purse},
     template_feed::Recipe,
     verifier,
 };
 
-/// A transaction of more payments is more than nodes relay: 100,000 bytes.
-const PAYMENTS_MAX: usize = 2_000;
 /// A reply must not wait longer for company.
 const COMMIT_WAIT_MAX_MS: u64 = 1_000;
 /// A longer ban is a matter for a firewall.
@@ -354,52 +356,6 @@ fn payout(
     Ok(Some((purse, config)))
 }
 
-/// What a pool pays from, from its settings.
-pub(super) fn purse(settings: &config::Pool, coin: &'static Coin) -> Result<Purse, String> {
-    // The wallet is the first daemon's: its coins are where blocks were paid to.
-    let daemon = settings
-        .daemon
-        .first()
-        .ok_or("a pool needs a [[pool.daemon]]")?;
-    let wallet = settings.payout.wallet.as_deref();
-    let wallet = || Wallet::new(daemon, wallet, coin).map_err(|error| format!("{error:#}"));
-    let from = settings.payout.from;
-    if from != config::PaidFrom::Key && settings.payout.descriptor_file.is_some() {
-        return Err("payout.descriptor_file goes with payout.from = \"key\"".into());
-    }
-    Ok(match from {
-        config::PaidFrom::Wallet => Purse::Wallet(wallet()?),
-        config::PaidFrom::Psbt => Purse::Psbt(wallet()?),
-        config::PaidFrom::Key => Purse::Key(Box::new(key(settings, daemon, coin)?)),
-    })
-}
-
-/// The descriptor that pays, from the settings.
-fn key(
-    settings: &config::Pool,
-    daemon: &daemon::Config,
-    coin: &'static Coin,
-) -> Result<Key, String> {
-    if coin.name == "dogecoin" {
-        return Err(
-            "payout.from = \"key\": Dogecoin Core cannot search for coins (scantxoutset)".into(),
-        );
-    }
-    if settings.payout.wallet.is_some() {
-        return Err("payout.wallet: there is none with payout.from = \"key\"".into());
-    }
-    let file = settings.payout.descriptor_file.as_deref();
-    let file = file.ok_or("payout.from = \"key\" needs payout.descriptor_file")?;
-    let descriptor = Descriptor::read(file, settings.network)
-        .map_err(|error| format!("payout.descriptor_file: {} {error}", file.display()))?;
-    let depth = Depth {
-        coinbase: maturity(settings, coin)?,
-        other: settings.payout.confirmations,
-    };
-    let coins = Coins::new(daemon, coin).map_err(|error| format!("{error:#}"))?;
-    Ok(Key::new(coins, descriptor, depth))
-}
-
 /// Who is due, from the settings.
 pub(super) fn policy(settings: &config::Payout, coin: &Coin) -> Result<Policy, String> {
     if !(1..=PAYMENTS_MAX).contains(&settings.payments_max) {
@@ -409,7 +365,7 @@ pub(super) fn policy(settings: &config::Payout, coin: &Coin) -> Result<Policy, S
         threshold: amount(coin, "threshold", &settings.threshold)?,
         least: amount(coin, "least", &settings.least)?,
         batch_min: amount(coin, "batch_min", &settings.batch_min)?,
-        payments_max: settings.payments_max,
+        payments_max: settings.payments_max.min(payments_max(coin)),
         fee_max: settings.fee_max_percent,
     })
 }

@@ -1,6 +1,7 @@
 //! `adit ledger`: the books, beside a running pool or without one.
 
 mod transfer;
+mod wallet;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -42,7 +43,11 @@ pub(super) struct DeskArguments {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Add everything up again and compare: status 1 if something does not agree
-    Check,
+    Check {
+        /// Compare the books with the wallet too: what it has, and what it has sent that is no payout
+        #[arg(long)]
+        wallet: bool,
+    },
     /// Show the balance of each account that has one
     Balance {
         /// Only this account: miner:ADDRESS, fee:NAME, reserve, operator, reward, paid, network-fee
@@ -93,6 +98,8 @@ struct Checked {
     wrong: Vec<String>,
     owing: Vec<String>,
     balance: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wallet: Option<wallet::Compared>,
 }
 
 #[derive(Serialize)]
@@ -176,7 +183,7 @@ impl Ledger {
     async fn show(&self, desk: &Desk) -> anyhow::Result<()> {
         let json = self.desk.json;
         match &self.what {
-            What::Check => self.check(desk).await,
+            What::Check { wallet } => self.check(desk, *wallet).await,
             What::Balance { account } => self.balance(desk, account.as_ref()).await,
             What::Statement {
                 account,
@@ -191,7 +198,7 @@ impl Ledger {
         }
     }
 
-    async fn check(&self, desk: &Desk) -> anyhow::Result<()> {
+    async fn check(&self, desk: &Desk, with_wallet: bool) -> anyhow::Result<()> {
         let books = desk.store.check_books(desk.pool).await?;
         let names = |accounts: &[Account]| accounts.iter().map(Account::to_string).collect();
         let checked = Checked {
@@ -200,6 +207,10 @@ impl Ledger {
             wrong: names(&books.wrong),
             owing: names(&books.owing),
             balance: books.balance(),
+            wallet: match with_wallet {
+                true => Some(wallet::compare(desk).await?),
+                false => None,
+            },
         };
         if self.desk.json {
             println!("{}", serde_json::to_string_pretty(&checked)?);
@@ -218,6 +229,12 @@ impl Ledger {
         anyhow::ensure!(checked.balance, "the books do not balance");
         if !self.desk.json {
             println!("The books balance.");
+        }
+        if let Some(compared) = &checked.wallet {
+            if !self.desk.json {
+                compared.print(desk);
+            }
+            compared.agrees()?;
         }
         Ok(())
     }

@@ -7,14 +7,18 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 use mining::{
-    Amount,
+    Address, Amount,
     ledger::Account,
     payout::{NotDue, Owner, batches, total},
 };
 use serde::Serialize;
 
 use super::ledger::{Desk, DeskArguments};
-use crate::{clock, display, pool};
+use crate::{
+    clock, display,
+    payout::{address_of, stands_alone},
+    pool,
+};
 
 /// Payouts in a list, unless more are asked for.
 const LINES: u32 = 20;
@@ -191,17 +195,19 @@ impl Payout {
     async fn preview(&self, desk: &Desk) -> anyhow::Result<()> {
         let policy = pool::payout_policy(&desk.settings)?;
         let owners = desk.store.owners(desk.pool).await?;
-        let has_address = |account: &Account| match account {
-            Account::Fee(name) => {
-                let mut fees = desk.settings.fee.iter();
-                fees.any(|fee| fee.name == *name && fee.address.is_some())
-            }
-            _ => true,
+        let (coin, network) = (desk.coin, desk.settings.network);
+        let of_fee = |name: &str| {
+            let mut fees = desk.settings.fee.iter();
+            let fee = fees.find(|fee| fee.name == name)?;
+            Address::parse(coin, network, fee.address.as_ref()?).ok()
         };
+        let address = |owner: &Owner<Account>| address_of(owner, coin, network, of_fee);
         let paused = desk.store.payments_paused(desk.pool).await?;
         let now = clock::now_ms();
-        let payable = owners.iter().filter(|owner| has_address(&owner.account));
-        let due = batches(&payable.cloned().collect::<Vec<_>>(), &policy, now);
+        let payable = owners.iter().filter(|owner| address(owner).is_some());
+        let payable: Vec<_> = payable.cloned().collect();
+        let alone = |owner: &Owner<Account>| address(owner).as_ref().is_some_and(stands_alone);
+        let due = batches(&payable, &policy, now, alone);
         let whole = total(&due.concat()).map_or(0, Amount::units);
         let units = |amount: Amount| desk.coins(i64::try_from(amount.units()).unwrap_or(i64::MAX));
         let line = |owner: &Owner<Account>| {

@@ -2,6 +2,7 @@
 //!
 //! [`whole_template`] is what a daemon says of a block that it wants mined: a [`template`], made of a
 //! [`block`] with a [`miner_transaction`] in it, and how to hash it;
+//! [`transaction`] is one that spends, and [`payment`] says whom it pays.
 //! [`tree`] and [`varint`] are what those are hashed and written with. [`address`] and [`login`] say
 //! whom to pay, [`target`] which hash counts, and [`seed`] with which key RandomX hashes.
 //!
@@ -18,11 +19,13 @@ pub mod job;
 pub mod keccak;
 pub mod login;
 pub mod miner_transaction;
+pub mod payment;
 mod reader;
 pub mod seed;
 pub mod share;
 pub mod target;
 pub mod template;
+pub mod transaction;
 pub mod tree;
 pub mod varint;
 pub mod whole_template;
@@ -33,4 +36,5 @@ pub use job::Job;
 pub use miner_transaction::MinerTransaction;
 pub use target::ShareTarget;
 pub use template::BlockTemplate;
+pub use transaction::Transaction;
 pub use whole_template::Template;

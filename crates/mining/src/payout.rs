@@ -228,22 +228,27 @@ impl<A> Owner<A> {
     }
 }
 
-/// The batches that pay all who are due, each in full, in their order. A batch that would pay too
-/// little together is left out, and its owners wait for more.
+/// The batches that pay all who are due, each in full, in their order. Those who stand alone come last,
+/// each in a batch of its own: a transaction of Monero's has room for one payment id. A batch that would
+/// pay too little together is left out, and its owners wait for more.
 pub fn batches<A: Clone>(
     owners: &[Owner<A>],
     policy: &Policy,
     now_ms: i64,
+    stands_alone: impl Fn(&Owner<A>) -> bool,
 ) -> Vec<Vec<Payment<A>>> {
-    let due: Vec<_> = owners
+    let due = owners
         .iter()
-        .filter(|owner| owner.is_due(policy, now_ms).is_ok())
-        .map(|owner| Payment {
+        .filter(|owner| owner.is_due(policy, now_ms).is_ok());
+    let (alone, together): (Vec<_>, Vec<_>) = due.partition(|owner| stands_alone(owner));
+    let chunks = together.chunks(policy.payments_max.max(1));
+    let batches = chunks.chain(alone.chunks(1)).map(|owners| {
+        let payment = |owner: &&Owner<A>| Payment {
             account: owner.account.clone(),
             amount: owner.available,
-        })
-        .collect();
-    let batches = due.chunks(policy.payments_max.max(1)).map(<[_]>::to_vec);
+        };
+        owners.iter().map(payment).collect::<Vec<_>>()
+    });
     batches
         .filter(|batch| {
             // More than fits is more than the least.
@@ -268,6 +273,8 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const POLICY: Policy = Policy {
@@ -390,7 +397,7 @@ mod tests {
     #[test]
     fn a82_batches_are_cut_and_each_pays_in_full() {
         let owners: Vec<_> = [1000, 10, 2000, 3000, 4000, 999].map(owner).into();
-        let batches = batches(&owners, &POLICY, NOW);
+        let batches = batches(&owners, &POLICY, NOW, |_| false);
         let amounts: Vec<Vec<u64>> = batches
             .iter()
             .map(|batch| batch.iter().map(|payment| payment.amount.units()).collect())
@@ -400,8 +407,61 @@ mod tests {
             batch_min: Amount::from_units(4001),
             ..POLICY
         };
-        assert_eq!(super::batches(&owners, &policy, NOW).len(), 1);
-        assert_eq!(super::batches(&owners[1..2], &POLICY, NOW).len(), 0);
+        assert_eq!(super::batches(&owners, &policy, NOW, |_| false).len(), 1);
+        assert_eq!(
+            super::batches(&owners[1..2], &POLICY, NOW, |_| false).len(),
+            0
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn each_who_is_due_is_in_one_batch_which_is_not_too_large_and_his_own_if_he_stands_alone(
+            owners in prop::collection::vec((0_u64..3_000, any::<bool>()), 0..60),
+            payments_max in 1_usize..20,
+        ) {
+            let policy = Policy {
+                payments_max,
+                batch_min: Amount::ZERO,
+                ..POLICY
+            };
+            // An account is its place, so that each can be told.
+            let owners: Vec<Owner<(usize, bool)>> = owners
+                .iter()
+                .enumerate()
+                .map(|(place, (available, alone))| {
+                    let Owner { threshold, schedule, paused, .. } = owner(0);
+                    Owner {
+                        account: (place, *alone),
+                        available: Amount::from_units(*available),
+                        threshold,
+                        schedule,
+                        paused,
+                        requested: false,
+                        last_paid_ms: None,
+                        pay_to: None,
+                        pay_to_since_ms: None,
+                    }
+                })
+                .collect();
+            let batches = batches(&owners, &policy, NOW, |owner| owner.account.1);
+            for batch in &batches {
+                prop_assert!(!batch.is_empty() && batch.len() <= payments_max);
+                let alone = batch.iter().any(|payment| payment.account.1);
+                prop_assert!(!alone || batch.len() == 1);
+            }
+            let together = batches.iter().filter(|batch| !batch[0].account.1);
+            // All but the last one are full.
+            let lens: Vec<usize> = together.map(Vec::len).collect();
+            prop_assert!(lens.iter().rev().skip(1).all(|len| *len == payments_max));
+            let mut paid = batches.concat();
+            paid.sort_by_key(|payment| payment.account.0);
+            let due = owners.iter().filter(|owner| owner.available >= policy.threshold);
+            let due: Vec<_> = due
+                .map(|owner| Payment { account: owner.account, amount: owner.available })
+                .collect();
+            prop_assert_eq!(paid, due);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use mining::cryptonote::transaction::key_images;
 use pow::Hash;
 use serde::Deserialize;
 use serde_json::json;
@@ -115,6 +116,11 @@ struct Told {
     // Of those in a block.
     block_height: Option<u64>,
     confirmations: Option<u64>,
+    // Without the proofs; whole, where a daemon does not prune.
+    #[serde(default)]
+    pruned_as_hex: String,
+    #[serde(default)]
+    as_hex: String,
 }
 
 #[derive(Deserialize)]
@@ -177,6 +183,23 @@ impl Transactions {
             }
         }
         Ok(standings)
+    }
+
+    /// Where each of these stands that the daemon knows, and the key images of what it spends.
+    pub async fn spending(
+        &self,
+        ids: &[Hash],
+    ) -> Result<Vec<(Standing, Vec<[u8; 32]>)>, CallError> {
+        let mut spending = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(AT_ONCE) {
+            let params = json!({ "txs_hashes": ids, "decode_as_json": false, "prune": true });
+            let known: Known = self.ask(Lane::Quick, "/get_transactions", params).await?;
+            for told in &known.txs {
+                let standing = known.standing(told.tx_hash)?;
+                spending.push((standing, told.key_images()?));
+            }
+        }
+        Ok(spending)
     }
 
     /// Sends the bytes of a transaction, which the daemon passes on. The same bytes can be sent as often
@@ -244,6 +267,18 @@ impl Known {
             }
             (false, _, _) => Err(CallError::Malformed(format!("{id} is nowhere"))),
         }
+    }
+}
+
+impl Told {
+    fn key_images(&self) -> Result<Vec<[u8; 32]>, CallError> {
+        let text = match self.pruned_as_hex.is_empty() {
+            true => &self.as_hex,
+            false => &self.pruned_as_hex,
+        };
+        let bytes = hex::decode(text).ok();
+        let images = bytes.and_then(|bytes| key_images(&bytes).ok());
+        images.ok_or_else(|| CallError::Malformed(format!("{} is no transaction", self.tx_hash)))
     }
 }
 

@@ -7,12 +7,13 @@ use serde_json::value::RawValue;
 
 use crate::daemon::rpc::{CallError, Lane, Rpc, parse, request};
 
-/// Asked before each batch: a wallet that was closed at the start may be open later.
-pub(super) async fn is_exposed(rpc: &Rpc) -> Result<bool, CallError> {
+/// Asked before each batch, by a method that every wallet has: one that was closed at the start may be
+/// open later.
+pub(in crate::daemon) async fn is_exposed(rpc: &Rpc, method: &str) -> Result<bool, CallError> {
     if is_loopback(rpc) {
         return Ok(false);
     }
-    let call = request(0, "getbalance", [(); 0]);
+    let call = request(0, method, [(); 0]);
     let (status, body) = rpc.post_as(None, Lane::Quick, call).await?;
     let told: Result<Box<RawValue>, CallError> = parse(&body);
     // Also an error of the call itself is the wallet's own answer.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use store::{Payout, Signed};
 
 use super::Desk;
-use crate::{clock, payout::inputs, pool};
+use crate::{clock, pool};
 
 /// The largest file that can hold a transaction: 4 million weight units in base64, with what a PSBT
 /// says of each input.
@@ -79,8 +79,7 @@ pub(super) async fn void(
     desk.store
         .void_payout(desk.pool, coin, number, reason, clock::now_ms())
         .await?;
-    let inputs = inputs(payout.signed.as_ref(), payout.draft.as_deref());
-    purse.unlock(&inputs).await;
+    purse.unlock(&payout).await;
     println!("Payout {number} was given back: its balances are due again.");
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! The extra field of a transaction: a list of tagged fields, of which a pool needs the nonce.
+//! The extra field of a transaction: a list of tagged fields, of which a pool needs the nonces and keys.
 //!
-//! Called for each block that is read. Consensus does not look into the extra field; wallets do, and
-//! one that cannot read it does not find the reward. So what cannot be read to its end is refused.
+//! Called for each block that is read, and for each transaction that pays miners. Consensus does not
+//! look into the extra field; wallets do, and one that cannot read it does not find what it was paid.
+//! So what cannot be read to its end is refused.
 
 use std::ops::Range;
 
@@ -40,10 +41,26 @@ pub enum BadExtra {
     Tag(u8),
 }
 
+/// What an extra field has, each in the order in which it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// The keys from which receivers find their outputs: one, as a rule.
+    pub public_keys: Vec<[u8; 32]>,
+    /// One more key for each output; none where no subaddress needs them.
+    pub additional_keys: Vec<[u8; 32]>,
+    /// Where the nonces are. More than one is unusual and allowed.
+    pub nonces: Vec<Range<usize>>,
+}
+
 /// Where the nonces are, in the order of the fields. More than one is unusual and allowed.
 pub fn nonces(extra: &[u8]) -> Result<Vec<Range<usize>>, BadExtra> {
+    fields(extra).map(|fields| fields.nonces)
+}
+
+/// All that is in an extra field.
+pub fn fields(extra: &[u8]) -> Result<Fields, BadExtra> {
     let mut reader = Reader::new(extra);
-    let mut found = Vec::new();
+    let mut found = Fields::default();
     while let Some(tag) = reader.byte() {
         match tag {
             PADDING => {
@@ -56,7 +73,8 @@ pub fn nonces(extra: &[u8]) -> Result<Vec<Range<usize>>, BadExtra> {
                 break;
             }
             PUBLIC_KEY => {
-                reader.array::<32>().ok_or(BadExtra::CutOff)?;
+                let key = reader.array().ok_or(BadExtra::CutOff)?;
+                found.public_keys.push(key);
             }
             NONCE => {
                 let len = reader.varint()?;
@@ -65,7 +83,7 @@ pub fn nonces(extra: &[u8]) -> Result<Vec<Range<usize>>, BadExtra> {
                 }
                 let start = reader.position();
                 reader.bytes(len).ok_or(BadExtra::CutOff)?;
-                found.push(start..reader.position());
+                found.nonces.push(start..reader.position());
             }
             MERGE_MINING => {
                 let len = reader.varint()?;
@@ -74,7 +92,8 @@ pub fn nonces(extra: &[u8]) -> Result<Vec<Range<usize>>, BadExtra> {
             ADDITIONAL_KEYS => {
                 let keys = reader.varint()?;
                 let len = keys.checked_mul(32).ok_or(BadExtra::CutOff)?;
-                reader.bytes(len).ok_or(BadExtra::CutOff)?;
+                let keys = reader.bytes(len).ok_or(BadExtra::CutOff)?;
+                found.additional_keys.extend(keys.as_chunks::<32>().0);
             }
             other => return Err(BadExtra::Tag(other)),
         }
