@@ -2,6 +2,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod miner;
+mod paid;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;

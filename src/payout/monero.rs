@@ -313,6 +313,8 @@ impl Monero {
             return Err(SignError::Exposed);
         }
         self.own_address().await?;
+        // What it had when it last looked at the chain may be seconds old.
+        self.wallet.refresh().await?;
         Ok(self.wallet.holdings().await?)
     }
 }

@@ -1,0 +1,157 @@
+//! Monero's miners are paid by the pool's wallet: once, whatever is killed when, and to the piconero.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{
+    LIGHT,
+    chain::{Chain, SOMEBODY, Wallet},
+    miner::Miner,
+};
+use crate::{
+    money,
+    support::{Pool, PoolSettings, wait_for},
+};
+
+/// Each hash is a share, and a block.
+const EVERY_HASH: &str = "start_difficulty = 1.0\nmin_difficulty = 1.0\nmax_difficulty = 1.0\n";
+
+/// A pool whose wallet has the blocks, and the wallet of its miners.
+struct Mint {
+    pool: Pool,
+    chain: Chain,
+    _wallet: Wallet,
+    miners: Wallet,
+    addresses: Vec<String>,
+    folder: TempDir,
+    _miners_folder: TempDir,
+}
+
+impl Mint {
+    fn new() -> Self {
+        let (folder, miners_folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let chain = Chain::start(&folder, 1);
+        // A transaction hides its coins among fifteen others.
+        chain.generate(25, SOMEBODY);
+        let wallet = Wallet::start(&folder, &chain);
+        let own = wallet.create("pool");
+        let miners = Wallet::start(&miners_folder, &chain);
+        let mut addresses = vec![miners.create("miners")];
+        addresses.extend(miners.subaddresses(4));
+        let paying = format!(
+            "scheme = \"prop\"\n{LIGHT}[pool.payout]\nenabled = true\nevery_s = 1\n\
+             confirmations = 2\nthreshold = \"0.1\"\nwallet_url = \"http://127.0.0.1:{}\"\n",
+            wallet.port
+        );
+        let pool = Pool::start(
+            &folder,
+            &PoolSettings {
+                coin: "monero",
+                address: &own,
+                pool: &paying,
+                listener: EVERY_HASH,
+                daemons: chain.daemon(),
+                ..PoolSettings::default()
+            },
+        );
+        Self {
+            pool,
+            chain,
+            _wallet: wallet,
+            miners,
+            addresses,
+            folder,
+            _miners_folder: miners_folder,
+        }
+    }
+
+    fn ask(&self, words: &[&str]) -> Value {
+        money::ask(self.folder.path(), words)
+    }
+
+    /// Each miner finds a block, which then matures.
+    fn find_blocks(&self) {
+        for address in &self.addresses {
+            let before = self.chain.height();
+            wait_for("work on the next block", || {
+                let height = self.pool.status()["template"]["height"].as_u64()?;
+                (height == before + 1).then_some(())
+            });
+            let mut miner = Miner::ready(self.pool.miners, &format!("{address}.rig"));
+            miner.mine(0);
+            wait_for("the block", || (self.chain.height() > before).then_some(()));
+        }
+        self.chain.generate(60, SOMEBODY);
+        wait_for("all to mature", || {
+            let mature = self.pool.status()["blocks"]["mature"].as_u64()?;
+            (mature == 5).then_some(())
+        });
+    }
+
+    /// What the books owe to each miner.
+    fn owed(&self) -> BTreeMap<String, i64> {
+        let balances = money::balances(self.folder.path());
+        let of = |address: &String| {
+            let (posted, _) = balances[&money::miner(address)];
+            (address.clone(), posted)
+        };
+        self.addresses.iter().map(of).collect()
+    }
+}
+
+#[test]
+fn five_miners_of_monero_are_paid_in_one_go_and_once_however_often_the_pool_is_killed() {
+    let mut mint = Mint::new();
+    money::say(
+        mint.folder.path(),
+        &["payout", "pause", "--reason", "all at once"],
+    );
+    mint.find_blocks();
+    let owed = wait_for("five balances", || {
+        let balances = money::balances(mint.folder.path());
+        let is_there = |address: &String| balances.contains_key(&money::miner(address));
+        mint.addresses.iter().all(is_there).then(|| mint.owed())
+    });
+    assert!(
+        owed.values().all(|owed| *owed > 30_000_000_000_000),
+        "{owed:?}"
+    );
+    let before = mint.ask(&["ledger", "check", "--wallet"]);
+    assert_eq!(before["wallet"]["more"], "0", "{before}");
+
+    money::say(mint.folder.path(), &["payout", "resume"]);
+    // A kill may come before the transaction is made, while it is kept, and after it was sent.
+    for ms in [50, 150, 300, 600, 1_000] {
+        std::thread::sleep(Duration::from_millis(ms));
+        mint.pool.process.kill();
+        mint.pool.start_again();
+        mint.pool.wait_until_ready();
+    }
+    let payouts = wait_for("the payout to be sent", || {
+        let payouts = mint.ask(&["payout", "list"]);
+        (payouts[0]["state"] == "broadcast").then_some(payouts)
+    });
+    let is_paid = |payout: &&Value| payout["state"] != "released";
+    let sent = payouts.as_array().unwrap().iter().filter(is_paid).count();
+    assert_eq!(sent, 1, "{payouts}");
+    mint.chain.generate(3, SOMEBODY);
+    wait_for("the payout to be confirmed", || {
+        let payouts = mint.ask(&["payout", "list"]);
+        (payouts[0]["state"] == "confirmed").then_some(())
+    });
+    let got: BTreeMap<String, i64> = wait_for("the miners to see it", || {
+        let got = mint.miners.balances();
+        let got = got
+            .into_iter()
+            .map(|(address, units)| (address, units.try_into().unwrap()));
+        let got: BTreeMap<_, _> = got.collect();
+        (got.len() == 5).then_some(got)
+    });
+    assert_eq!(got, owed, "to the piconero");
+    let after = mint.ask(&["ledger", "check", "--wallet"]);
+    assert_eq!(after["balance"], true, "{after}");
+    assert_eq!(after["wallet"]["more"], "0", "{after}");
+    assert_eq!(after["wallet"]["foreign"], json!([]), "{after}");
+}
