@@ -38,6 +38,7 @@ mod tests {
     use crate::daemon::{
         Config,
         fake::{Fake, Play},
+        monero_wallet::{self, MoneroWallet},
         wallet::{SignError, Wallet},
     };
 
@@ -87,5 +88,23 @@ mod tests {
             assert_ne!(signed, Err(SignError::Exposed), "{host}");
             assert_eq!(fake.calls("createrawtransaction"), begun, "{host}");
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a72_a_wallet_of_monero_that_answers_anybody_is_found_out() {
+        let fake = Fake::start();
+        fake.set(|state| {
+            let version = Play::Result(json!({"version": 65_561}));
+            state.always.insert("get_version", version)
+        });
+        let wallet = |host: &str| {
+            let url = format!("http://{host}:{}", fake.address.port());
+            let config = monero_wallet::config(&url, Some("user"), Some(&"pass".into()));
+            MoneroWallet::new(&config).unwrap()
+        };
+        assert_eq!(wallet("0.0.0.0").is_exposed().await, Ok(true));
+        assert_eq!(wallet("127.0.0.1").is_exposed().await, Ok(false));
+        fake.set(|state| state.login = Some(LOGIN.into()));
+        assert_eq!(wallet("0.0.0.0").is_exposed().await, Ok(false));
     }
 }
