@@ -10,6 +10,7 @@ mod end;
 mod handover;
 mod in_flight;
 mod miner;
+mod rules;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -27,13 +28,7 @@ use std::{
     time::Duration,
 };
 
-use mining::{
-    Address, Coin, Difficulty, Network, Scheme,
-    bucket::{Bucket, Limit},
-    extranonce::Allocator,
-    seen::Seen,
-    vardiff,
-};
+use mining::{Address, Coin, Network, bucket::Bucket, extranonce::Allocator, seen::Seen};
 use prometheus_client::metrics::gauge::Gauge;
 use store::{PoolId, Store};
 use tokio::{
@@ -64,6 +59,8 @@ use crate::{
     template_feed::{JobIds, Newest, Recipe},
     verifier::{Origin, Verifier},
 };
+
+pub use self::rules::Rules;
 
 /// The longest line before a miner is authorized. The longest honest one has under 600 bytes.
 const LINE_MAX_BEFORE: usize = 4 * 1024;
@@ -129,42 +126,6 @@ pub struct Context {
     pub stopping: CancellationToken,
     /// What this listener allows.
     pub rules: Rules,
-}
-
-/// What a listener allows.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// The limits of vardiff.
-    pub vardiff: vardiff::Limits,
-    /// The difficulty to start at.
-    pub start_difficulty: Difficulty,
-    /// The bytes of extranonce2.
-    pub extranonce2_size: usize,
-    /// The version bits that may be rolled.
-    pub version_mask: u32,
-    /// A connection must be authorized by then, in all.
-    pub handshake: Duration,
-    /// A miner that sends nothing for so long is gone.
-    pub idle: Duration,
-    /// A miner without an accepted share for so long is gone.
-    pub shareless: Duration,
-    /// How many messages may come.
-    pub messages: Limit,
-    /// How many shares of one worker may come in a second; zero is no limit.
-    pub shares_per_second: u32,
-    /// Whether miners may say which difficulty they want.
-    pub heed_suggestions: bool,
-    /// Who is paid where a name has no address.
-    pub default_address: Option<Address>,
-    /// How shares and blocks are paid. With [`Scheme::Solo`] a block pays the miner that solved it,
-    /// in its coinbase, and nobody else.
-    pub scheme: Scheme,
-}
-
-impl Rules {
-    fn is_solo(&self) -> bool {
-        self.scheme == Scheme::Solo
-    }
 }
 
 /// Serves a miner until one of both sides has enough. The time to authorize runs from

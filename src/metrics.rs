@@ -49,6 +49,10 @@ pub struct Metrics {
     pub schemes_waiting: Gauge,
     /// What the reserve has, in the smallest unit; below zero it is a debt.
     pub reserve: Gauge,
+    /// Shares that wait to be verified, where that is costly.
+    pub shares_verifying: Gauge,
+    /// How many of them can be verified in a minute.
+    pub verifications_per_minute: Gauge,
     /// The height that is mined.
     pub height: Gauge,
     /// The age of the newest template, in seconds.
@@ -115,6 +119,12 @@ impl Metrics {
             "reserve_units",
             "Balance of the reserve, in smallest units",
         );
+        let shares_verifying = registered(r, "shares_verifying", "Shares that wait for RandomX");
+        let verifications_per_minute = registered(
+            r,
+            "verifications_per_minute",
+            "RandomX shares that can be verified in a minute",
+        );
         let height = registered(r, "template_height", "Height of the block being mined");
         let template_age = Gauge::default();
         r.register_with_unit(
@@ -158,6 +168,8 @@ impl Metrics {
             schemes_waiting,
             reserve,
             height,
+            shares_verifying,
+            verifications_per_minute,
             template_age,
             hashrate,
             rejected,

@@ -45,7 +45,7 @@ use crate::{
     share_log,
     tasks::{Stage, Tasks},
     template_feed::{self, FIRST_TIP, JobIds, Newest, Recipe},
-    verifier,
+    verifier::{self, Verifier},
 };
 
 /// Extranonces leased at a time: enough for a storm of reconnects, and 4,096 leases go by before
@@ -85,6 +85,8 @@ pub struct Pool {
     pub suspects: Suspects,
     /// The logs of shares.
     pub receipts: Receipts,
+    /// Who verifies shares whose hash is costly; nothing where connections hash by themselves.
+    pub verifier: Option<Verifier>,
     /// Who is connected.
     pub sessions: Sessions,
     /// Who was, and may come back.
@@ -343,6 +345,7 @@ pub async fn start(
         reserve,
         suspects,
         receipts,
+        verifier,
         sessions,
         kept_sessions,
         bans,

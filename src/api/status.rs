@@ -60,6 +60,15 @@ pub(super) async fn refresh_gauges(pool: &Pool) -> anyhow::Result<()> {
     pool.metrics.hashrate.set(stretch.rate(work));
     let kept = i64::try_from(pool.kept_sessions.count()).unwrap_or(i64::MAX);
     pool.metrics.kept_sessions.set(kept);
+    if let Some(verifier) = &pool.verifier {
+        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let waiting = u64::try_from(verifier.figures().waiting).unwrap_or(u64::MAX);
+        pool.metrics.shares_verifying.set(gauge(waiting));
+        let capacity = verifier
+            .capacity()
+            .map_or(0, crate::verifier::Capacity::per_minute);
+        pool.metrics.verifications_per_minute.set(gauge(capacity));
+    }
     if let Newest::Offer(offer) = &*pool.newest.borrow() {
         pool.metrics.height.set(offer.template.height().into());
         pool.metrics

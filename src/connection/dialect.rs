@@ -8,6 +8,10 @@ use super::{Context, End, Handled, cryptonote, session::Session};
 use crate::{mailbox::Mailbox, template_feed::Offer};
 
 /// What has been agreed with a peer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a process speaks one of them nearly always, and V1 to far more peers"
+)]
 pub(super) enum Dialect {
     /// Bitcoin's Stratum V1.
     V1(Session),

@@ -31,7 +31,6 @@ use self::reply::{BlockTemplate, Header as HeaderReply, HeaderOf, Info, result};
 use super::{
     bitcoind::{BlockStatus, NoTemplate, Received, Submitted},
     config::Config,
-    look::Seen,
     reply::{ChainInfo, Header, NetworkInfo},
     rpc::{CallError, Dialect, Lane, Rpc},
 };
@@ -220,12 +219,6 @@ where
     rpc.call_with(Lane::Quick, method, params, |body| result::<T>(body))
         .await
         .map_err(reply::told)
-}
-
-/// What a daemon is, asked once. The outer error is a configuration that cannot be asked with.
-pub(super) async fn look(config: &Config) -> anyhow::Result<Result<Seen, CallError>> {
-    let rpc = Rpc::monero(config)?;
-    Ok(info(&rpc).await.and_then(|info| info.seen()))
 }
 
 /// The template in a reply, or why there is none.

@@ -23,6 +23,14 @@ impl Capacity {
         self.per(60)
     }
 
+    /// The time between two shares of each miner, in milliseconds, at which so many of them take half of
+    /// it: the other half is for bursts, and for those who lie.
+    pub fn share_time_ms(self, miners: usize) -> u64 {
+        let miners = u64::try_from(miners).unwrap_or(u64::MAX);
+        let in_two_minutes = miners.saturating_mul(2 * 60_000);
+        in_two_minutes.div_ceil(self.per_minute().max(1))
+    }
+
     fn per(self, seconds: u64) -> u64 {
         let time = u128::from(NANOS_PER_SECOND) * u128::from(seconds);
         let count = time * u128::from(self.threads) / u128::from(self.nanos);
@@ -76,6 +84,20 @@ mod tests {
         assert_eq!(measured.capacity(2).unwrap().per_second(), 80);
         (0..1_000).for_each(|_| measured.took(50 * MS));
         assert_eq!(measured.capacity(2).unwrap().per_second(), 40);
+    }
+
+    #[test]
+    fn honest_miners_take_half_of_it_however_many_they_are() {
+        let mut measured = Measured::default();
+        measured.took(25 * MS);
+        let capacity = measured.capacity(2).unwrap();
+        assert_eq!(capacity.per_second(), 80);
+        assert_eq!(capacity.share_time_ms(0), 0);
+        assert_eq!(capacity.share_time_ms(40), 1_000);
+        assert_eq!(capacity.share_time_ms(4_000), 100_000);
+        // Never more often than that.
+        assert_eq!(capacity.share_time_ms(41), 1_025);
+        assert_eq!(capacity.share_time_ms(usize::MAX), u64::MAX / 4_800 + 1);
     }
 
     #[test]

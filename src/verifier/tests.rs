@@ -133,7 +133,7 @@ async fn a_seed_that_is_not_prepared_and_a_blob_that_is_too_long_are_refused() {
 
 /// All is handed in before the one thread starts, so that verdicts come in the order of the queue.
 #[tokio::test]
-async fn an_honest_share_waits_for_one_of_a_flood_and_a_claimed_block_for_none() {
+async fn a20_an_honest_share_waits_for_one_of_a_flood_and_a_claimed_block_for_none() {
     let verifier = waiting();
     let (told, mut order) = tokio::sync::mpsc::channel(1_000);
     let submit = |origin, name, is_candidate| {

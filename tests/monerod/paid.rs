@@ -22,7 +22,7 @@ const EVERY_HASH: &str = "start_difficulty = 1.0\nmin_difficulty = 1.0\nmax_diff
 struct Mint {
     pool: Pool,
     chain: Chain,
-    _wallet: Wallet,
+    wallet: Wallet,
     miners: Wallet,
     addresses: Vec<String>,
     folder: TempDir,
@@ -59,7 +59,7 @@ impl Mint {
         Self {
             pool,
             chain,
-            _wallet: wallet,
+            wallet,
             miners,
             addresses,
             folder,
@@ -90,19 +90,19 @@ impl Mint {
         });
     }
 
-    /// What the books owe to each miner.
+    /// What the books owe to each miner, once they do.
     fn owed(&self) -> BTreeMap<String, i64> {
         let balances = money::balances(self.folder.path());
         let of = |address: &String| {
-            let (posted, _) = balances[&money::miner(address)];
-            (address.clone(), posted)
+            let balance = balances.get(&money::miner(address));
+            Some((address.clone(), balance?.0))
         };
-        self.addresses.iter().map(of).collect()
+        self.addresses.iter().filter_map(of).collect()
     }
 }
 
 #[test]
-fn five_miners_of_monero_are_paid_in_one_go_and_once_however_often_the_pool_is_killed() {
+fn five_miners_of_monero_are_paid_in_one_go_and_once_whatever_is_killed() {
     let mut mint = Mint::new();
     money::say(
         mint.folder.path(),
@@ -110,14 +110,10 @@ fn five_miners_of_monero_are_paid_in_one_go_and_once_however_often_the_pool_is_k
     );
     mint.find_blocks();
     let owed = wait_for("five balances", || {
-        let balances = money::balances(mint.folder.path());
-        let is_there = |address: &String| balances.contains_key(&money::miner(address));
-        mint.addresses.iter().all(is_there).then(|| mint.owed())
+        let owed = mint.owed();
+        let is_theirs = owed.len() == 5 && owed.values().all(|posted| *posted > 0);
+        is_theirs.then_some(owed)
     });
-    assert!(
-        owed.values().all(|owed| *owed > 30_000_000_000_000),
-        "{owed:?}"
-    );
     let before = mint.ask(&["ledger", "check", "--wallet"]);
     assert_eq!(before["wallet"]["more"], "0", "{before}");
 
@@ -126,6 +122,10 @@ fn five_miners_of_monero_are_paid_in_one_go_and_once_however_often_the_pool_is_k
     for ms in [50, 150, 300, 600, 1_000] {
         std::thread::sleep(Duration::from_millis(ms));
         mint.pool.process.kill();
+        if ms == 300 {
+            // With all that it has not written down.
+            mint.wallet.start_again("pool");
+        }
         mint.pool.start_again();
         mint.pool.wait_until_ready();
     }

@@ -67,6 +67,11 @@ impl Vardiff {
         }
     }
 
+    /// Aims at another time between two shares from now on, in milliseconds.
+    pub fn aim_at(&mut self, share_time_ms: u64) {
+        self.limits.share_time_ms = share_time_ms;
+    }
+
     /// The difficulty for the next job.
     pub fn current(&self) -> Difficulty {
         self.current

@@ -99,7 +99,7 @@ impl Miner {
         let (limits, start) = device.difficulties(wishes, None);
         let mut workers = Workers::with_room_for_one();
         workers.add(user, entry, None, &parts.context);
-        Self {
+        let mut miner = Self {
             parts,
             workers,
             jobs: Jobs::default(),
@@ -112,7 +112,9 @@ impl Miner {
             offered: 0,
             started: now,
             last_share_at: now,
-        }
+        };
+        miner.pace();
+        miner
     }
 
     /// What the miner calls its session.
@@ -187,9 +189,23 @@ impl Miner {
 
     /// Lets vardiff see that time goes by.
     pub(super) fn tick(&mut self, now: Instant, out: &mut Vec<u8>) {
+        self.pace();
         if self.vardiff.tick(self.ms(now)).is_some() {
             self.send_again(out);
         }
+    }
+
+    /// Honest miners together never send more than can be verified: the more they are, the rarer the shares
+    /// of each.
+    fn pace(&mut self) {
+        let Parts {
+            context, verifier, ..
+        } = &self.parts;
+        let least = verifier.capacity().map_or(0, |capacity| {
+            capacity.share_time_ms(context.sessions.count())
+        });
+        let wanted = context.rules.vardiff.share_time_ms;
+        self.vardiff.aim_at(wanted.max(least));
     }
 
     /// Judges what costs nothing, and has the rest verified.

@@ -8,7 +8,6 @@ use pow::Hash;
 use serde::Deserialize;
 
 use crate::daemon::{
-    look::Seen,
     reply::{ChainInfo, Header as CoreHeader, NetworkInfo},
     rpc::{CallError, Dialect, cut},
 };
@@ -182,18 +181,6 @@ impl Info {
                 .incoming_connections_count
                 .saturating_add(self.outgoing_connections_count),
             restricted: self.restricted,
-        })
-    }
-
-    pub(super) fn seen(&self) -> Result<Seen, CallError> {
-        let chain = self.chain()?;
-        Ok(Seen {
-            chain: cut(&chain.chain),
-            height: chain.blocks,
-            agent: match self.version.as_str() {
-                "" => "monerod".to_owned(),
-                version => format!("monerod {}", cut(version)),
-            },
         })
     }
 }
