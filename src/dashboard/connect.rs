@@ -218,6 +218,9 @@ pub(super) fn came_to(headers: &HeaderMap) -> Option<&str> {
 
 /// What to type, in the words of each device's own page.
 fn devices(place: &Where, user: &str, algorithm: &str) -> Vec<Device> {
+    if algorithm == "randomx" {
+        return randomx(place, user);
+    }
     let (host, port, url) = (&place.host, place.port, &place.url);
     let bare = format!("{host}:{port}");
     let row = |name: &'static str, value: &str| (name, value.to_owned());
@@ -302,6 +305,50 @@ fn devices(place: &Where, user: &str, algorithm: &str) -> Vec<Device> {
         },
     ]);
     all
+}
+
+/// Monero's miners: programs, all of them.
+fn randomx(place: &Where, user: &str) -> Vec<Device> {
+    let (host, port, url) = (&place.host, place.port, &place.url);
+    let row = |name: &'static str, value: &str| (name, value.to_owned());
+    let tls = match url.starts_with("stratum+ssl") {
+        true => " --tls",
+        false => "",
+    };
+    let command = |line: String| vec![("Command", line)];
+    vec![
+        Device {
+            name: "XMRig",
+            lines: command(format!("xmrig -o {host}:{port} -u {user} -k{tls}")),
+            note: "A difficulty of your own stands behind the name: +5000.",
+        },
+        Device {
+            name: "xmrig-proxy",
+            lines: command(format!("xmrig-proxy -o {host}:{port} -u {user} -k{tls}")),
+            note: "All that is behind it is one worker here.",
+        },
+        Device {
+            name: "SRBMiner",
+            lines: command(format!(
+                "SRBMiner-MULTI --algorithm randomx --pool {host}:{port} --wallet {user}"
+            )),
+            note: "",
+        },
+        Device {
+            name: "adit",
+            lines: command(format!("adit mine --url {url} --user {user}")),
+            note: "The CPU worker of this program, on any machine.",
+        },
+        Device {
+            name: "Anything else that speaks Monero's Stratum",
+            lines: vec![
+                row("Pool", &format!("{host}:{port}")),
+                row("User", user),
+                row("Algorithm", "rx/0"),
+            ],
+            note: "",
+        },
+    ]
 }
 
 #[cfg(test)]

@@ -268,6 +268,7 @@ impl Page {
             "ntime" => ENGLISH.reject_ntime,
             "version_mask" => ENGLISH.reject_version_mask,
             "extranonce2_size" => ENGLISH.reject_extranonce2_size,
+            "wrong_result" => ENGLISH.reject_wrong_result,
             _ => ENGLISH.reject_too_many,
         }
     }

@@ -215,6 +215,7 @@ words! {
     reject_ntime = "Time out of range: the clock that it rolls ran too far.";
     reject_version_mask = "Invalid version mask: it rolled bits that were not agreed on.";
     reject_extranonce2_size = "Invalid nonce2 length: its firmware ignores the size that it was told.";
+    reject_wrong_result = "Invalid result: the hash was another than the device said. Its memory or clock is unstable, or it means to cheat.";
     reject_too_many = "Too many shares on one block: its difficulty is far too low. Raise it.";
 
     // How a credit came about.
