@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check lint unit integration clients openapi judge bench fuzz soak load packages
+.PHONY: help demo test check lint unit integration clients openapi xmrig judge bench fuzz soak load packages
 
 help:
 	@echo "make demo    a pool, a simulated node and two workers on this machine"
@@ -11,7 +11,7 @@ help:
 	@echo "make check   the quick part of it: formatting, lints, unit tests"
 	@echo "make bench   what a share costs"
 	@echo "make fuzz    each fuzz target for a minute, or for FUZZ_TIME seconds"
-	@echo "make soak    2,000 connections, honest and hostile, for SOAK_TIME seconds; then many kills"
+	@echo "make soak    2,000 connections, honest and hostile, for SOAK_TIME seconds; many kills; 20,000 shares beside monerod"
 	@echo "make load    1,000 miners beside 1,000 viewers of the pages and 200 requests a second"
 
 demo:
@@ -38,7 +38,7 @@ unit:
 	scripts/postgres $(CARGO) test --locked -p wire -p store -p simnet --tests
 
 # The real program, real litecoind, a real browser, clients of others, and at least 200 kills in the middle of work.
-integration: clients openapi
+integration: clients openapi xmrig
 	scripts/postgres $(CARGO) test --locked -p adit --test integration
 
 # What is in JavaScript, in the versions of its lock files: clients that the pool is tested with, and what
@@ -56,6 +56,10 @@ tests/openapi/venv/installed: tests/openapi/requirements.txt
 	tests/openapi/venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/openapi/requirements.txt
 	touch $@
 
+# A miner of Monero's, from Debian.
+xmrig:
+	@scripts/xmrig
+
 # Bitcoin's own consensus library on the pool's blocks; compiles C++, so it stands apart.
 judge:
 	CCACHE_NOHASHDIR=1 $(CARGO) test --locked -p judge --no-fail-fast
@@ -70,13 +74,15 @@ fuzz:
 	@scripts/packages build
 	@scripts/fuzz
 
-# Honest miners amid hostile peers for SOAK_TIME seconds, then CRASH_KILLS kills in the middle of work.
+# Honest miners amid hostile peers for SOAK_TIME seconds, CRASH_KILLS kills in the middle of work, and 20,000
+# shares of Monero that monerod judges, too.
 soak: export SOAK_TIME ?= 120
 soak: export CRASH_KILLS ?= 1000
 soak:
 	@scripts/packages build
 	$(CARGO) test --locked --release -p adit --test integration soak:: -- --include-ignored --nocapture
 	$(CARGO) test --locked --release -p adit --test integration crash:: -- --nocapture
+	ADIT_AGREEMENTS=10000 $(CARGO) test --locked --release -p adit --test integration monerod::agree:: -- --nocapture
 
 # How long 1,000 miners wait for their answers with and without people who look, in turns of LOAD_TIME seconds.
 load:

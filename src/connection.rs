@@ -128,6 +128,14 @@ pub struct Context {
     pub rules: Rules,
 }
 
+impl Context {
+    /// What a miner is told that speaks another dialect than this port.
+    fn is_for(&self) -> String {
+        let (coin, algorithm) = (self.coin.title(), self.coin.algorithm().name());
+        format!("This port is for miners of {coin} ({algorithm})")
+    }
+}
+
 /// Serves a miner until one of both sides has enough. The time to authorize runs from
 /// `accepted_at`.
 pub async fn serve(stream: Stream, peer: SocketAddr, accepted_at: Instant, context: Arc<Context>) {

@@ -1,8 +1,11 @@
 //! Real monerod and its wallet: Monero's miners find blocks, and are paid for them.
 
+mod agree;
+mod beside;
 pub(crate) mod chain;
 pub(crate) mod miner;
 mod paid;
+mod xmrig;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -143,7 +143,7 @@ impl Session {
                         id,
                         &wire::sv1::reply::ErrorReply {
                             code: 20,
-                            text: &self.is_for(),
+                            text: &self.context.is_for(),
                         },
                     ),
                     false => reply::refused(out, id, Reason::InvalidMethod),
@@ -152,13 +152,6 @@ impl Session {
             }
         }
         Ok(Handled::Done)
-    }
-
-    /// What a miner of another dialect is told.
-    fn is_for(&self) -> String {
-        let coin = self.context.coin;
-        let (coin, algorithm) = (coin.title(), coin.algorithm().name());
-        format!("This port is for miners of {coin} ({algorithm})")
     }
 
     /// Sends newer work.

@@ -237,6 +237,11 @@ impl Session {
             ClientMessage::Response => {}
             // bfgminer tells its capabilities, and would take an answer for that to the next.
             ClientMessage::Unknown(_) if id == Id::NULL => {}
+            // Monero's miners read answers of their own dialect, and stay on if nobody hangs up.
+            ClientMessage::Unknown(method) if method == "login" => {
+                wire::cryptonote::reply::error(out, id, &self.context.is_for());
+                return Err(End::LoginRefused);
+            }
             ClientMessage::Unknown(_) => {
                 reply::error(
                     out,

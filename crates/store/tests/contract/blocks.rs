@@ -1,6 +1,6 @@
 //! Blocks from their submission to their end.
 
-use mining::{Amount, NetworkDifficulty, Scheme, block::BlockState};
+use mining::{Amount, NetworkDifficulty, Scheme, accounting::ExpectedBlock, block::BlockState};
 use store::{BlockChange, BlockCounts, BlockError, NewBlock, WorkerName};
 
 use super::{Place, contract, hash};
@@ -8,6 +8,7 @@ use BlockState::{Immature, Mature, Orphaned, Submitted};
 
 contract!(
     a_block_is_recorded_once,
+    how_hard_a_block_was_is_kept_as_its_chain_has_it,
     only_legal_changes_are_written,
     mature_blocks_are_listed_until_they_are_deep,
     lists_are_paged_newest_first,
@@ -66,6 +67,37 @@ async fn a_block_is_recorded_once(place: Place) {
     // A worker that has only found a block has no share yet.
     let workers = store.workers(pool, None, &[], None, 10).await.unwrap();
     assert_eq!((workers.len(), workers[0].total.shares), (1, 0));
+}
+
+async fn how_hard_a_block_was_is_kept_as_its_chain_has_it(place: Place) {
+    let (store, pool) = place.pool().await;
+    let hashes = |number: u64| NetworkDifficulty::Hashes(number.try_into().unwrap());
+    let most = hashes((1 << 63) - 1);
+    for (number, network) in [(1, hashes(1)), (2, hashes(612_345_678_901)), (3, most)] {
+        let block = NewBlock {
+            network,
+            coinbase: None,
+            ..block(number)
+        };
+        assert!(store.record_block(pool, &block).await.unwrap());
+        let stored = store.block(pool, hash(number)).await.unwrap().unwrap();
+        assert_eq!(stored.found, block);
+        // And what is expected of a block that is not found yet.
+        let expected = ExpectedBlock {
+            height: u32::try_from(number).unwrap(),
+            network,
+            subsidy: Amount::from_units(600_000_000_000),
+            fees: Some(Amount::ZERO),
+        };
+        store.note_price(pool, &expected).await.unwrap();
+        let kept = store.expected_block(pool, expected.height).await.unwrap();
+        assert_eq!(kept, Some(expected));
+    }
+    let too_many = NewBlock {
+        network: hashes(1 << 63),
+        ..block(4)
+    };
+    assert!(store.record_block(pool, &too_many).await.is_err());
 }
 
 async fn only_legal_changes_are_written(place: Place) {

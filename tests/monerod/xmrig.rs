@@ -1,0 +1,97 @@
+//! The miner that nearly all of Monero's hashes come from, as Debian has it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use super::{
+    LIGHT, NETWORK, ONE_IN_20,
+    chain::{Chain, SOMEBODY},
+    pool,
+};
+use crate::support::{Pool, PoolSettings, Process, tls, wait_for};
+
+/// `scripts/xmrig` puts it here.
+fn program() -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/xmrig/run");
+    assert!(path.exists(), "XMRig is missing: run `make xmrig`");
+    path
+}
+
+/// Starts it with one thread, light.
+fn start(folder: &TempDir, port: u16, more: &[&str]) -> Process {
+    let mut command = Command::new(program());
+    let (pool, user) = (format!("127.0.0.1:{port}"), format!("{SOMEBODY}.xmrig"));
+    command
+        .args(["-o", &pool, "-u", &user, "-p", "x", "-k", "-t", "1"])
+        .args([
+            "--randomx-mode=light",
+            "--no-dmi",
+            "--randomx-wrmsr=-1",
+            "--no-color",
+        ])
+        .args(["--donate-level=1", "--print-time=5"])
+        .args(more)
+        .stdin(Stdio::null());
+    Process::start(command, folder.path().join("xmrig.log"))
+}
+
+fn stored(pool: &Pool) -> u64 {
+    pool.status()["shares"]["stored"].as_u64().unwrap()
+}
+
+#[test]
+fn xmrig_mines_with_and_without_tls_and_in_nicehash_s_mode() {
+    let folder = TempDir::new().unwrap();
+    let chain = Chain::start(&folder, NETWORK);
+    tls::write_certificate(folder.path());
+    let listener = format!("{ONE_IN_20}{}", tls::settings("on", folder.path()));
+    let pool = pool(&folder, &chain, SOMEBODY, "", &listener);
+    for more in [&[][..], &["--tls"], &["--nicehash"]] {
+        let before = stored(&pool);
+        let mut miner = start(&folder, pool.miners, more);
+        wait_for("three shares", || {
+            (stored(&pool) >= before + 3).then_some(())
+        });
+        let log = miner.log_text();
+        assert!(log.contains("accepted"), "{log}");
+        assert!(!log.contains("rejected"), "{log}");
+        miner.kill();
+    }
+}
+
+/// The key of RandomX changes at height 2,113, and nobody has to connect anew.
+#[test]
+fn xmrig_mines_through_a_change_of_the_seed() {
+    let folder = TempDir::new().unwrap();
+    let chain = Chain::start(&folder, 1);
+    chain.generate(2_100, SOMEBODY);
+    let pool = Pool::start(
+        &folder,
+        &PoolSettings {
+            coin: "monero",
+            address: SOMEBODY,
+            pool: LIGHT,
+            listener: ONE_IN_20,
+            daemons: chain.daemon(),
+            ..PoolSettings::default()
+        },
+    );
+    let connected = || pool.status()["connected"].as_u64().unwrap();
+    let mut miner = start(&folder, pool.miners, &[]);
+    wait_for("XMRig", || (connected() == 1).then_some(()));
+    let last = wait_for("blocks with the new seed", || {
+        let last = pool.last_block()?;
+        (last["height"].as_u64()? > 2_115 && last["state"] == "immature").then_some(last)
+    });
+    let log = miner.log_text();
+    // Each seed is prepared once, and there was one connection.
+    assert_eq!(log.matches("init dataset").count(), 2, "{log}");
+    assert_eq!(log.matches("use pool").count(), 1, "{log}");
+    assert!(!log.contains("invalid result"), "{log}");
+    assert_eq!(pool.rejected("wrong_result"), 0, "{last}");
+    miner.kill();
+}
