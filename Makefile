@@ -78,11 +78,12 @@ fuzz:
 # shares of Monero that monerod judges, too.
 soak: export SOAK_TIME ?= 120
 soak: export CRASH_KILLS ?= 1000
-soak:
-	@scripts/packages build
+soak: xmrig
+	@scripts/packages build daemons
 	$(CARGO) test --locked --release -p adit --test integration soak:: -- --include-ignored --nocapture
 	$(CARGO) test --locked --release -p adit --test integration crash:: -- --nocapture
 	ADIT_AGREEMENTS=10000 $(CARGO) test --locked --release -p adit --test integration monerod::agree:: -- --nocapture
+	$(CARGO) test --locked --release -p adit --test integration monerod::xmrig:: -- --include-ignored
 
 # How long 1,000 miners wait for their answers with and without people who look, in turns of LOAD_TIME seconds.
 load:

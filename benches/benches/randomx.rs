@@ -1,9 +1,16 @@
-//! What a share of RandomX costs in light mode: by the bare crate, by our own virtual machine, and by a
-//! verifier of one thread that 500 connections hand shares to.
+//! What a share of RandomX costs in light mode and in fast mode: by the bare crate, by our own virtual
+//! machine, and by a verifier of one thread that 500 connections hand shares to.
 //!
-//! Each takes a cache of 256 MiB, and one after the other. Hashes are of 76 bytes, as Monero's are.
+//! Each takes a cache of 256 MiB, or a dataset of 2 GiB that is filled first, and one after the other. Hashes
+//! are of 76 bytes, as Monero's are.
 
-use std::{hint::black_box, net::Ipv4Addr, num::NonZeroUsize, sync::Arc};
+use std::{
+    hint::black_box,
+    net::Ipv4Addr,
+    num::NonZeroUsize,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use adit::{
     tasks::Tasks,
@@ -12,9 +19,9 @@ use adit::{
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pow::{
     Hash,
-    randomx::{Cache, Memory, Pages, Seed, Variant, Vm},
+    randomx::{Cache, Dataset, Memory, Pages, Seed, Variant, Vm},
 };
-use randomx_rs::{RandomXCache, RandomXFlag, RandomXVM};
+use randomx_rs::{RandomXCache, RandomXDataset, RandomXFlag, RandomXVM};
 use tokio::runtime::Runtime;
 
 const SEED: Seed = Seed([1; 32]);
@@ -33,14 +40,30 @@ impl Blobs {
     }
 }
 
-fn randomx(c: &mut Criterion) {
-    let mut group = c.benchmark_group("RandomX, light");
+fn light(c: &mut Criterion) {
+    randomx(c, false);
+}
+
+fn fast(c: &mut Criterion) {
+    randomx(c, true);
+}
+
+fn randomx(c: &mut Criterion, is_fast: bool) {
+    let mode = if is_fast { "fast" } else { "light" };
+    let mut group = c.benchmark_group(format!("RandomX, {mode}"));
     group.sample_size(10);
     let mut blobs = Blobs([7; 76]);
     {
         let flags = RandomXFlag::get_recommended_flags();
         let cache = RandomXCache::new(flags, &SEED.0).expect("memory");
-        let vm = RandomXVM::new(flags, Some(cache), None).expect("memory");
+        let vm = if is_fast {
+            let dataset = RandomXDataset::new(flags, cache.clone(), 0).expect("memory");
+            let flags = flags | RandomXFlag::FLAG_FULL_MEM;
+            RandomXVM::new(flags, Some(cache), Some(dataset))
+        } else {
+            RandomXVM::new(flags, Some(cache), None)
+        };
+        let vm = vm.expect("memory");
         group.throughput(Throughput::Elements(1));
         group.bench_function("the bare crate", |b| {
             b.iter(|| vm.calculate_hash(black_box(blobs.next())));
@@ -48,14 +71,32 @@ fn randomx(c: &mut Criterion) {
     }
     {
         let cache = Cache::new(Variant::Rx0, &SEED.0, Pages::Usual).expect("memory");
-        let mut vm = Vm::new(Memory::Light(Arc::new(cache)), Pages::Usual).expect("memory");
+        let memory = if is_fast {
+            let threads = NonZeroUsize::new(2).expect("above zero");
+            let never = AtomicBool::new(false);
+            let dataset = Dataset::new(&cache, threads, Pages::Usual, &never).expect("memory");
+            Memory::Fast(Arc::new(dataset))
+        } else {
+            Memory::Light(Arc::new(cache))
+        };
+        let mut vm = Vm::new(memory, Pages::Usual).expect("memory");
         group.bench_function("our machine", |b| {
             b.iter(|| vm.hash(black_box(blobs.next())));
         });
     }
     let runtime = Runtime::new().expect("a runtime");
-    let (tasks, verifier) = runtime.block_on(start());
+    let (tasks, verifier) = runtime.block_on(start(is_fast));
     let mut connection = 0;
+    if is_fast {
+        // It goes on light until its dataset is filled, and then a hash takes an eighth.
+        let light = verifier.capacity().expect("it was measured").per_minute();
+        for _ in 0..3_000 {
+            if verifier.capacity().expect("it was measured").per_minute() > 4 * light {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
     group.throughput(Throughput::Elements(SHARES));
     group.bench_function("a verifier of one thread, 500 connections", |b| {
         b.iter(|| runtime.block_on(verify(&verifier, &mut blobs, &mut connection)));
@@ -64,10 +105,10 @@ fn randomx(c: &mut Criterion) {
     runtime.block_on(tasks.shut_down());
 }
 
-async fn start() -> (Tasks, Verifier) {
+async fn start(is_fast: bool) -> (Tasks, Verifier) {
     let (tasks, _) = Tasks::new();
     let plan = Plan {
-        is_fast: false,
+        is_fast,
         threads: NonZeroUsize::MIN,
         pages: Pages::Usual,
     };
@@ -102,5 +143,5 @@ async fn verify(verifier: &Verifier, blobs: &mut Blobs, connection: &mut u64) {
     }
 }
 
-criterion_group!(benches, randomx);
+criterion_group!(benches, light, fast);
 criterion_main!(benches);

@@ -52,11 +52,11 @@ fn template(chain: &Chain) -> Template {
     Template::new(&answer, monero.cryptonote().unwrap()).unwrap()
 }
 
-/// What monerod says the hash of a block is.
-fn hash_by_daemon(chain: &Chain, template: &Template, block: &str) -> Hash {
+/// What monerod says the hash of a blob is; that our blobs are its own is held together for each template.
+fn hash_by_daemon(chain: &Chain, template: &Template, blob: &[u8]) -> Hash {
     let params = json!({
         "major_version": template.block().major_version(), "height": template.height(),
-        "block_blob": block, "seed_hash": hex::encode(template.seed().0),
+        "block_blob": hex::encode(blob), "seed_hash": hex::encode(template.seed().0),
     });
     let told: Value = chain.ask("calc_pow", params);
     let bytes = hex::decode(told.as_str().unwrap()).unwrap();
@@ -110,8 +110,8 @@ fn a18_monerod_and_the_pool_judge_the_same_shares_alike() {
             let ours = claim.is_some_and(|claim| {
                 machine.hash(&claim.blob) == claim.result && claim.proven(TIP).is_ok()
             });
-            let (block, _) = job.block(submission.nonce);
-            let hash = hash_by_daemon(&chain, &template, &block);
+            let blob = job.blob_with(submission.nonce);
+            let hash = hash_by_daemon(&chain, &template, &blob);
             let theirs = hash == submission.result && template.target().is_met_by(&hash);
             assert_eq!(ours, theirs, "{number}: {submission:?}, {hash:?}");
             judged[is_damaged][usize::from(ours)] += 1;

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::support::{Pool, PoolSettings, Process, tls, wait_for};
 
+const LOG: &str = "xmrig.log";
+
 /// `scripts/xmrig` puts it here.
 fn program() -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/xmrig/run");
@@ -33,10 +35,16 @@ fn start(folder: &TempDir, port: u16, more: &[&str]) -> Process {
             "--randomx-wrmsr=-1",
             "--no-color",
         ])
-        .args(["--donate-level=1", "--print-time=5"])
+        .args(["--donate-level=1", "--log-file"])
+        .arg(folder.path().join(LOG))
         .args(more)
         .stdin(Stdio::null());
-    Process::start(command, folder.path().join("xmrig.log"))
+    Process::start(command, folder.path().join("xmrig.out"))
+}
+
+/// What it has to say, which it does not write to a pipe in time.
+fn said(folder: &TempDir) -> String {
+    std::fs::read_to_string(folder.path().join(LOG)).unwrap()
 }
 
 fn stored(pool: &Pool) -> u64 {
@@ -56,15 +64,18 @@ fn xmrig_mines_with_and_without_tls_and_in_nicehash_s_mode() {
         wait_for("three shares", || {
             (stored(&pool) >= before + 3).then_some(())
         });
-        let log = miner.log_text();
+        let log = said(&folder);
         assert!(log.contains("accepted"), "{log}");
         assert!(!log.contains("rejected"), "{log}");
+        assert_eq!(log.contains("TLS"), more == ["--tls"], "{log}");
+        std::fs::remove_file(folder.path().join(LOG)).unwrap();
         miner.kill();
     }
 }
 
 /// The key of RandomX changes at height 2,113, and nobody has to connect anew.
 #[test]
+#[ignore = "the chain needs 2,100 blocks first: `make soak`"]
 fn xmrig_mines_through_a_change_of_the_seed() {
     let folder = TempDir::new().unwrap();
     let chain = Chain::start(&folder, 1);
@@ -87,7 +98,7 @@ fn xmrig_mines_through_a_change_of_the_seed() {
         let last = pool.last_block()?;
         (last["height"].as_u64()? > 2_115 && last["state"] == "immature").then_some(last)
     });
-    let log = miner.log_text();
+    let log = said(&folder);
     // Each seed is prepared once, and there was one connection.
     assert_eq!(log.matches("init dataset").count(), 2, "{log}");
     assert_eq!(log.matches("use pool").count(), 1, "{log}");
