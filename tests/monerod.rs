@@ -97,6 +97,8 @@ fn each_share_of_monero_is_verified_and_each_refusal_says_what_it_is() {
 
     let status = pool.status();
     assert_eq!(status["shares"]["stored"], 2, "{status}");
+    // What claims to be a block and is none is seen by no daemon.
+    assert_eq!(status["blocks"]["found"], 0, "{status}");
     assert_eq!(pool.rejected("wrong_result"), 2);
     assert_eq!(pool.rejected("duplicate"), 1);
     assert_eq!(pool.rejected("low_difficulty"), 1);

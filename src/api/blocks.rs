@@ -161,7 +161,7 @@ impl BlocksStatus {
         let round = store.round_work(pool.id).await;
         let round = round.context("the work of a round cannot be read")?;
         let network = match &*pool.newest.borrow() {
-            Newest::Offer(offer) => Some(offer.template.target().work()),
+            Newest::Offer(offer) => Some(offer.template.work()),
             Newest::Nothing(_) => None,
         };
         let counts = store.block_counts(pool.id).await;

@@ -243,7 +243,7 @@ impl Findings {
             return Ok(false);
         }
         let network = match &*pool.newest.borrow() {
-            Newest::Offer(offer) => offer.template.target().work(),
+            Newest::Offer(offer) => offer.template.work(),
             Newest::Nothing(_) => return Ok(true),
         };
         let is_solo = schemes.contains(&Scheme::Solo) && schemes.len() == 1;

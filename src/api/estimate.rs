@@ -139,7 +139,7 @@ impl Estimate {
             Newest::Nothing(reason) => estimate.stopped = Some(reason.to_string()),
             Newest::Offer(offer) => {
                 let template = &offer.template;
-                let network = template.target().work();
+                let network = template.work();
                 estimate.block = Some(NextBlock {
                     height: template.height(),
                     reward: template.value().to_string(),

@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRequestParts, RawPathParams, State},
     http::request::Parts,
 };
-use mining::{Difficulty, Scheme, Target, template::TemplateKind};
+use mining::{AnyTemplate, Difficulty, Scheme, Target, Work, template::TemplateKind};
 use pow::{Hash, ProofOfWork};
 use serde::Serialize;
 use store::Minute;
@@ -214,14 +214,14 @@ impl PoolSummary {
     /// Asks store, daemons and counters.
     async fn new(pool: &Pool) -> anyhow::Result<Self> {
         let now = clock::now_ms();
-        let (template, target, stopped) = match &*pool.newest.borrow() {
+        let (template, work, stopped) = match &*pool.newest.borrow() {
             Newest::Nothing(reason) => (None, None, Some(reason.to_string())),
             Newest::Offer(offer) => {
                 let template = &offer.template;
                 let status = TemplateStatus {
                     height: template.height(),
                     previous: template.previous().to_string(),
-                    difficulty: difficulty(template.target(), pool.coin.algorithm()),
+                    difficulty: network_difficulty(template, pool.coin.algorithm()),
                     transactions: template.transactions(),
                     value: template.value().to_string(),
                     kind: match template.kind() {
@@ -230,13 +230,13 @@ impl PoolSummary {
                     },
                     age_s: offer.received.elapsed().as_secs(),
                 };
-                (Some(status), Some(template.target()), None)
+                (Some(status), Some(template.work()), None)
             }
         };
         let active = pool.store.active(pool.id, Minute::of_ms(now).back(AT_WORK));
         let active = active.await.context("miners cannot be counted")?;
         let (hashrate, hour) = rates(pool, now).await?;
-        let network = target.map(|target| target.work().hashes());
+        let network = work.map(Work::hashes);
         let to_block = network.and_then(|network| network.checked_div(hour));
         Ok(Self {
             name: pool.name.clone(),
@@ -344,6 +344,14 @@ pub(super) async fn best(pool: &Pool, address: Option<&str>) -> anyhow::Result<O
 pub(super) fn difficulty_of(hash: Hash, algorithm: ProofOfWork) -> f64 {
     let target = Target::from_hex(&hash.to_string());
     target.map_or(0.0, |target| difficulty(target, algorithm))
+}
+
+/// The difficulty of a block. RandomX's is the number of its hashes, which no target has to the last one.
+fn network_difficulty(template: &AnyTemplate, algorithm: ProofOfWork) -> f64 {
+    match algorithm {
+        ProofOfWork::RandomX => display::to_f64(template.work().hashes()),
+        ProofOfWork::Header(_) => difficulty(template.target(), algorithm),
+    }
 }
 
 /// The difficulty of a target.

@@ -45,6 +45,7 @@ fn a_coin_that_fails_leaves_the_other_alone() {
     let share = cpu.no_block(0, NETWORK);
     assert_eq!(cpu.submit(&share)["result"]["status"], "OK");
     assert_eq!(of("main")["algorithm"], "sha256d");
+    assert_eq!(of("xmr")["template"]["difficulty"], json!(200.0));
     assert_eq!(
         (&of("xmr")["algorithm"], &of("xmr")["ticker"]),
         (&json!("randomx"), &json!("XMR"))

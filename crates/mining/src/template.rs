@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pow::Hash;
 
-use crate::{Amount, NetworkDifficulty, Target, cryptonote, merkle::Branch};
+use crate::{Amount, NetworkDifficulty, Target, Work, cryptonote, merkle::Branch};
 
 /// A template of either family of coins.
 #[derive(Clone, Debug)]
@@ -185,6 +185,15 @@ impl AnyTemplate {
         match self {
             Self::Bitcoin(template) => template.target,
             Self::CryptoNote(template) => template.target(),
+        }
+    }
+
+    /// The expected number of hashes behind a block.
+    pub fn work(&self) -> Work {
+        match self {
+            Self::Bitcoin(template) => template.target.work(),
+            // The target has dropped a remainder, and is one hash easier as a rule.
+            Self::CryptoNote(template) => Work::from_hashes(template.difficulty().get().into()),
         }
     }
 

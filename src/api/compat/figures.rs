@@ -270,7 +270,7 @@ impl Next {
         let template = &offer.template;
         Some(Self {
             height: template.height(),
-            work: template.target().work(),
+            work: template.work(),
             reward: template.value(),
             transactions: template.transactions(),
             weight: template.bitcoin().map_or(0, |template| {

@@ -344,13 +344,11 @@ impl Miner {
         Found::of_nonce(&claimed.job, nonce, result, worker, scheme, now_ms)
     }
 
-    /// Nothing is known of a share: it is forgotten. What may be a block is the daemons' to judge.
+    /// Nothing is known of a share: it is forgotten. What claims to be a block goes no further either: it was
+    /// before all others in the queue, and daemons and books are not for whoever claims most.
     fn unverified(&self, claimed: &Claimed, unverified: Unverified, out: &mut Vec<u8>) {
         let context = &self.parts.context;
         context.seen.remove(&claimed.claim.result);
-        if claimed.claim.is_block {
-            context.blocks.submit(self.found(claimed, clock::now_ms()));
-        }
         let (reject, reason) = match unverified {
             Unverified::Throttled => (Reject::TooMany, Reason::Throttled),
             Unverified::UnknownSeed => (Reject::Stale, Reason::BlockExpired),
