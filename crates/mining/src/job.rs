@@ -151,7 +151,8 @@ impl Job {
     }
 }
 
-fn push_hex(text: &mut String, bytes: &[u8]) {
+/// Appends bytes in hexadecimal, as daemons take blocks.
+pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         text.push(char::from(DIGITS[usize::from(byte >> 4)]));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pow::{Hash, randomx::Seed};
 
 use super::{ShareTarget, Template, block::Nonce, id, template::WrongReserve};
-use crate::Difficulty;
+use crate::{Difficulty, job::push_hex};
 
 /// The bytes that a daemon has to reserve at least: for an extranonce and a job's id.
 pub const RESERVE_LEN: usize = 8;
@@ -84,12 +84,7 @@ impl Job {
         let block = self.template.block().block(&self.reserve, nonce);
         let hash = self.template.block().id(&self.reserve, nonce).expect(fits);
         let mut text = String::new();
-        for byte in block.expect(fits) {
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
-        }
+        push_hex(&mut text, &block.expect(fits));
         (text, id::of_bytes(hash))
     }
 }
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
