@@ -99,7 +99,10 @@ fn the_debian_package_has_files_that_are_there() {
         let line = postinst.lines().find(|line| line.contains(command));
         let name = line.expect(command).split_whitespace().last().unwrap();
         let path = format!("usr/lib/{folder}/{name}");
-        assert!(assets().iter().any(|(_, to)| *to == path), "{path}");
+        let asset = assets().into_iter().find(|(_, to)| *to == path);
+        let (from, _) = asset.expect(&path);
+        // What cargo-deb adds to the script calls it by the name that it has here.
+        assert_eq!(Path::new(&from).file_name().unwrap(), name);
     }
 }
 
@@ -118,7 +121,7 @@ fn the_unit_starts_what_the_package_installs_as_whom_it_makes() {
     assert_eq!(only("ConditionPathExists"), config);
 
     let (user, group) = (only("User"), only("Group"));
-    let made = read("packaging/sysusers.conf");
+    let made = read("packaging/sysusers/adit.conf");
     let home = format!("/var/lib/{}", only("StateDirectory"));
     let line = made
         .lines()
@@ -126,7 +129,7 @@ fn the_unit_starts_what_the_package_installs_as_whom_it_makes() {
     assert!(line.expect("the user is made").ends_with(&home));
     assert_eq!(only("WorkingDirectory"), home);
     let folder = Path::new(config).parent().unwrap().to_str().unwrap();
-    let made = read("packaging/tmpfiles.conf");
+    let made = read("packaging/tmpfiles/adit.conf");
     let line = format!("d {folder} 0750 {user} {group} -");
     assert!(
         made.lines().any(|made| made == line),

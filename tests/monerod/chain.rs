@@ -10,11 +10,12 @@ use crate::support::{Process, free_port, runtime, wait_for};
 /// Another wallet's address.
 pub(crate) const SOMEBODY: &str = "44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A";
 
-/// A node whose blocks take this many hashes.
+/// A node whose blocks take a fixed number of hashes.
 pub(crate) struct Chain {
     pub(crate) port: u16,
     zmq: u16,
-    _process: Process,
+    process: Process,
+    arguments: Vec<String>,
 }
 
 /// A wallet, which is asked over its own JSON-RPC.
@@ -33,32 +34,50 @@ fn program(name: &str, arguments: &[String], log: &Path) -> Process {
     Process::start(command, log.to_owned())
 }
 
+fn run(arguments: &[String], difficulty: u64, log: &Path) -> Process {
+    let fixed = format!("--fixed-difficulty={difficulty}");
+    program("monerod", &[arguments, &[fixed]].concat(), log)
+}
+
 impl Chain {
     pub(crate) fn start(folder: &TempDir, difficulty: u64) -> Self {
         let ports = [(); 4].map(|()| free_port());
         let [port, peers, zmq_rpc, zmq] = ports;
         let data = folder.path().join("monerod");
-        let arguments = [
+        let arguments = vec![
             "--regtest".to_owned(),
             "--offline".to_owned(),
             "--no-igd".to_owned(),
             "--non-interactive".to_owned(),
             "--disable-dns-checkpoints".to_owned(),
             "--check-updates=disabled".to_owned(),
-            format!("--fixed-difficulty={difficulty}"),
             format!("--data-dir={}", data.display()),
             format!("--rpc-bind-port={port}"),
             format!("--p2p-bind-port={peers}"),
             format!("--zmq-rpc-bind-port={zmq_rpc}"),
             format!("--zmq-pub=tcp://127.0.0.1:{zmq}"),
         ];
+        let log = folder.path().join("monerod.log");
         let chain = Self {
             port,
             zmq,
-            _process: program("monerod", &arguments, &folder.path().join("monerod.log")),
+            process: run(&arguments, difficulty, &log),
+            arguments,
         };
-        wait_for("monerod", || chain.try_ask("get_info", json!({})));
+        chain.wait();
         chain
+    }
+
+    fn wait(&self) {
+        wait_for("monerod", || self.try_ask("get_info", json!({})));
+    }
+
+    /// Stops it in order and starts it again: blocks take so many hashes from now on.
+    pub(crate) fn start_again(&mut self, difficulty: u64) {
+        self.process.stop();
+        let log = self.process.log.clone();
+        self.process = run(&self.arguments, difficulty, &log);
+        self.wait();
     }
 
     /// The `[[pool.daemon]]` table for it.
