@@ -46,6 +46,7 @@ impl Chain {
         let data = folder.path().join("monerod");
         let arguments = vec![
             "--regtest".to_owned(),
+            "--keep-fakechain".to_owned(),
             "--offline".to_owned(),
             "--no-igd".to_owned(),
             "--non-interactive".to_owned(),
