@@ -7,9 +7,11 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 pub mod hash;
+mod pages;
 pub mod randomx;
 pub mod scrypt;
 pub mod sha256;
+pub mod visionx;
 
 pub use hash::Hash;
 pub use sha256::{HeaderHasher, Midstate, sha256d};

@@ -29,7 +29,7 @@ pub use self::{
     memory::{Ability, Jit, Pages},
     variant::{NotAVariant, Variant},
 };
-use crate::Hash;
+use crate::{Hash, pages};
 
 /// The bytes of a cache.
 pub const CACHE_BYTES: u64 = 256 << 20;
@@ -145,9 +145,9 @@ impl Cache {
     fn join_pages(&self) {
         // SAFETY: a cache begins with a pointer to its memory. Should that ever change, it is still an
         // object larger than a pointer and initialised, so that reading a word of it is allowed, and
-        // `join_pages` bears any address.
+        // `pages::join` bears any address.
         let memory = unsafe { self.raw.as_ptr().cast::<*mut c_void>().read() };
-        memory::join_pages(memory, bytes_of(CACHE_BYTES));
+        pages::join(memory, bytes_of(CACHE_BYTES));
     }
 }
 
@@ -227,7 +227,7 @@ impl Dataset {
         if pages == Pages::Usual {
             // SAFETY: the dataset is allocated.
             let memory = unsafe { ffi::randomx_get_dataset_memory(raw.as_ptr()) };
-            memory::join_pages(memory, bytes_of(DATASET_BYTES));
+            pages::join(memory, bytes_of(DATASET_BYTES));
         }
         let filling = Filling {
             dataset: &dataset,

@@ -1,20 +1,14 @@
 //! What this machine lets RandomX do with memory: compile, take large pages. Asked once; no setting of
 //! the operator is needed where the machine can tell.
 
-use std::{
-    ffi::{c_uint, c_void},
-    ptr,
-    sync::OnceLock,
-};
+use std::{ffi::c_uint, ptr, sync::OnceLock};
 
-use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
+use rustix::mm::{self, MapFlags, MprotectFlags, ProtFlags};
 
 use super::ffi;
 
 /// The size of a mapping that is only tried: a multiple of every page size in use.
 const TRIAL_BYTES: usize = 64 << 10;
-/// What `madvise` wants an address to be a multiple of: the largest base page in use.
-const PAGE: usize = 64 << 10;
 
 /// How programs are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,18 +111,4 @@ fn allows(protection: MprotectFlags) -> bool {
     // SAFETY: as before, and it is not used afterwards.
     let _ = unsafe { mm::munmap(memory, TRIAL_BYTES) };
     allowed
-}
-
-/// Asks the kernel to use huge pages for memory that is about to be filled. It may refuse, or not know
-/// them; nothing but speed depends on it.
-pub(super) fn join_pages(memory: *mut c_void, bytes: usize) {
-    // To the next multiple.
-    let ahead = memory.addr().wrapping_neg() % PAGE;
-    let Some(bytes) = bytes.checked_sub(ahead) else {
-        return;
-    };
-    let start = memory.wrapping_byte_add(ahead);
-    // SAFETY: this advice changes no content and no protection of any page, whoever's it is; a range
-    // that is not mapped is refused.
-    let _ = unsafe { mm::madvise(start, bytes - bytes % PAGE, Advice::LinuxHugepage) };
 }
