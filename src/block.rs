@@ -18,11 +18,14 @@ use std::{
 
 use mining::{
     NetworkDifficulty, Scheme,
+    accounting::Split,
     block::BlockState,
+    coinbase::Coinbase,
     cryptonote::{self, block::Nonce},
     job::JobTemplate,
     orphans::{LOOKED_AT, LastBlocks},
     share::Solved,
+    vision,
 };
 use pow::Hash;
 use store::{
@@ -90,12 +93,39 @@ impl Found {
             scheme,
             worker,
         };
-        let by_coinbase = shared.split.as_ref().map(|split| ByCoinbase {
-            end: split.end(),
-            payments: split.paid(shared.coinbase.paid()),
-        });
+        let by_coinbase = by_coinbase(shared.split.as_deref(), &shared.coinbase);
         Self {
             hex: solved.hex,
+            found: FoundBlock { block, by_coinbase },
+        }
+    }
+
+    /// A block of Vision's family, likewise, by this nonce with this digest.
+    pub fn of_digest(
+        job: &vision::Job,
+        nonce: u64,
+        digest: Hash,
+        worker: WorkerName,
+        scheme: Scheme,
+        time_ms: i64,
+    ) -> Self {
+        let (hex, coinbase) = job.block(nonce);
+        let template = job.template();
+        let block = NewBlock {
+            hash: digest,
+            proof: digest,
+            height: template.body().height,
+            network: NetworkDifficulty::Hashes(template.difficulty()),
+            time: template.body().time,
+            found_ms: time_ms,
+            reward: template.body().value,
+            coinbase: Some(coinbase),
+            scheme,
+            worker,
+        };
+        let by_coinbase = by_coinbase(job.work.split.as_deref(), &job.work.coinbase);
+        Self {
+            hex,
             found: FoundBlock { block, by_coinbase },
         }
     }
@@ -131,6 +161,14 @@ impl Found {
             },
         }
     }
+}
+
+/// What a coinbase has paid by itself, if its pool splits rewards so.
+fn by_coinbase(split: Option<&Split>, coinbase: &Coinbase) -> Option<ByCoinbase> {
+    split.map(|split| ByCoinbase {
+        end: split.end(),
+        payments: split.paid(coinbase.paid()),
+    })
 }
 
 /// Where solved blocks go. Clones share it.

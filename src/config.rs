@@ -127,6 +127,8 @@ pub struct Pool {
     pub bans: Bans,
     /// How shares of RandomX are verified.
     pub randomx: verifier::Config,
+    /// How shares of VisionX are verified.
+    pub visionx: verifier::VisionX,
     /// The nodes, the preferred one first.
     pub daemon: Vec<crate::daemon::Config>,
     /// The ports for miners.
@@ -381,6 +383,7 @@ impl Default for Pool {
             shares: Shares::default(),
             bans: Bans::default(),
             randomx: verifier::Config::default(),
+            visionx: verifier::VisionX::default(),
             daemon: Vec::new(),
             listener: vec![Listener::default()],
         }

@@ -183,7 +183,7 @@ pub async fn start(
     if let Some((saved, recipe)) = saved.zip(recipe.clone()) {
         kept_sessions.restore(saved, recipe);
     }
-    let verifier = plan.randomx.map(|plan| verifier::start(plan, tasks));
+    let verifier = plan.verifier.map(|plan| verifier::start(plan, tasks));
     let verifier = verifier.transpose().context("no thread to verify with")?;
     let newest = template_feed::follow(
         templates,

@@ -19,8 +19,9 @@ use mining::{
     device::CoinbaseClass,
     job::JobTemplate,
     receipt::Digest,
+    vision,
 };
-use pow::{Algorithm, Hash, randomx::NoCache};
+use pow::{Algorithm, Hash, randomx::NoCache, visionx::Miner};
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, info};
 use wire::sv1::{NotifyLine, Work};
@@ -34,7 +35,7 @@ use crate::{
 /// The number of the first tip that a run of the pool sees.
 pub const FIRST_TIP: u64 = 1;
 
-/// What makes a template of Bitcoin's family into this pool's jobs.
+/// What makes a template whose coinbase is ours into this pool's jobs.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     /// What block explorers know the pool by.
@@ -45,10 +46,19 @@ pub struct Recipe {
     pub split: Option<watch::Receiver<Option<Arc<Split>>>>,
     /// The bytes of extranonce2.
     pub extranonce2_size: usize,
-    /// The proof of work.
-    pub algorithm: Algorithm,
+    /// What is hashed.
+    pub header: Headers,
     /// What the pool has signed last of its logs of shares, where coinbases bear it.
     pub mark: Option<watch::Receiver<Option<Digest>>>,
+}
+
+/// The headers of a coin.
+#[derive(Clone, Debug)]
+pub enum Headers {
+    /// Bitcoin's, of 80 bytes.
+    Bitcoin(Algorithm),
+    /// Vision's, which name a miner.
+    Vision(Miner),
 }
 
 /// What connections mine.
@@ -73,8 +83,10 @@ pub struct Offer {
     pub received: Instant,
     /// The template.
     pub template: AnyTemplate,
-    /// In the order of [`CoinbaseClass::ALL`]; none where the daemon makes the coinbase.
+    /// In the order of [`CoinbaseClass::ALL`]; none but for Bitcoin's headers.
     classes: Vec<Arc<ClassOffer>>,
+    /// For Vision's headers.
+    vision: Option<Arc<vision::Work>>,
 }
 
 /// An offer for one class of devices.
@@ -104,26 +116,12 @@ impl Recipe {
     pub fn classes(
         &self,
         template: &Arc<Template>,
+        algorithm: Algorithm,
         tip: u64,
     ) -> Result<[Arc<JobTemplate>; CoinbaseClass::ALL.len()], CoinbaseError> {
-        let Self {
-            tag,
-            payees,
-            split,
-            extranonce2_size,
-            algorithm,
-            mark: _,
-        } = self;
-        let split = split.as_ref().and_then(|split| split.borrow().clone());
-        let outputs = split
-            .as_ref()
-            .and_then(|split| split.outputs(template.value));
-        let payees = Payees {
-            outputs: outputs.unwrap_or_default(),
-            keeper: payees.keeper.clone(),
-        };
-        let size = *extranonce2_size;
-        let classes = JobTemplate::for_all_classes(template, tag, &payees, size, tip, *algorithm)?;
+        let (split, payees) = self.payees(template);
+        let (tag, size) = (&self.tag, self.extranonce2_size);
+        let classes = JobTemplate::for_all_classes(template, tag, &payees, size, tip, algorithm)?;
         Ok(classes.map(|mut shared| {
             Arc::get_mut(&mut shared)
                 .expect("it was only made now")
@@ -131,6 +129,47 @@ impl Recipe {
                 .clone_from(&split);
             shared
         }))
+    }
+
+    /// A template's work where headers are Vision's.
+    fn vision(
+        &self,
+        template: &Arc<vision::Template>,
+        tip: u64,
+        miner: &Miner,
+    ) -> Result<vision::Work, CoinbaseError> {
+        let body = template.body();
+        let (split, payees) = self.payees(body);
+        let (class, size) = (CoinbaseClass::Huge, self.extranonce2_size);
+        Ok(vision::Work {
+            template: Arc::clone(template),
+            coinbase: Coinbase::new(body, &self.tag, &payees, size, class)?,
+            extranonce2_size: size,
+            tip,
+            miner: miner.clone(),
+            split,
+        })
+    }
+
+    /// Whom a coinbase pays now, and by what split.
+    fn payees(&self, template: &Template) -> (Option<Arc<Split>>, Payees) {
+        let split = self.split.as_ref().and_then(|split| split.borrow().clone());
+        let outputs = split
+            .as_ref()
+            .and_then(|split| split.outputs(template.value));
+        let payees = Payees {
+            outputs: outputs.unwrap_or_default(),
+            keeper: self.payees.keeper.clone(),
+        };
+        (split, payees)
+    }
+
+    /// What Bitcoin's headers are hashed with; nothing where others are mined.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        match self.header {
+            Headers::Bitcoin(algorithm) => Some(algorithm),
+            Headers::Vision(_) => None,
+        }
     }
 
     /// A template with the mark of the moment, if coinbases bear one and have the room. It is part of the
@@ -149,6 +188,7 @@ impl Recipe {
     pub fn solo(
         &self,
         template: &Arc<Template>,
+        algorithm: Algorithm,
         tip: u64,
         class: CoinbaseClass,
         script: &[u8],
@@ -164,7 +204,7 @@ impl Recipe {
             template,
             class,
             tip,
-            algorithm: self.algorithm,
+            algorithm,
             split: None,
         })))
     }
@@ -174,6 +214,11 @@ impl Offer {
     /// The offer for devices of `class`; nothing where the daemon makes the coinbase.
     pub fn for_class(&self, class: CoinbaseClass) -> Option<&Arc<ClassOffer>> {
         self.classes.get(class.index())
+    }
+
+    /// The work of Vision's miners; nothing where other headers are mined.
+    pub fn vision(&self) -> Option<&Arc<vision::Work>> {
+        self.vision.as_ref()
     }
 
     /// Those of all classes, in the order of [`CoinbaseClass::ALL`]; none likewise.
@@ -246,11 +291,16 @@ pub fn follow(
 /// Has the seeds of work prepared, and waits for the one that is needed now: no miner gets work whose
 /// shares cannot be verified. But for the first one, seeds are known an hour or more before they are needed.
 async fn prepare(verifier: Option<&Verifier>, newest: Newest) -> Newest {
-    let template = match &newest {
-        Newest::Offer(offer) => offer.template.cryptonote(),
-        Newest::Nothing(_) => None,
+    let (Some(verifier), Newest::Offer(offer)) = (verifier, &newest) else {
+        return newest;
     };
-    let (Some(verifier), Some(template)) = (verifier, template) else {
+    if let AnyTemplate::Vision(template) = &offer.template {
+        let (verifier, dataset) = (verifier.clone(), Arc::clone(template.dataset()));
+        // It ends with the process only.
+        let _ = tokio::task::spawn_blocking(move || verifier.measure(&dataset)).await;
+        return newest;
+    }
+    let Some(template) = offer.template.cryptonote() else {
         return newest;
     };
     let seeds = Seeds {
@@ -346,15 +396,21 @@ impl Follower {
         received: Instant,
         clean: bool,
     ) -> Result<Offer, CoinbaseError> {
-        let (template, classes) = match (template, &self.recipe) {
-            (AnyTemplate::Bitcoin(template), Some(recipe)) => {
-                let template = recipe.marked(template);
-                let classes = recipe.classes(&template, self.tip)?;
-                let classes = classes.map(|shared| Arc::new(ClassOffer::new(shared)));
-                (AnyTemplate::Bitcoin(template), classes.to_vec())
+        let (mut template, mut classes, mut vision) = (template.clone(), Vec::new(), None);
+        if let Some(recipe) = &self.recipe {
+            match (&template, &recipe.header) {
+                (AnyTemplate::Bitcoin(unmarked), Headers::Bitcoin(algorithm)) => {
+                    let marked = recipe.marked(unmarked);
+                    let made = recipe.classes(&marked, *algorithm, self.tip)?;
+                    classes.extend(made.map(|shared| Arc::new(ClassOffer::new(shared))));
+                    template = AnyTemplate::Bitcoin(marked);
+                }
+                (AnyTemplate::Vision(template), Headers::Vision(miner)) => {
+                    vision = Some(Arc::new(recipe.vision(template, self.tip, miner)?));
+                }
+                _ => {}
             }
-            (template, _) => (template.clone(), Vec::new()),
-        };
+        }
         Ok(Offer {
             tip: self.tip,
             job_id: self.job_ids.next(),
@@ -362,6 +418,7 @@ impl Follower {
             received,
             template,
             classes,
+            vision,
         })
     }
 

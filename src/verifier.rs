@@ -1,10 +1,10 @@
-//! Verifies shares whose hash is costly: RandomX takes milliseconds where others take microseconds, so
-//! no connection hashes by itself, and nobody's junk may make others wait.
+//! Verifies shares whose hash is costly: RandomX and VisionX take milliseconds where others take microseconds,
+//! so no connection hashes by itself, and nobody's junk may make others wait.
 //!
 //! A connection that has made every cheap check (job, nonce, duplicate, claimed result against the
 //! target, for `rx/2` the commitment) hands in a [`Job`] and awaits its [`Verdict`]. Threads take jobs in
-//! the order of `queue.rs`, fair by address and by connection, claimed blocks first. Each owns a virtual
-//! machine; they share what `seeds.rs` prepares in the background. [`Verifier::capacity`] is what they
+//! the order of `queue.rs`, fair by address and by connection, claimed blocks first. Each owns a machine; of
+//! RandomX they share what `seeds.rs` prepares in the background, while VisionX needs nothing prepared. [`Verifier::capacity`] is what they
 //! can do, by which difficulties are chosen so that honest miners do not exceed it.
 
 mod capacity;
@@ -29,18 +29,19 @@ use anyhow::Context as _;
 use pow::{
     Hash,
     randomx::{Memory, NoCache, Pages, Seed, Variant, Vm},
+    visionx::{self, Dataset},
 };
 use tokio::sync::{oneshot, watch};
 
 pub use self::{
     capacity::Capacity,
-    config::{Config, Mode, NotPlanned, Plan},
+    config::{Config, Mode, NotPlanned, Plan, VisionX},
     memory::free,
     queue::Origin,
     seeds::Seeds,
 };
 use self::{
-    capacity::Measured,
+    capacity::{Kind, Measured},
     queue::{Limits, Put, Queue},
     seeds::Known,
 };
@@ -60,13 +61,29 @@ const ALL_MAX_S: u64 = 5;
 /// However slow the machine, as many may wait; and before anything has been measured.
 const ALL_MIN: usize = 256;
 
+/// Hashes by which a machine is measured; the first one is slow.
+const MEASURED: u8 = 3;
+
 /// A share to be verified.
 #[derive(Debug)]
 pub struct Job {
-    seed: Seed,
-    blob: Box<[u8]>,
+    what: What,
     claimed: Hash,
     is_candidate: bool,
+}
+
+/// What is hashed.
+#[derive(Debug)]
+enum What {
+    RandomX {
+        seed: Seed,
+        blob: Box<[u8]>,
+    },
+    VisionX {
+        dataset: Arc<Dataset>,
+        message: Box<[u8]>,
+        nonce: u64,
+    },
 }
 
 /// The blob is longer than any miner takes.
@@ -145,8 +162,7 @@ struct State {
     wanted: Option<Seeds>,
     /// Raised when threads have to let go what they hold.
     letting_go: u64,
-    light: Measured,
-    fast: Measured,
+    measured: Measured,
     figures: Figures,
     closed: bool,
 }
@@ -204,12 +220,40 @@ impl Job {
         if blob.len() > BLOB_MAX {
             return Err(BlobTooLong);
         }
+        let blob = blob.into();
         Ok(Self {
-            seed,
-            blob: blob.into(),
+            what: What::RandomX { seed, blob },
             claimed,
             is_candidate,
         })
+    }
+
+    /// A share of a job that is hashed by VisionX with this dataset. `claimed` is the digest that the miner
+    /// says the job's message and its nonce have.
+    pub fn visionx(
+        dataset: Arc<Dataset>,
+        message: &[u8],
+        nonce: u64,
+        claimed: Hash,
+        is_candidate: bool,
+    ) -> Self {
+        Self {
+            what: What::VisionX {
+                dataset,
+                message: message.into(),
+                nonce,
+            },
+            claimed,
+            is_candidate,
+        }
+    }
+
+    /// What has to be prepared.
+    fn seed(&self) -> Option<Seed> {
+        match self.what {
+            What::RandomX { seed, .. } => Some(seed),
+            What::VisionX { .. } => None,
+        }
     }
 }
 
@@ -238,7 +282,9 @@ impl Verifier {
         if state.closed {
             return Err(Unverified::Closed);
         }
-        if !state.known.iter().any(|known| known.seed == job.seed) {
+        if let Some(seed) = job.seed()
+            && !state.known.iter().any(|known| known.seed == seed)
+        {
             return Err(Unverified::UnknownSeed);
         }
         let is_candidate = job.is_candidate;
@@ -259,8 +305,22 @@ impl Verifier {
         Ok(Pending(pending))
     }
 
+    /// Measures how long VisionX takes with a dataset like this one, unless that is known. Takes a few hashes'
+    /// time: not for a thread that serves others.
+    pub fn measure(&self, dataset: &Dataset) {
+        if self.0.state().measured.has(Kind::VisionX) {
+            return;
+        }
+        let mut machine = visionx::Machine::new();
+        for number in 0..MEASURED {
+            let begun = Instant::now();
+            machine.hash(dataset, &[number], number.into());
+            self.0.state().took(Kind::VisionX, begun, self.0.plan);
+        }
+    }
+
     /// How many shares can be verified, as long as the current seed's can; nothing before the first
-    /// seed is prepared. It falls when a new seed has no dataset yet.
+    /// seed is prepared, or VisionX is [measured](Self::measure). It falls when a new seed has no dataset yet.
     pub fn capacity(&self) -> Option<Capacity> {
         self.0.state().capacity(self.0.plan)
     }
@@ -296,21 +356,18 @@ impl State {
     fn capacity(&self, plan: Plan) -> Option<Capacity> {
         let is_current = |known: &&Known| self.wanted.is_some_and(|it| it.current == known.seed);
         let current = self.known.iter().find(is_current);
-        let measured = match current {
-            Some(known) if known.dataset.is_some() => self.fast,
-            _ => self.light,
+        let kind = match (self.wanted, current) {
+            (None, _) => Kind::VisionX,
+            (Some(_), Some(known)) if known.dataset.is_some() => Kind::Fast,
+            _ => Kind::Light,
         };
-        measured.capacity(u64::try_from(plan.threads.get()).unwrap_or(u64::MAX))
+        let threads = u64::try_from(plan.threads.get()).unwrap_or(u64::MAX);
+        self.measured.capacity(kind, threads)
     }
 
-    fn took(&mut self, is_fast: bool, since: Instant, plan: Plan) {
+    fn took(&mut self, kind: Kind, since: Instant, plan: Plan) {
         let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let measured = if is_fast {
-            &mut self.fast
-        } else {
-            &mut self.light
-        };
-        measured.took(nanos);
+        self.measured.took(kind, nanos);
         if let Some(capacity) = self.capacity(plan) {
             let all = capacity.per_second().saturating_mul(ALL_MAX_S);
             self.queue
@@ -321,7 +378,7 @@ impl State {
 
 /// What a thread does next.
 enum Next {
-    Verify(Entry, Memory),
+    Verify(Entry, Option<Memory>),
     LetGo,
     End,
 }
@@ -342,8 +399,7 @@ impl Shared {
                 known,
                 wanted: None,
                 letting_go: 0,
-                light: Measured::default(),
-                fast: Measured::default(),
+                measured: Measured::default(),
                 figures: Figures::default(),
                 closed: false,
             }),
@@ -381,9 +437,12 @@ impl Shared {
             if entry.answer.is_closed() {
                 continue;
             }
-            let known = state.known.iter().find(|it| it.seed == entry.job.seed);
+            let Some(seed) = entry.job.seed() else {
+                return Next::Verify(entry, None);
+            };
+            let known = state.known.iter().find(|it| it.seed == seed);
             match known.map(Known::memory) {
-                Some(memory) => return Next::Verify(entry, memory),
+                Some(memory) => return Next::Verify(entry, Some(memory)),
                 None => entry.answer(Err(Unverified::UnknownSeed)),
             }
         }
@@ -407,10 +466,30 @@ impl Shared {
 struct Machines {
     light: Option<Vm>,
     fast: Option<Vm>,
+    visionx: visionx::Machine,
     pages: Pages,
 }
 
 impl Machines {
+    /// The hash of a share, and what was measured by it. Where a seed was to be prepared this is the memory.
+    fn hash(&mut self, what: &What, memory: Option<Memory>) -> anyhow::Result<(Hash, Kind)> {
+        Ok(match what {
+            What::RandomX { blob, .. } => {
+                let memory = memory.context("the seed was prepared")?;
+                let kind = Kind::of(&memory);
+                (self.of(memory)?.hash(blob), kind)
+            }
+            What::VisionX {
+                dataset,
+                message,
+                nonce,
+            } => (
+                self.visionx.hash(dataset, message, *nonce),
+                Kind::VisionX,
+            ),
+        })
+    }
+
     /// The machine for this memory.
     fn of(&mut self, memory: Memory) -> anyhow::Result<&mut Vm> {
         let machine = match memory {
@@ -436,19 +515,18 @@ fn verify(shared: &Shared) -> anyhow::Result<()> {
     let mut machines = Machines {
         light: None,
         fast: None,
+        visionx: visionx::Machine::new(),
         pages: shared.plan.pages,
     };
     let mut let_go = 0;
     loop {
         match shared.next(&mut let_go) {
             Next::Verify(entry, memory) => {
-                let is_fast = matches!(memory, Memory::Fast(_));
-                let machine = machines.of(memory)?;
                 let begun = Instant::now();
-                let hash = machine.hash(&entry.job.blob);
+                let (hash, kind) = machines.hash(&entry.job.what, memory)?;
                 let is_true = hash == entry.job.claimed;
                 let mut state = shared.state();
-                state.took(is_fast, begun, shared.plan);
+                state.took(kind, begun, shared.plan);
                 if is_true {
                     state.figures.verified += 1;
                 } else {

@@ -349,7 +349,7 @@ pub(super) fn difficulty_of(hash: Hash, algorithm: ProofOfWork) -> f64 {
 /// The difficulty of a block. RandomX's is the number of its hashes, which no target has to the last one.
 fn network_difficulty(template: &AnyTemplate, algorithm: ProofOfWork) -> f64 {
     match algorithm {
-        ProofOfWork::RandomX => display::to_f64(template.work().hashes()),
+        ProofOfWork::RandomX | ProofOfWork::VisionX => display::to_f64(template.work().hashes()),
         ProofOfWork::Header(_) => difficulty(template.target(), algorithm),
     }
 }

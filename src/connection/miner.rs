@@ -202,9 +202,10 @@ impl Miner {
             return Some(Arc::clone(own));
         }
         let (recipe, template) = (self.context.recipe.as_ref()?, offer.template.bitcoin()?);
+        let algorithm = recipe.algorithm()?;
         let script = self.first_worker().address.script()?;
         let class = self.subscription.device.class;
-        let made = recipe.solo(template, offer.tip, class, script);
+        let made = recipe.solo(template, algorithm, offer.tip, class, script);
         let own =
             Arc::new(made.expect("a coinbase with one output fits where the pool's own fits"));
         self.own_work = Some((offer.job_id, Arc::clone(&own)));

@@ -15,7 +15,7 @@ use super::{
     config::Config,
     reply::{BlockTemplate, ChainInfo, ChainTip, Header, NetworkInfo, NewBlock, ZmqNotification},
     rpc::{CallError, Lane, Rpc, cut, parse, request},
-    template::{Refused, rules, template},
+    template::{Refused, any_template, rules},
 };
 
 /// One daemon of this family.
@@ -210,7 +210,7 @@ impl Bitcoind {
             .call_with(lane, "getblocktemplate", [request], move |body| {
                 let reply: BlockTemplate<'_> = parse(body)?;
                 Ok(Received {
-                    template: AnyTemplate::Bitcoin(Arc::new(template(&reply, coin, network)?)),
+                    template: any_template(&reply, coin, network)?,
                     at: Instant::now(),
                     long_poll_id: reply
                         .long_poll_id
@@ -219,6 +219,11 @@ impl Bitcoind {
                 })
             })
             .await
+    }
+
+    /// The id of the block before, out of the header in front of a block.
+    pub(super) fn parent_of(&self, block: &str) -> Option<Hash> {
+        parent_of(block, self.coin)
     }
 
     /// Sends a solved block.
@@ -256,8 +261,12 @@ pub(super) fn submit_request(block: &str) -> Bytes {
 }
 
 /// The id of the block before, out of the header in front of a block.
-pub(super) fn parent_of(block: &str) -> Option<Hash> {
+fn parent_of(block: &str, coin: &Coin) -> Option<Hash> {
     let mut parent = Hash::default();
+    if coin.vision().is_some() {
+        // Behind what a header begins with and its version; as it is printed.
+        return block.get(16..80)?.parse().ok();
+    }
     hex::decode_to_slice(block.get(8..72)?, &mut parent.0).ok()?;
     Some(parent)
 }

@@ -130,7 +130,7 @@ impl Client {
     /// The id of the block before, out of a block in hexadecimal.
     pub(super) fn parent_of(&self, block: &str) -> Option<Hash> {
         match self {
-            Self::Bitcoind(_) => bitcoind::parent_of(block),
+            Self::Bitcoind(bitcoind) => bitcoind.parent_of(block),
             Self::Monerod(_) => monerod::parent_of(block),
         }
     }

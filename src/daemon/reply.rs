@@ -1,9 +1,9 @@
 //! The replies of a daemon, as far as they are read. Keys that are not here are passed over; a
 //! number that does not fit its type is an error and never rounded.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, num::NonZeroU64};
 
-use pow::Hash;
+use pow::{Hash, visionx::Params};
 use serde::Deserialize;
 
 /// `getblockchaininfo`.
@@ -49,7 +49,8 @@ pub(super) struct Header {
     /// The median of the times of the eleven blocks up to it.
     #[serde(rename = "mediantime")]
     pub(super) median_time: u32,
-    /// Its target in compact form.
+    /// Its target in compact form; empty where headers have none.
+    #[serde(default)]
     pub(super) bits: String,
     /// The block before; the first one has none.
     #[serde(default, rename = "previousblockhash")]
@@ -92,8 +93,8 @@ pub(super) struct BlockTemplate<'a> {
     /// The tip.
     #[serde(rename = "previousblockhash")]
     pub(super) previous: Hash,
-    /// The compact target, eight digits.
-    #[serde(borrow)]
+    /// The compact target, eight digits; empty where headers have none.
+    #[serde(default, borrow)]
     pub(super) bits: Cow<'a, str>,
     /// The target.
     #[serde(borrow)]
@@ -137,6 +138,28 @@ pub(super) struct BlockTemplate<'a> {
     /// The handle for a long poll.
     #[serde(default, rename = "longpollid", borrow)]
     pub(super) long_poll_id: Option<Cow<'a, str>>,
+    /// The expected number of hashes behind a block, where the chain mines by VisionX.
+    #[serde(default)]
+    pub(super) difficulty: Option<NonZeroU64>,
+    /// How it is hashed there.
+    #[serde(default, borrow)]
+    pub(super) visionx: Option<VisionX<'a>>,
+}
+
+/// What a chain that mines by VisionX hashes with.
+#[derive(Debug, Deserialize)]
+pub(super) struct VisionX<'a> {
+    /// Its name in the seeds of its epochs.
+    #[serde(borrow)]
+    pub(super) chain_id: Cow<'a, str>,
+    /// The hash in the seeds of its epochs, as its bytes stand there.
+    #[serde(borrow)]
+    pub(super) genesis_pow_hash: Cow<'a, str>,
+    /// The version of its headers.
+    pub(super) header_version: u32,
+    /// The figures of its hash.
+    #[serde(flatten)]
+    pub(super) params: Params,
 }
 
 /// A transaction of a template.

@@ -4,11 +4,16 @@
 //! decoded that need not be: a transaction stays the text it came as. What does not fit is refused
 //! with a reason and never bent.
 
+use std::{num::NonZeroU64, sync::Arc};
+
 use mining::{
-    Amount, Coin, Network, Target, Template,
+    Amount, AnyTemplate, Coin, Network, Target, Template,
     target::NotATarget,
     template::{Room, TemplateKind, Transactions},
+    vision,
 };
+
+use pow::Hash;
 
 use super::reply::{BlockTemplate, TemplateTransaction};
 
@@ -47,6 +52,15 @@ pub(super) enum Refused {
     /// One of Monero's family that does not add up.
     #[error(transparent)]
     CryptoNote(#[from] mining::cryptonote::whole_template::Refused),
+    /// It does not say how it is hashed.
+    #[error("the template does not say {0} of VisionX")]
+    NoVisionX(&'static str),
+    /// Headers of another kind.
+    #[error("the template is for headers of version {0}, which is not known")]
+    HeaderVersion(u32),
+    /// Its target is not the one of its difficulty.
+    #[error("the template's target is not that of its difficulty {0}")]
+    NotItsTarget(NonZeroU64),
     /// Blocks need a signature.
     #[error("blocks of this signet must be signed")]
     SignedBlocks,
@@ -61,26 +75,88 @@ const COMMITMENT_LIMIT: usize = 256;
 /// The coinbase's script has 100 bytes, and height and extranonce must fit too.
 const FLAGS_LIMIT: usize = 32;
 
+/// The one version of headers of Vision's family.
+const VISION_HEADER_VERSION: u32 = 1;
+
+/// The network's has 7 bytes.
+const CHAIN_ID_LIMIT: usize = 64;
+
 /// The challenge that anything satisfies.
 const OP_TRUE: &str = "51";
 
 /// The rules to tell the daemon that we understand.
 pub(super) fn rules(coin: &Coin, network: Network) -> Vec<&'static str> {
-    let mut rules = coin
-        .bitcoin()
-        .map_or_else(Vec::new, |known| known.rules.to_vec());
+    let mut rules = coin.template_rules().to_vec();
     if network == Network::Signet {
         rules.push("signet");
     }
     rules
 }
 
-/// Makes the template.
-pub(super) fn template(
+/// Makes the template of a coin whose daemon speaks as Bitcoin's does.
+pub(super) fn any_template(
+    reply: &BlockTemplate<'_>,
+    coin: &Coin,
+    network: Network,
+) -> Result<AnyTemplate, Refused> {
+    Ok(match coin.vision() {
+        None => AnyTemplate::Bitcoin(Arc::new(template(reply, coin, network)?)),
+        Some(_) => AnyTemplate::Vision(Arc::new(vision_template(reply, coin, network)?)),
+    })
+}
+
+/// Makes the template of Bitcoin's family.
+fn template(
     reply: &BlockTemplate<'_>,
     coin: &Coin,
     network: Network,
 ) -> Result<Template, Refused> {
+    let bits = compact(&reply.bits)?;
+    let target = Target::from_compact(bits)?.min(Target::from_hex(&reply.target)?);
+    let (template, _) = body(reply, coin, network, bits, target)?;
+    Ok(template)
+}
+
+/// Makes the template of Vision's family.
+fn vision_template(
+    reply: &BlockTemplate<'_>,
+    coin: &Coin,
+    network: Network,
+) -> Result<vision::Template, Refused> {
+    let difficulty = reply.difficulty.ok_or(Refused::NoVisionX("difficulty"))?;
+    let hashed = reply.visionx.as_ref();
+    let hashed = hashed.ok_or(Refused::NoVisionX("chain and figures"))?;
+    if hashed.header_version != VISION_HEADER_VERSION {
+        return Err(Refused::HeaderVersion(hashed.header_version));
+    }
+    let target = Target::from_hex(&reply.target)?;
+    if target != vision::target_of(difficulty) {
+        return Err(Refused::NotItsTarget(difficulty));
+    }
+    if hashed.chain_id.len() > CHAIN_ID_LIMIT {
+        return Err(Refused::OutOfRange { field: "chain_id" });
+    }
+    let mut genesis = [0; 32];
+    hex::decode_to_slice(&*hashed.genesis_pow_hash, &mut genesis).map_err(|_| Refused::NotHex {
+        field: "genesis_pow_hash",
+    })?;
+    let chain = vision::Chain {
+        id: hashed.chain_id.clone().into_owned(),
+        genesis,
+        params: hashed.params,
+    };
+    let (body, txids) = body(reply, coin, network, 0, target)?;
+    Ok(vision::Template::new(body, &txids, difficulty, chain))
+}
+
+/// What all templates have that a daemon of Bitcoin's kind gives, and the ids of the transactions.
+fn body(
+    reply: &BlockTemplate<'_>,
+    coin: &Coin,
+    network: Network,
+    bits: u32,
+    target: Target,
+) -> Result<(Template, Vec<Hash>), Refused> {
     let known = rules(coin, network);
     if let Some(rule) = reply
         .rules
@@ -108,8 +184,6 @@ pub(super) fn template(
             field: "coinbasevalue",
         });
     }
-    let bits = compact(&reply.bits)?;
-    let target = Target::from_compact(bits)?.min(Target::from_hex(&reply.target)?);
     let value = Amount::from_units(reply.value);
     let fees = fees(&reply.transactions)?;
     if fees > value {
@@ -132,7 +206,8 @@ pub(super) fn template(
         Some(block) if is_hex(block) => format!("01{block}"),
         Some(_) => return Err(Refused::NotHex { field: "mweb" }),
     };
-    Ok(Template {
+    let (transactions, txids) = transactions(&reply.transactions, coin)?;
+    let template = Template {
         height: reply.height,
         version: version.cast_unsigned(),
         previous: reply.previous,
@@ -144,11 +219,12 @@ pub(super) fn template(
         fees,
         witness_commitment,
         coinbase_flags,
-        transactions: transactions(&reply.transactions, coin)?,
+        transactions,
         tail,
         room: room(reply),
         kind: TemplateKind::Full,
-    })
+    };
+    Ok((template, txids))
 }
 
 /// What the limits leave beside the transactions. A daemon without segwit tells sizes in place of
@@ -196,7 +272,7 @@ fn fees(transactions: &[TemplateTransaction<'_>]) -> Result<Amount, Refused> {
 fn transactions(
     transactions: &[TemplateTransaction<'_>],
     coin: &Coin,
-) -> Result<Transactions, Refused> {
+) -> Result<(Transactions, Vec<Hash>), Refused> {
     let mut hex = String::with_capacity(transactions.iter().map(|t| t.data.len()).sum());
     let mut txids = Vec::with_capacity(transactions.len());
     for (index, transaction) in transactions.iter().enumerate() {
@@ -218,7 +294,7 @@ fn transactions(
                 .ok_or_else(|| refused("no txid"))?,
         );
     }
-    Ok(Transactions::new(hex, &txids))
+    Ok((Transactions::new(hex, &txids), txids))
 }
 
 fn bytes(text: &str, field: &'static str, limit: usize) -> Result<Vec<u8>, Refused> {
@@ -241,7 +317,6 @@ fn is_hex(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pow::Hash;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 

@@ -101,12 +101,12 @@ fn text_of(recipe: &Recipe) -> String {
         payees,
         split,
         extranonce2_size,
-        algorithm,
+        header,
         // It stands in each template.
         mark: _,
     } = recipe;
     let is_split = split.is_some();
-    format!("{tag:?} {payees:?} {is_split} {extranonce2_size} {algorithm:?}")
+    format!("{tag:?} {payees:?} {is_split} {extranonce2_size} {header:?}")
 }
 
 impl Saved {
@@ -252,7 +252,7 @@ impl Restored {
         let (saved, classes) = self.templates.get_mut(template)?;
         if classes.is_none() {
             let template = Arc::new(saved.template(self.previous)?);
-            let made = self.recipe.classes(&template, FIRST_TIP);
+            let made = self.recipe.classes(&template, self.recipe.algorithm()?, FIRST_TIP);
             *classes = Some(made.ok()?);
         }
         classes.as_ref()

@@ -27,7 +27,7 @@ use crate::{
     listener::{Certificate, Limits, Port, Tls},
     networks::Networks,
     payout::{self, Purse},
-    template_feed::Recipe,
+    template_feed::{Headers, Recipe},
     verifier,
 };
 
@@ -54,7 +54,7 @@ pub(super) struct Plan {
     /// After which unchanged work is offered again.
     pub(super) refresh: Duration,
     /// How shares are verified whose hash is costly; nothing where connections hash by themselves.
-    pub(super) randomx: Option<verifier::Plan>,
+    pub(super) verifier: Option<verifier::Plan>,
     /// What each listener allows, in the order of the settings.
     pub(super) rules: Vec<Rules>,
     /// Their ports, likewise.
@@ -158,7 +158,8 @@ impl Plan {
         accounting.split = split(settings, coin, &rules, keeper.as_deref(), sender).map_err(bad)?;
         let maturity = maturity(settings, coin).map_err(bad)?;
         let payout = payout(settings, coin).map_err(bad)?;
-        let recipe = coin.bitcoin().zip(keeper).map(|(coin, keeper)| Recipe {
+        let headers = headers(coin, &settings.payout_address).map_err(bad)?;
+        let recipe = headers.zip(keeper).map(|(header, keeper)| Recipe {
             tag: tag.to_vec(),
             payees: Payees {
                 outputs: Vec::new(),
@@ -166,7 +167,7 @@ impl Plan {
             },
             split: accounting.split.is_some().then_some(splits),
             extranonce2_size: settings.extranonce2_size,
-            algorithm: coin.algorithm,
+            header,
             mark: None,
         });
         if recipe.is_none() {
@@ -177,7 +178,7 @@ impl Plan {
             operator: address,
             recipe,
             refresh: Duration::from_secs(settings.refresh_s),
-            randomx: randomx(settings, coin).map_err(bad)?,
+            verifier: verifier(settings, coin).map_err(bad)?,
             rules,
             ports,
             bans,
@@ -202,14 +203,30 @@ fn no_coinbases(settings: &config::Pool, rules: &[Rules]) -> Result<(), String> 
     Ok(())
 }
 
-/// How RandomX is verified, from the settings; nothing where it is not mined.
-fn randomx(settings: &config::Pool, coin: &Coin) -> Result<Option<verifier::Plan>, String> {
-    if coin.algorithm() != ProofOfWork::RandomX {
-        return Ok(None);
-    }
+/// The headers of a coin whose coinbases the pool makes. Those of Vision name who is paid.
+fn headers(coin: &Coin, payout_address: &str) -> Result<Option<Headers>, String> {
+    Ok(match coin.algorithm() {
+        ProofOfWork::Header(algorithm) => Some(Headers::Bitcoin(algorithm)),
+        ProofOfWork::VisionX => {
+            let miner = payout_address.parse();
+            let miner = miner.map_err(|error| format!("payout_address: {error}"))?;
+            Some(Headers::Vision(miner))
+        }
+        ProofOfWork::RandomX => None,
+    })
+}
+
+/// How shares are verified whose hash is costly, from the settings; nothing where connections hash by
+/// themselves.
+fn verifier(settings: &config::Pool, coin: &Coin) -> Result<Option<verifier::Plan>, String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let plan = settings.randomx.plan(cores, verifier::free());
-    plan.map(Some).map_err(|error| format!("randomx: {error}"))
+    let plan = match coin.algorithm() {
+        ProofOfWork::Header(_) => return Ok(None),
+        ProofOfWork::RandomX => settings.randomx.plan(cores, verifier::free()),
+        ProofOfWork::VisionX => verifier::Plan::without_seeds(settings.visionx.threads, cores),
+    };
+    let name = coin.algorithm().name();
+    plan.map(Some).map_err(|error| format!("{name}: {error}"))
 }
 
 /// How the pool is paid, from its settings.

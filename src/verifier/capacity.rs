@@ -1,5 +1,7 @@
 //! How many hashes the verifying threads can do, measured while they do them.
 
+use pow::randomx::Memory;
+
 /// A new measurement counts for one in so many: some seconds' worth at full load, and one that was
 /// disturbed changes little.
 const WEIGHT: u64 = 32;
@@ -38,16 +40,72 @@ impl Capacity {
     }
 }
 
-/// The running mean of what a hash takes.
+/// What takes how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// RandomX with a cache.
+    Light,
+    /// RandomX with a dataset.
+    Fast,
+    VisionX,
+}
+
+/// What a hash of each kind takes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Measured {
+    light: Mean,
+    fast: Mean,
+    visionx: Mean,
+}
+
+/// The running mean of what a hash takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
     /// In units of 1/WEIGHT of a nanosecond, so that rounding does not hold it in place.
     mean: u64,
 }
 
+impl Kind {
+    pub(super) fn of(memory: &Memory) -> Self {
+        match memory {
+            Memory::Light(_) => Self::Light,
+            Memory::Fast(_) => Self::Fast,
+        }
+    }
+}
+
 impl Measured {
     /// A hash took so many nanoseconds.
-    pub(super) fn took(&mut self, nanos: u64) {
+    pub(super) fn took(&mut self, kind: Kind, nanos: u64) {
+        match kind {
+            Kind::Light => self.light.took(nanos),
+            Kind::Fast => self.fast.took(nanos),
+            Kind::VisionX => self.visionx.took(nanos),
+        }
+    }
+
+    /// Whether there was any hash.
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        self.mean(kind).mean > 0
+    }
+
+    /// What so many threads can do; nothing before the first hash.
+    pub(super) fn capacity(&self, kind: Kind, threads: u64) -> Option<Capacity> {
+        self.mean(kind).capacity(threads)
+    }
+
+    fn mean(&self, kind: Kind) -> Mean {
+        match kind {
+            Kind::Light => self.light,
+            Kind::Fast => self.fast,
+            Kind::VisionX => self.visionx,
+        }
+    }
+}
+
+impl Mean {
+    /// A hash took so many nanoseconds.
+    fn took(&mut self, nanos: u64) {
         // A hash that takes a minute is a machine that slept.
         let nanos = nanos.clamp(1, 60 * NANOS_PER_SECOND);
         self.mean = if self.mean == 0 {
@@ -58,7 +116,7 @@ impl Measured {
     }
 
     /// What so many threads can do; nothing before the first hash.
-    pub(super) fn capacity(self, threads: u64) -> Option<Capacity> {
+    fn capacity(self, threads: u64) -> Option<Capacity> {
         let nanos = self.mean / WEIGHT;
         (nanos > 0).then_some(Capacity { nanos, threads })
     }
@@ -72,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_first_hash_says_it_and_later_ones_correct_it() {
-        let mut measured = Measured::default();
+        let mut measured = Mean::default();
         assert_eq!(measured.capacity(2), None);
         measured.took(50 * MS);
         let first = measured.capacity(2).unwrap();
@@ -88,7 +146,7 @@ mod tests {
 
     #[test]
     fn honest_miners_take_half_of_it_however_many_they_are() {
-        let mut measured = Measured::default();
+        let mut measured = Mean::default();
         measured.took(25 * MS);
         let capacity = measured.capacity(2).unwrap();
         assert_eq!(capacity.per_second(), 80);
@@ -102,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_slow_machine_is_not_rounded_to_nothing_and_a_machine_that_slept_comes_back() {
-        let mut measured = Measured::default();
+        let mut measured = Mean::default();
         measured.took(1_500 * MS);
         let slow = measured.capacity(1).unwrap();
         assert_eq!((slow.per_second(), slow.per_minute()), (0, 40));

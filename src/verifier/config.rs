@@ -26,6 +26,14 @@ pub struct Config {
     pub large_pages: bool,
 }
 
+/// What verifies shares of VisionX: `[pool.visionx]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VisionX {
+    /// Threads that verify; 0 is one for each core but one.
+    pub threads: usize,
+}
+
 /// How fast, for how much memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,7 +82,7 @@ pub enum NotPlanned {
         light: u64,
     },
     /// More threads than there may be.
-    #[error("{0} threads are too many for RandomX; at most {THREADS_MAX}")]
+    #[error("{0} threads are too many; at most {THREADS_MAX}")]
     Threads(usize),
 }
 
@@ -92,14 +100,7 @@ impl Config {
     /// What this comes to on a machine with so many cores and so many bytes that are free; where nobody
     /// knows how many are, `auto` is light, and the operator is believed otherwise.
     pub fn plan(self, cores: usize, free: Option<u64>) -> Result<Plan, NotPlanned> {
-        if self.threads > THREADS_MAX {
-            return Err(NotPlanned::Threads(self.threads));
-        }
-        let threads = match self.threads {
-            0 => cores.saturating_sub(1).min(THREADS_MAX),
-            threads => threads,
-        };
-        let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+        let threads = threads(self.threads, cores)?;
         let light = memory_of(threads, false);
         let fast = memory_of(threads, true);
         let is_fast = match (self.mode, free) {
@@ -131,7 +132,28 @@ impl Config {
     }
 }
 
+/// As many as the operator says, or one for each core but one.
+fn threads(said: usize, cores: usize) -> Result<NonZeroUsize, NotPlanned> {
+    if said > THREADS_MAX {
+        return Err(NotPlanned::Threads(said));
+    }
+    let threads = match said {
+        0 => cores.saturating_sub(1).min(THREADS_MAX),
+        threads => threads,
+    };
+    Ok(NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN))
+}
+
 impl Plan {
+    /// Of what needs no seed prepared, and no memory to speak of.
+    pub fn without_seeds(said: usize, cores: usize) -> Result<Self, NotPlanned> {
+        Ok(Self {
+            is_fast: false,
+            threads: threads(said, cores)?,
+            pages: Pages::Usual,
+        })
+    }
+
     /// The most memory that it takes, in bytes.
     pub fn memory(self) -> u64 {
         memory_of(self.threads, self.is_fast)

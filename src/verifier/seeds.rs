@@ -15,12 +15,10 @@ use std::{
 use pow::randomx::{Cache, Dataset, Memory, NoCache, NoDataset, NoMemory, Seed, Variant, Vm};
 use tracing::{info, warn};
 
-use super::{Shared, State, config::SEEDS};
+use super::{MEASURED, Shared, State, capacity::Kind, config::SEEDS};
 
 /// How long to wait when memory was short.
 const RETRY: Duration = Duration::from_secs(10);
-/// Hashes by which a fresh cache or dataset is measured; the first one is slow.
-const MEASURED: u8 = 3;
 
 /// The seeds that are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,8 +177,7 @@ impl Shared {
         for number in 0..MEASURED {
             let begun = Instant::now();
             machine.hash(&[number]);
-            let is_fast = matches!(memory, Memory::Fast(_));
-            self.state().took(is_fast, begun, self.plan);
+            self.state().took(Kind::of(memory), begun, self.plan);
         }
         Ok(())
     }

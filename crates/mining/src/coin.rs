@@ -37,6 +37,8 @@ pub enum Family {
     Bitcoin(BitcoinRules),
     /// Blobs of any length, outputs that only their owner can tell.
     CryptoNote(CryptoNoteRules),
+    /// Headers that VisionX hashes, over outputs with scripts.
+    Vision(VisionRules),
 }
 
 /// What differs between the coins that descend from Bitcoin.
@@ -59,6 +61,15 @@ pub struct CryptoNoteRules {
     /// Which RandomX a block is hashed with, by its major version. Versions that nobody knows yet are in
     /// no row: guessing would refuse every honest share.
     pub variants: &'static [(RangeInclusive<u8>, Variant)],
+}
+
+/// What differs between the coins that are mined by VisionX.
+#[derive(Debug, PartialEq, Eq)]
+pub struct VisionRules {
+    /// The line that signed messages of the old form begin with, so that none is a transaction.
+    pub message_magic: &'static str,
+    /// What `getblocktemplate` must be told that we understand.
+    pub rules: &'static [&'static str],
 }
 
 /// When the difficulty of the next block may change.
@@ -316,6 +327,28 @@ pub static COINS: &[Coin] = &[
             cryptonote(Network::Regtest, "fakechain", Tags::WOWNERO),
         ],
     },
+    // Its main network has no node that can be asked for a template: see docs/operating.md.
+    Coin {
+        name: "vision",
+        ticker: "LAND",
+        unit: "units",
+        decimals: 8,
+        maturity: 100,
+        spacing_s: 5,
+        family: Family::Vision(VisionRules {
+            message_magic: "Vision Signed Message:\n",
+            rules: &["segwit"],
+        }),
+        unsafe_versions: &[],
+        networks: &[network(
+            Network::Regtest,
+            "regtest",
+            Some("bcrt"),
+            0x6f,
+            0xc4,
+            Some(150),
+        )],
+    },
 ];
 
 impl CryptoNoteRules {
@@ -365,6 +398,7 @@ impl Coin {
         match &self.family {
             Family::Bitcoin(rules) => ProofOfWork::Header(rules.algorithm),
             Family::CryptoNote(_) => ProofOfWork::RandomX,
+            Family::Vision(_) => ProofOfWork::VisionX,
         }
     }
 
@@ -372,22 +406,47 @@ impl Coin {
     pub fn bitcoin(&self) -> Option<&BitcoinRules> {
         match &self.family {
             Family::Bitcoin(rules) => Some(rules),
-            Family::CryptoNote(_) => None,
+            Family::CryptoNote(_) | Family::Vision(_) => None,
         }
     }
 
     /// The rules of CryptoNote's descendants; nothing for others.
     pub fn cryptonote(&self) -> Option<&CryptoNoteRules> {
         match &self.family {
-            Family::Bitcoin(_) => None,
             Family::CryptoNote(rules) => Some(rules),
+            Family::Bitcoin(_) | Family::Vision(_) => None,
+        }
+    }
+
+    /// The rules of coins that are mined by VisionX; nothing for others.
+    pub fn vision(&self) -> Option<&VisionRules> {
+        match &self.family {
+            Family::Vision(rules) => Some(rules),
+            Family::Bitcoin(_) | Family::CryptoNote(_) => None,
+        }
+    }
+
+    /// What `getblocktemplate` must be told that we understand; nothing where there is no such call.
+    pub fn template_rules(&self) -> &'static [&'static str] {
+        match &self.family {
+            Family::Bitcoin(rules) => rules.rules,
+            Family::Vision(rules) => rules.rules,
+            Family::CryptoNote(_) => &[],
+        }
+    }
+
+    /// The line that signed messages of the old form begin with; nothing where there are none.
+    pub fn message_magic(&self) -> Option<&'static str> {
+        match &self.family {
+            Family::Bitcoin(rules) => Some(rules.message_magic),
+            Family::Vision(rules) => Some(rules.message_magic),
+            Family::CryptoNote(_) => None,
         }
     }
 
     /// Whether coinbases carry a witness commitment at all.
     pub fn has_segwit(&self) -> bool {
-        let understood = self.bitcoin().map_or(&[][..], |rules| rules.rules);
-        understood.contains(&"segwit")
+        self.template_rules().contains(&"segwit")
     }
 }
 
@@ -429,7 +488,7 @@ mod tests {
             "Bitcoin".parse::<&Coin>(),
             Err(UnknownCoin("Bitcoin".into()))
         );
-        let text = "bitcoin, litecoin, dogecoin, monero, wownero";
+        let text = "bitcoin, litecoin, dogecoin, monero, wownero, vision";
         let text = format!("unknown coin \"zcash\"; known are {text}");
         assert_eq!("zcash".parse::<&Coin>().unwrap_err().to_string(), text);
     }

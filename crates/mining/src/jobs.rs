@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::{Job, cryptonote};
+use crate::{Job, cryptonote, vision};
 
 /// How many jobs a connection may answer. With a new job every 30 seconds this is over half an
 /// hour, longer than any device sits on a job; a job that is pushed out was replaced 64 times.
@@ -11,7 +11,7 @@ pub const JOBS_MAX: usize = 64;
 /// How many jobs of earlier tips are kept: a block solved on one of them is still submitted.
 pub const STALE_JOBS_MAX: usize = 8;
 
-/// A job of either family.
+/// A job of any family.
 pub trait Numbered {
     /// Unique in a run of the pool.
     fn id(&self) -> u32;
@@ -36,6 +36,16 @@ impl Numbered for Arc<cryptonote::Job> {
 
     fn tip(&self) -> u64 {
         self.tip
+    }
+}
+
+impl Numbered for Arc<vision::Job> {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn tip(&self) -> u64 {
+        self.work.tip
     }
 }
 

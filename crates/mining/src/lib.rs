@@ -11,7 +11,8 @@
 //! books, and [`payout`] says who is due; a [`receipt`] shows a miner that its shares count. Beside the
 //! flow, [`message`] says whether an address signed what somebody claims it did, [`instruction`] is what it
 //! has to sign, and [`api_key`] is what an operator shows. [`cryptonote`] holds what is different for Monero
-//! and its kin: templates, addresses, targets.
+//! and its kin: templates, addresses, targets; [`vision`] what is different where VisionX is mined. [`claim`] is
+//! what both have in common: shares that say themselves what their hash is.
 
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,7 @@ pub mod instruction;
 pub mod message;
 pub mod scheme;
 pub mod target;
+pub mod vision;
 
 pub mod coinbase;
 pub mod merkle;
@@ -44,6 +46,7 @@ pub mod vardiff;
 
 pub mod ban;
 pub mod block;
+pub mod claim;
 pub mod luck;
 pub mod orphans;
 pub mod poisson;

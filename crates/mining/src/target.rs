@@ -29,7 +29,7 @@ pub struct Work(u128);
 pub enum NetworkDifficulty {
     /// Bitcoin's: the target in compact form, as headers carry it.
     Bits(u32),
-    /// CryptoNote's: a number of hashes.
+    /// CryptoNote's and Vision's: a number of hashes.
     Hashes(NonZeroU64),
 }
 
@@ -211,12 +211,13 @@ impl Sum for Work {
 }
 
 /// The target of difficulty 2^-32. Difficulty 1 is 0xffff * 2^208 for SHA-256d, and 65,536 times
-/// easier for scrypt, as every miner and every pool of these coins has it. For RandomX it is one hash.
+/// easier for scrypt, as every miner and every pool of these coins has it. For RandomX and VisionX it is one
+/// hash.
 fn target_of_one_step(proof: ProofOfWork) -> U320 {
     let shift = match proof {
         ProofOfWork::Header(Algorithm::Sha256d) => 208,
         ProofOfWork::Header(Algorithm::Scrypt) => 224,
-        ProofOfWork::RandomX => return U320::from(U256::MAX) << 32_usize,
+        ProofOfWork::RandomX | ProofOfWork::VisionX => return U320::from(U256::MAX) << 32_usize,
     };
     U320::from(0xffff) << (shift + 32)
 }

@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 use pow::Hash;
 
-use crate::{Amount, NetworkDifficulty, Target, Work, cryptonote, merkle::Branch};
+use crate::{Amount, NetworkDifficulty, Target, Work, cryptonote, merkle::Branch, vision};
 
-/// A template of either family of coins.
+/// A template of any family of coins.
 #[derive(Clone, Debug)]
 pub enum AnyTemplate {
     /// Of Bitcoin's.
     Bitcoin(Arc<Template>),
     /// Of CryptoNote's.
     CryptoNote(Arc<cryptonote::Template>),
+    /// Of Vision's.
+    Vision(Arc<vision::Template>),
 }
 
 /// What is to be mined at one height, immutable once made.
@@ -132,19 +134,19 @@ impl Transactions {
 }
 
 impl AnyTemplate {
-    /// Bitcoin's; nothing if it is of the other family.
+    /// Bitcoin's; nothing if it is of another family.
     pub fn bitcoin(&self) -> Option<&Arc<Template>> {
         match self {
             Self::Bitcoin(template) => Some(template),
-            Self::CryptoNote(_) => None,
+            Self::CryptoNote(_) | Self::Vision(_) => None,
         }
     }
 
-    /// CryptoNote's; nothing if it is of the other family.
+    /// CryptoNote's; nothing if it is of another family.
     pub fn cryptonote(&self) -> Option<&Arc<cryptonote::Template>> {
         match self {
-            Self::Bitcoin(_) => None,
             Self::CryptoNote(template) => Some(template),
+            Self::Bitcoin(_) | Self::Vision(_) => None,
         }
     }
 
@@ -153,6 +155,7 @@ impl AnyTemplate {
         match self {
             Self::Bitcoin(template) => template.height,
             Self::CryptoNote(template) => template.height(),
+            Self::Vision(template) => template.body().height,
         }
     }
 
@@ -161,6 +164,7 @@ impl AnyTemplate {
         match self {
             Self::Bitcoin(template) => template.previous,
             Self::CryptoNote(template) => template.previous(),
+            Self::Vision(template) => template.body().previous,
         }
     }
 
@@ -169,6 +173,7 @@ impl AnyTemplate {
         match self {
             Self::Bitcoin(template) => template.time,
             Self::CryptoNote(template) => template.time(),
+            Self::Vision(template) => template.body().time,
         }
     }
 
@@ -177,6 +182,7 @@ impl AnyTemplate {
         match self {
             Self::Bitcoin(template) => NetworkDifficulty::Bits(template.bits),
             Self::CryptoNote(template) => template.network(),
+            Self::Vision(template) => NetworkDifficulty::Hashes(template.difficulty()),
         }
     }
 
@@ -185,6 +191,7 @@ impl AnyTemplate {
         match self {
             Self::Bitcoin(template) => template.target,
             Self::CryptoNote(template) => template.target(),
+            Self::Vision(template) => template.body().target,
         }
     }
 
@@ -194,6 +201,7 @@ impl AnyTemplate {
             Self::Bitcoin(template) => template.target.work(),
             // The target has dropped a remainder, and is one hash easier as a rule.
             Self::CryptoNote(template) => Work::from_hashes(template.difficulty().get().into()),
+            Self::Vision(template) => Work::from_hashes(template.difficulty().get().into()),
         }
     }
 
@@ -202,6 +210,7 @@ impl AnyTemplate {
         match self {
             Self::Bitcoin(template) => template.value,
             Self::CryptoNote(template) => template.reward(),
+            Self::Vision(template) => template.body().value,
         }
     }
 
@@ -210,6 +219,7 @@ impl AnyTemplate {
         match self {
             Self::Bitcoin(template) => template.transactions.count(),
             Self::CryptoNote(template) => template.block().transactions().len(),
+            Self::Vision(template) => template.body().transactions.count(),
         }
     }
 
@@ -217,7 +227,7 @@ impl AnyTemplate {
     pub fn kind(&self) -> TemplateKind {
         match self {
             Self::Bitcoin(template) => template.kind,
-            Self::CryptoNote(_) => TemplateKind::Full,
+            Self::CryptoNote(_) | Self::Vision(_) => TemplateKind::Full,
         }
     }
 
@@ -226,6 +236,7 @@ impl AnyTemplate {
         match (self, other) {
             (Self::Bitcoin(one), Self::Bitcoin(other)) => Arc::ptr_eq(one, other),
             (Self::CryptoNote(one), Self::CryptoNote(other)) => Arc::ptr_eq(one, other),
+            (Self::Vision(one), Self::Vision(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }
@@ -235,6 +246,7 @@ impl AnyTemplate {
         match (self, other) {
             (Self::Bitcoin(one), Self::Bitcoin(other)) => one.is_other_work(other),
             (Self::CryptoNote(one), Self::CryptoNote(other)) => one.is_other_work(other),
+            (Self::Vision(one), Self::Vision(other)) => one.is_other_work(other),
             _ => true,
         }
     }

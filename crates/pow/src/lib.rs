@@ -23,6 +23,8 @@ pub enum ProofOfWork {
     Header(Algorithm),
     /// The [`randomx`] hash of a blob.
     RandomX,
+    /// The [`visionx`] hash of a message and a nonce.
+    VisionX,
 }
 
 /// A proof-of-work function of a header.
@@ -59,6 +61,7 @@ impl ProofOfWork {
         match self {
             Self::Header(algorithm) => algorithm.name(),
             Self::RandomX => "randomx",
+            Self::VisionX => "visionx",
         }
     }
 }

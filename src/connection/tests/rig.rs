@@ -43,7 +43,7 @@ use crate::{
     sessions::Sessions,
     share_log::Entry,
     systemd::Sockets,
-    template_feed::{Follower, JobIds, Newest, Offer, Recipe},
+    template_feed::{Follower, Headers, JobIds, Newest, Offer, Recipe},
 };
 
 /// Miners at a time.
@@ -146,7 +146,7 @@ impl<'a> Rig<'a> {
                 keeper: house.address.script().unwrap().to_vec(),
             },
             extranonce2_size: setup.extranonce2_size,
-            algorithm: Algorithm::Sha256d,
+            header: Headers::Bitcoin(Algorithm::Sha256d),
             mark: None,
         };
         let recipe = Some(recipe);

@@ -120,15 +120,16 @@ impl Answers {
 
     /// That of a small ASIC. A chain of one's own has processors.
     fn start_difficulty(&self) -> &'static str {
-        use ProofOfWork::{Header, RandomX};
+        use ProofOfWork::{Header, RandomX, VisionX};
 
         match (self.network, self.coin.algorithm()) {
             (Network::Regtest, Header(Algorithm::Sha256d)) => "0.001",
             (Network::Regtest, Header(Algorithm::Scrypt)) => "0.000001",
-            (Network::Regtest, RandomX) => "1.0",
+            (Network::Regtest, RandomX | VisionX) => "1.0",
             (_, Header(Algorithm::Sha256d)) => "1024.0",
             (_, Header(Algorithm::Scrypt)) => "65536.0",
             (_, RandomX) => "10000.0",
+            (_, VisionX) => "100.0",
         }
     }
 

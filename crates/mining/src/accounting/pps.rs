@@ -55,6 +55,15 @@ impl ExpectedBlock {
     pub fn of(template: &AnyTemplate) -> Option<Self> {
         let template = match template {
             AnyTemplate::Bitcoin(template) => template,
+            AnyTemplate::Vision(vision) => {
+                let body = vision.body();
+                return Some(Self {
+                    height: body.height,
+                    network: template.network(),
+                    subsidy: body.value.checked_sub(body.fees)?,
+                    fees: Some(body.fees),
+                });
+            }
             AnyTemplate::CryptoNote(template) => {
                 return Some(Self {
                     height: template.height(),

@@ -9,7 +9,8 @@ use pow::Hash;
 use super::{Job, block::Nonce};
 use crate::{
     Share,
-    seen::{Seen, Sighting},
+    claim::{self, Judged},
+    seen::Seen,
     share::Reject,
 };
 
@@ -33,8 +34,7 @@ pub struct Claim {
     pub nonce: Nonce,
     /// Whether it would be a block. Nothing but its hash can keep one from the daemons.
     pub is_block: bool,
-    tip: u64,
-    share: Result<Share, Reject>,
+    claim: claim::Claim,
 }
 
 /// Checks what costs nothing. A claim is remembered as seen from here on; whoever finds it false
@@ -43,46 +43,28 @@ pub struct Claim {
 /// A block is a share, too: a share's target is never harder than the network's.
 pub fn check(job: &Job, submission: &Submission, tip: u64, seen: &Seen) -> Result<Claim, Reject> {
     let Submission { nonce, result } = *submission;
-    let is_block = job.template.target().is_met_by(&result);
-    let share = if job.tip != tip {
-        Err(Reject::Stale)
-    } else if !job.target.is_met_by(&result) && !is_block {
-        // The bound of a share drops a remainder that the network's target has.
-        Err(Reject::LowDifficulty)
-    } else {
-        match seen.insert(job.tip, result) {
-            Sighting::New => Ok(Share::proven(
-                result,
-                job.target.work(),
-                job.template.height(),
-            )),
-            // A block that was seen before is with the daemons.
-            Sighting::Duplicate => return Err(Reject::Duplicate),
-            Sighting::Stale => Err(Reject::Stale),
-            Sighting::Full => Err(Reject::TooMany),
-        }
+    let judged = Judged {
+        tip: job.tip,
+        height: job.template.height(),
+        is_block: job.template.target().is_met_by(&result),
+        is_share: job.target.is_met_by(&result),
+        work: job.target.work(),
     };
-    match share {
-        Err(reject) if !is_block => Err(reject),
-        share => Ok(Claim {
-            blob: job.blob_with(nonce),
-            result,
-            nonce,
-            is_block,
-            tip: job.tip,
-            share,
-        }),
-    }
+    let claim = claim::Claim::check(result, judged, tip, seen)?;
+    Ok(Claim {
+        blob: job.blob_with(nonce),
+        result,
+        nonce,
+        is_block: claim.is_block,
+        claim,
+    })
 }
 
 impl Claim {
     /// The share, once its hash was found to be what was claimed. `tip` is that of the moment: what was
     /// overtaken by another block while it waited is refused, as it would have been before.
     pub fn proven(&self, tip: u64) -> Result<Share, Reject> {
-        match self.tip == tip {
-            true => self.share,
-            false => Err(Reject::Stale),
-        }
+        self.claim.proven(tip)
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn verify(
 /// What is signed: the coin's magic and the message, each behind its length, hashed twice.
 pub(super) fn digest(coin: &Coin, message: &str) -> sha256d::Hash {
     let mut engine = sha256d::Hash::engine();
-    let magic = coin.bitcoin().map_or("", |rules| rules.message_magic);
+    let magic = coin.message_magic().unwrap_or_default();
     for part in [magic, message] {
         VarInt::from(part.len())
             .consensus_encode(&mut engine)
