@@ -311,6 +311,8 @@ pub struct Listener {
     /// How its miners are credited, if that is another way than the pool's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheme: Option<Scheme>,
+    /// Whether workers of HTTP may come without the token of their registration, as older programs do.
+    pub http_without_token: bool,
     /// Networks and addresses of balancers, which must put a PROXY header first.
     pub proxy_from: Vec<String>,
     /// Whether the port speaks TLS.
@@ -488,6 +490,7 @@ impl Default for Listener {
             messages_per_second_max: 500,
             shares_per_second_max: 100,
             heed_suggestions: true,
+            http_without_token: false,
             default_address: None,
             scheme: None,
             proxy_from: Vec::new(),

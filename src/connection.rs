@@ -61,6 +61,10 @@ use crate::{
 };
 
 pub use self::rules::Rules;
+pub(crate) use self::{
+    wishes::{Device, Wishes},
+    workers::Workers,
+};
 
 /// The longest line before a miner is authorized. The longest honest one has under 600 bytes.
 const LINE_MAX_BEFORE: usize = 4 * 1024;

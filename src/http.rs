@@ -10,14 +10,20 @@ mod threads;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, http::Request, middleware::from_fn};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use axum::{Router, body::Body, http::Request, middleware::from_fn};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{HttpService, service_fn},
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 use tracing::{debug, warn};
 
@@ -188,24 +194,37 @@ impl Server {
             request.extensions_mut().insert(asking);
             self.routes.clone().call(request)
         });
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_WITHIN)
-            .max_buf_size(HEAD_MAX);
-        let socket = TokioIo::new(Patience::with(socket, READER_WITHIN));
-        let conversation = builder.serve_connection(socket, answer);
-        tokio::pin!(conversation);
-        let ended = tokio::select! {
-            ended = conversation.as_mut() => ended,
-            () = stopping.cancelled() => {
-                conversation.as_mut().graceful_shutdown();
-                // A client that keeps its connection open is not waited for.
-                timeout(GRACE, conversation).await.unwrap_or(Ok(()))
-            }
-        };
-        if let Err(error) = ended {
+        if let Err(error) = converse(socket, answer, &stopping).await {
             debug!(%peer, %error, "a connection of HTTP ended");
+        }
+    }
+}
+
+/// Answers one request after the other until either side has enough.
+pub(crate) async fn converse<S, A>(
+    stream: S,
+    answer: A,
+    stopping: &CancellationToken,
+) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: HttpService<Incoming, ResBody = Body>,
+    A::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_MAX);
+    let stream = TokioIo::new(Patience::with(stream, READER_WITHIN));
+    let conversation = builder.serve_connection(stream, answer);
+    tokio::pin!(conversation);
+    tokio::select! {
+        ended = conversation.as_mut() => ended,
+        () = stopping.cancelled() => {
+            conversation.as_mut().graceful_shutdown();
+            // A client that keeps its connection open is not waited for.
+            timeout(GRACE, conversation).await.unwrap_or(Ok(()))
         }
     }
 }

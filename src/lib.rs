@@ -60,6 +60,7 @@ pub mod metrics;
 pub mod display;
 pub mod rental;
 pub mod top;
+pub mod work;
 pub mod worker;
 
 mod arguments;

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use axum::Router;
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -94,11 +95,13 @@ pub struct House {
     pub holder: String,
 }
 
-/// Opens a port for miners. It serves them until shutdown.
+/// Opens a port for miners. It serves them until shutdown. `work` makes what it answers to workers of HTTP, once
+/// its address is known.
 pub async fn open(
     port: Port,
     house: &House,
     context: Arc<Context>,
+    work: impl FnOnce(SocketAddr) -> Router,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
     let listener = house
@@ -110,6 +113,7 @@ pub async fn open(
     info!(%address, tls = port.tls.is_some(), "listening for miners");
     let page = http::Page {
         coin: context.coin.name,
+        stratum: context.coin.vision().is_none(),
         plain: !only_tls,
         tls: port.tls.is_some(),
         status: house.status_page.clone(),
@@ -131,7 +135,7 @@ pub async fn open(
         proxy_from: port.proxy_from,
         tls,
         only_tls,
-        page,
+        routes: http::routes(work(address), page),
         context,
         tasks: tasks.clone(),
     };
@@ -174,7 +178,8 @@ struct Door {
     proxy_from: Networks,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     only_tls: bool,
-    page: http::Page,
+    /// What is answered to HTTP.
+    routes: Router,
     context: Arc<Context>,
     tasks: Tasks,
 }

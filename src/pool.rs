@@ -46,6 +46,7 @@ use crate::{
     tasks::{Stage, Tasks},
     template_feed::{self, FIRST_TIP, JobIds, Newest, Recipe},
     verifier::{self, Verifier},
+    work,
 };
 
 /// Extranonces leased at a time: enough for a storm of reconnects, and 4,096 leases go by before
@@ -290,7 +291,9 @@ pub async fn start(
     .context("the list of bans")?;
 
     let mut doors = Vec::new();
-    for (port, rules) in plan.ports.into_iter().zip(plan.rules) {
+    let without_token = settings.listener.iter().map(|it| it.http_without_token);
+    let ports = plan.ports.into_iter().zip(plan.rules).zip(without_token);
+    for ((port, rules), without_token) in ports {
         let vardiff = rules.vardiff;
         let (scheme, start_difficulty) = (rules.scheme, rules.start_difficulty);
         let context = Arc::new(Context {
@@ -326,7 +329,12 @@ pub async fn start(
             tls: port.tls.as_ref().map(|tls| tls.certificate.fingerprint()),
             tls_only: port.tls.as_ref().is_some_and(|tls| tls.only),
         };
-        door.address = listener::open(port, house, context, tasks).await?;
+        let work = {
+            let context = Arc::clone(&context);
+            let (terms, name) = (Arc::clone(&terms), settings.name.clone());
+            move |address| work::routes(&context, &terms, &name, address, without_token, tasks)
+        };
+        door.address = listener::open(port, house, context, work, tasks).await?;
         doors.push(door);
     }
     let started_ms = clock::now_ms();

@@ -17,7 +17,7 @@ use std::{
 
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
 };
 
@@ -141,6 +141,28 @@ impl Stream {
         }
     }
 
+    /// Takes as much as there is room for, at least something.
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+            ready!(self.socket.poll_write_ready(context))?;
+        }
+    }
+
+    /// Passes all on that was taken.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.try_flush() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+            ready!(self.socket.poll_write_ready(context))?;
+        }
+    }
+
     /// Waits until there is room to write.
     pub async fn writable(&self) -> io::Result<()> {
         self.socket.writable().await
@@ -172,6 +194,42 @@ impl Stream {
         };
         // The peer may be gone, or not want to go: both is its own affair.
         let _ = tokio::time::timeout(LINGER, lingering).await;
+    }
+}
+
+/// For those who bring buffers of their own, as servers of HTTP do.
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let count = ready!(Stream::poll_read(&mut self, context, into.initialize_unfilled()))?;
+        into.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Stream::poll_write(&mut self, context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Stream::poll_flush(&mut self, context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Stream::poll_flush(&mut self, context))?;
+        let stream = &mut *self;
+        if let Some(tls) = &mut stream.tls {
+            tls.say_good_bye(&stream.socket);
+        }
+        Pin::new(&mut stream.socket).poll_shutdown(context)
     }
 }
 

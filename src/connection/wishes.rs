@@ -17,9 +17,9 @@ const MESSAGE_LEN_MAX: usize = 256;
 
 /// What the device can bear, on this listener.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Device {
+pub(crate) struct Device {
     /// How large its coinbase may be.
-    pub(super) class: CoinbaseClass,
+    pub(crate) class: CoinbaseClass,
     limits: Limits,
     start: Difficulty,
     user_max: Option<usize>,
@@ -27,18 +27,18 @@ pub(super) struct Device {
 
 /// What a miner has asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wishes {
+pub(crate) struct Wishes {
     /// The difficulty it asked for last.
-    pub(super) suggested: Option<Difficulty>,
+    pub(crate) suggested: Option<Difficulty>,
     /// The easiest it wants (`minimum-difficulty` of BIP 310).
-    pub(super) least: Option<Difficulty>,
+    pub(crate) least: Option<Difficulty>,
     fixed: Option<Difficulty>,
     min: Option<Difficulty>,
     start: Option<Difficulty>,
 }
 
 impl Device {
-    pub(super) fn new(profile: &Profile, context: &Context) -> Self {
+    pub(crate) fn new(profile: &Profile, context: &Context) -> Self {
         let rules = &context.rules;
         let algorithm = context.coin.algorithm();
         let (limits, start) = profile.within(rules.vardiff, rules.start_difficulty, algorithm);
@@ -52,7 +52,7 @@ impl Device {
 
     /// The limits of this miner's vardiff, and where it begins. `before` is the difficulty it had
     /// when it was here last.
-    pub(super) fn difficulties(
+    pub(crate) fn difficulties(
         &self,
         wishes: &Wishes,
         before: Option<Difficulty>,
@@ -80,7 +80,7 @@ impl Device {
     }
 
     /// Tells the miner's owner what came out other than he may think.
-    pub(super) fn tell(&self, user: &str, ignored: &[Ignored], out: &mut Vec<u8>) {
+    pub(crate) fn tell(&self, user: &str, ignored: &[Ignored], out: &mut Vec<u8>) {
         if let Some(longest) = self.user_max.filter(|longest| user.len() > *longest) {
             let text = format!(
                 "This device may cut names after {longest} characters. The pool's page has a short one."
@@ -98,7 +98,7 @@ impl Device {
 
 impl Wishes {
     /// All of them in steps, to be written down.
-    pub(super) fn steps(&self) -> [Option<u64>; 5] {
+    pub(crate) fn steps(&self) -> [Option<u64>; 5] {
         let Self {
             suggested,
             least,
@@ -110,7 +110,7 @@ impl Wishes {
     }
 
     /// What was written down.
-    pub(super) fn of_steps(steps: [Option<u64>; 5]) -> Self {
+    pub(crate) fn of_steps(steps: [Option<u64>; 5]) -> Self {
         let wishes = steps.map(|wish| wish.map(|steps| Difficulty::from_steps(steps.into())));
         let [suggested, least, fixed, min, start] = wishes;
         Self {
@@ -123,12 +123,12 @@ impl Wishes {
     }
 
     /// Takes what the login says, which goes before what the password says.
-    pub(super) fn fix(&mut self, fixed: Option<Difficulty>) {
+    pub(crate) fn fix(&mut self, fixed: Option<Difficulty>) {
         self.fixed = fixed.or(self.fixed);
     }
 
     /// Takes what the password says.
-    pub(super) fn of_password(&mut self, options: &Options, context: &Context) {
+    pub(crate) fn of_password(&mut self, options: &Options, context: &Context) {
         let share_time_ms = context.rules.vardiff.share_time_ms;
         self.fixed = options.fixed;
         self.min = options.min;

@@ -16,25 +16,25 @@ use crate::{kept_sessions::LeftWorker, mailbox::Mailbox, sessions, share_log::En
 const WORKERS_MAX: usize = 128;
 
 #[derive(Default)]
-pub(super) struct Workers(Vec<Worker>);
+pub(crate) struct Workers(Vec<Worker>);
 
-pub(super) struct Worker {
+pub(crate) struct Worker {
     /// The name as the miner writes it.
     user: String,
-    pub(super) name: Arc<WorkerName>,
-    pub(super) entry: sessions::Entry,
+    pub(crate) name: Arc<WorkerName>,
+    pub(crate) entry: sessions::Entry,
     ceiling: Ceiling,
 }
 
 impl Workers {
     /// Nearly all connections have one.
-    pub(super) fn with_room_for_one() -> Self {
+    pub(crate) fn with_room_for_one() -> Self {
         Self(Vec::with_capacity(1))
     }
 
     /// Adds a worker, who was told this difficulty; false if there are too many. The same name again
     /// changes nothing.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         user: &str,
         entry: sessions::Entry,
@@ -63,32 +63,32 @@ impl Workers {
     }
 
     /// Where the worker of this name is.
-    pub(super) fn place(&self, user: &str) -> Option<usize> {
+    pub(crate) fn place(&self, user: &str) -> Option<usize> {
         self.0.iter().position(|worker| worker.user == user)
     }
 
-    pub(super) fn first(&self) -> &Username {
+    pub(crate) fn first(&self) -> &Username {
         &self.0[0].entry.worker
     }
 
-    pub(super) fn at(&self, place: usize) -> &Worker {
+    pub(crate) fn at(&self, place: usize) -> &Worker {
         &self.0[place]
     }
 
     /// All of them are told a difficulty.
-    pub(super) fn set_difficulty(&self, told: Difficulty) {
+    pub(crate) fn set_difficulty(&self, told: Difficulty) {
         for worker in &self.0 {
             worker.entry.set_difficulty(told);
         }
     }
 
     /// Counts a good share; only those count: for others there are bans.
-    pub(super) fn count(&mut self, place: usize, ms: u64) -> Rate {
+    pub(crate) fn count(&mut self, place: usize, ms: u64) -> Rate {
         self.0[place].ceiling.share(ms)
     }
 
     /// Who works here, for the next run.
-    pub(super) fn left(&self) -> Vec<LeftWorker> {
+    pub(crate) fn left(&self) -> Vec<LeftWorker> {
         let left = |worker: &Worker| LeftWorker {
             user: worker.user.clone(),
             address: worker.entry.worker.address.as_str().to_owned(),
@@ -100,7 +100,7 @@ impl Workers {
 
 impl Worker {
     /// A good share of this worker, for the log.
-    pub(super) fn entry_of(
+    pub(crate) fn entry_of(
         &self,
         share: &Share,
         block: Option<Arc<FoundBlock>>,

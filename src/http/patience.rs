@@ -11,21 +11,20 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Sleep, sleep},
 };
 
-/// A socket of HTTP.
-pub(super) struct Patience {
-    stream: TcpStream,
+/// A socket of HTTP, plain or not.
+pub(super) struct Patience<S> {
+    stream: S,
     /// How long the other side may take nothing of what waits for it.
     within: Duration,
     /// Runs while nothing can be written.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patience {
-    pub(super) fn with(stream: TcpStream, within: Duration) -> Self {
+impl<S> Patience<S> {
+    pub(super) fn with(stream: S, within: Duration) -> Self {
         Self {
             stream,
             within,
@@ -50,7 +49,7 @@ impl Patience {
     }
 }
 
-impl AsyncRead for Patience {
+impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -60,7 +59,7 @@ impl AsyncRead for Patience {
     }
 }
 
-impl AsyncWrite for Patience {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -103,7 +102,7 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_millis(400);
 
-    async fn pair() -> (Patience, TcpStream) {
+    async fn pair() -> (Patience<TcpStream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let reader = TcpStream::connect(address).await.unwrap();

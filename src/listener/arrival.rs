@@ -79,12 +79,9 @@ impl Door {
             Err(refused) => return self.turn_away(peer, &refused),
         };
         if speech == Speech::Http {
-            tokio::select! {
-                () = stopping.cancelled() => {}
-                answered = Box::pin(http::answer(stream, &self.page)) => match answered {
-                    Ok(()) => debug!(%peer, "a browser was answered"),
-                    Err(error) => debug!(%peer, %error, "a browser was not answered"),
-                },
+            let served = Box::pin(http::serve(stream, peer, &self.routes, &stopping));
+            if let Err(error) = served.await {
+                debug!(%peer, %error, "a connection of HTTP ended");
             }
         } else {
             let context = Arc::clone(&self.context);

@@ -1,21 +1,23 @@
-//! What a browser gets that was pointed at the miners' port: one page that says where it is and
-//! where to go instead. It is answered and closed; there is no session and no worker.
+//! What is answered at a miners' port to whoever speaks HTTP: the work protocol, and to a browser one page that
+//! says where it is and where to go instead.
 
 use std::{
     fmt::Write as _,
-    io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    time::Duration,
+    sync::Arc,
 };
 
-use tokio::time::timeout;
+use axum::{
+    Extension, Router,
+    http::{HeaderMap, Request, header},
+    response::{IntoResponse as _, Response},
+};
+use hyper::{body::Incoming, service::service_fn};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service as _;
 
-use crate::{config, stream::Stream};
+use crate::{config, http, stream::Stream};
 
-/// How much of a request is read. `Host`, which is all that is looked for, stands near the start.
-const HEAD_MAX: usize = 1024;
-/// How long a request and its answer may take.
-const TIME: Duration = Duration::from_secs(5);
 /// The longest name of a host (RFC 1035).
 const HOST_MAX: usize = 253;
 
@@ -55,6 +57,8 @@ impl StatusPage {
 pub(super) struct Page {
     /// The coin's name.
     pub(super) coin: &'static str,
+    /// Whether miners can come by Stratum.
+    pub(super) stratum: bool,
     /// Whether miners can come without TLS.
     pub(super) plain: bool,
     /// Whether miners can come under TLS.
@@ -63,70 +67,59 @@ pub(super) struct Page {
     pub(super) status: StatusPage,
 }
 
-/// Answers one request and closes.
-pub(super) async fn answer(mut stream: Stream, page: &Page) -> io::Result<()> {
-    let local = stream.local_addr()?;
-    let answered = timeout(TIME, async {
-        let head = read_head(&mut stream).await?;
-        let text = page.response(&head, local);
-        write(&mut stream, text.as_bytes()).await
+/// The address that a request came to.
+#[derive(Clone, Copy)]
+struct Local(SocketAddr);
+
+/// What a port answers: the work protocol, and its page to everything else.
+pub(super) fn routes(work: Router, page: Page) -> Router {
+    let page = Arc::new(page);
+    work.fallback(move |headers: HeaderMap, Extension(Local(local)): Extension<Local>| {
+        let page = Arc::clone(&page);
+        async move { page.response(&headers, local) }
+    })
+}
+
+/// Answers requests until the other side has enough.
+pub(super) async fn serve(
+    stream: Stream,
+    peer: SocketAddr,
+    routes: &Router,
+    stopping: &CancellationToken,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let local = Local(stream.local_addr()?);
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(local);
+        routes.clone().call(request)
     });
-    answered
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    stream.close().await;
-    Ok(())
-}
-
-/// Reads until the head is complete or as long as it may be.
-async fn read_head(stream: &mut Stream) -> io::Result<Vec<u8>> {
-    let mut head = vec![0; HEAD_MAX];
-    let mut length = 0;
-    while length < HEAD_MAX && !head[..length].windows(4).any(|end| end == b"\r\n\r\n") {
-        match stream.read(&mut head[length..]).await? {
-            0 => break,
-            count => length += count,
-        }
-    }
-    head.truncate(length);
-    Ok(head)
-}
-
-async fn write(stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
-    loop {
-        let result = match bytes {
-            [] => stream.try_flush().map(|()| 0),
-            bytes => stream.try_write(bytes),
-        };
-        match result {
-            Ok(_) if bytes.is_empty() => return Ok(()),
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => bytes = &bytes[count..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
-            Err(error) => return Err(error),
-        }
-    }
+    Ok(http::converse(stream, answer, stopping).await?)
 }
 
 impl Page {
-    fn response(&self, head: &[u8], local: SocketAddr) -> String {
-        let host = host(head).unwrap_or_else(|| in_url(local.ip()));
-        let body = self.body(&host, local.port());
-        let mut response = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
-             Content-Security-Policy: default-src 'none'\r\nX-Content-Type-Options: nosniff\r\n\
-             Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
-        if !head.starts_with(b"HEAD ") {
-            response.push_str(&body);
-        }
-        response
+    /// The page; a browser that has it need not stay.
+    fn response(&self, headers: &HeaderMap, local: SocketAddr) -> Response {
+        let host = headers.get(header::HOST);
+        let host = host.and_then(|value| host_of(value.as_bytes()));
+        let host = host.unwrap_or_else(|| in_url(local.ip()));
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::CONNECTION, "close"),
+        ];
+        (headers, self.body(&host, local.port())).into_response()
     }
 
     fn body(&self, host: &str, port: u16) -> String {
         let mut urls = String::new();
-        let schemes = [("stratum+tcp", self.plain), ("stratum+ssl", self.tls)];
+        let schemes = [
+            ("stratum+tcp", self.plain && self.stratum),
+            ("stratum+ssl", self.tls && self.stratum),
+            ("http", self.plain),
+            ("https", self.tls),
+        ];
         for (scheme, _) in schemes.iter().filter(|(_, is_open)| *is_open) {
             writeln!(urls, "<p><code>{scheme}://{host}:{port}</code></p>")
                 .expect("writing to a string cannot fail");
@@ -163,14 +156,8 @@ fn in_url(address: IpAddr) -> String {
 }
 
 /// The host that a request names, if it can stand in a page as it is.
-fn host(head: &[u8]) -> Option<String> {
-    let head = std::str::from_utf8(head).ok()?;
-    // The last line may be cut.
-    let (whole, _) = head.rsplit_once("\r\n")?;
-    let value = whole.split("\r\n").skip(1).find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("host").then(|| value.trim())
-    })?;
+fn host_of(value: &[u8]) -> Option<String> {
+    let value = std::str::from_utf8(value).ok()?.trim();
     if let Some(rest) = value.strip_prefix('[') {
         let (address, _) = rest.split_once(']')?;
         let address: Ipv6Addr = address.parse().ok()?;
@@ -191,6 +178,7 @@ mod tests {
     fn page() -> Page {
         Page {
             coin: "bitcoin",
+            stratum: true,
             plain: true,
             tls: true,
             status: StatusPage::Url("https://pool.example/".into()),
@@ -205,8 +193,7 @@ mod tests {
     fn hosts_that_are_harmless_are_shown() {
         #[track_caller]
         fn case(value: &str, expected: Option<&str>) {
-            let head = format!("GET / HTTP/1.1\r\nAccept: */*\r\nhOsT: {value}\r\n\r\n");
-            assert_eq!(host(head.as_bytes()).as_deref(), expected);
+            assert_eq!(host_of(value.as_bytes()).as_deref(), expected);
         }
         case("pool.example", Some("pool.example"));
         case("pool.example:3333", Some("pool.example"));
@@ -222,29 +209,29 @@ mod tests {
         case("[zz]", None);
         case("[::1", None);
         case(&"a".repeat(254), None);
-        assert_eq!(host(b"GET / HTTP/1.1\r\nHost: cut.exam"), None);
-        assert_eq!(host(b"GET / HTTP/1.1"), None);
+        assert_eq!(host_of(b"\xff"), None);
     }
 
     #[test]
     fn the_page_says_where_miners_and_people_go() {
-        let head = b"GET / HTTP/1.1\r\nHost: pool.example\r\n\r\n";
-        let text = page().response(head, local());
-        let (start, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(start.contains(&format!("Content-Length: {}\r\n", body.len())));
-        assert!(body.contains("stratum+tcp://pool.example:3333<"));
-        assert!(body.contains("stratum+ssl://pool.example:3333<"));
+        let body = page().body("pool.example", 3333);
+        for scheme in ["stratum+tcp", "stratum+ssl", "http", "https"] {
+            assert!(body.contains(&format!(">{scheme}://pool.example:3333<")), "{body}");
+        }
         assert!(body.contains("href=\"https://pool.example/\""));
         let only = Page {
             plain: false,
             status: StatusPage::At("0.0.0.0:3334".parse().unwrap()),
             ..page()
         };
-        let body = only.response(head, local());
+        let body = only.body("pool.example", 3333);
         assert!(!body.contains("stratum+tcp") && body.contains("http://pool.example:3334/"));
-        let text = page().response(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", local());
-        assert!(text.ends_with("\r\n\r\n"), "{text}");
-        assert!(!text.contains("Content-Length: 0"));
+        let by_http = Page {
+            stratum: false,
+            ..page()
+        };
+        let body = by_http.body("pool.example", 3333);
+        assert!(!body.contains("stratum") && body.contains(">http://pool.example:3333<"));
     }
 
     #[test]
@@ -271,10 +258,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_request_writes_into_the_page(head in prop::collection::vec(any::<u8>(), 0..200)) {
-            let head = [b"GET / HTTP/1.1\r\nHost: ", &head[..], b"\r\n\r\n"].concat();
-            let text = page().response(&head, local());
-            let plain = page().response(b"GET / HTTP/1.1\r\n\r\n", local());
+        fn no_request_writes_into_the_page(host in prop::collection::vec(any::<u8>(), 0..200)) {
+            let named = host_of(&host).unwrap_or_else(|| in_url(local().ip()));
+            let text = page().body(&named, 3333);
+            let plain = page().body("pool.example", 3333);
             let tags = |text: &str| text.matches(['<', '>', '"', '&']).count();
             prop_assert_eq!(tags(&text), tags(&plain));
         }

@@ -26,6 +26,7 @@ pub mod date;
 pub mod decimal;
 pub mod instruction;
 pub mod message;
+pub mod nonce_range;
 pub mod scheme;
 pub mod target;
 pub mod vision;

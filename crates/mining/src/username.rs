@@ -212,7 +212,7 @@ impl fmt::Display for Alias {
 }
 
 /// A name of a device that is safe in files, pages and terminals, and never empty.
-pub(crate) fn worker_name(text: &str) -> String {
+pub fn worker_name(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
     let name: String = text
         .chars()

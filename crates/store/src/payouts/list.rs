@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mining::ledger::Account;
+use mining::{Amount, ledger::Account};
 
 use super::{OwnPayment, PaymentRow, Payout, Signed, payments, state};
 use crate::{PoolId, ReadError, Store, rows, sql};
@@ -162,6 +162,25 @@ impl Store {
             })
         };
         Ok(rows.into_iter().map(payment).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// How many payouts are confirmed, and what all of them have paid.
+    pub async fn paid_out(&self, pool: PoolId) -> Result<(u64, Amount), ReadError> {
+        let mut reading = self.database.read().await?;
+        let (payouts, amount): (i64, i64) = sql::query(
+            "SELECT COUNT(DISTINCT payouts.number),
+                 CAST(COALESCE(SUM(payments.amount), 0) AS BIGINT)
+             FROM payouts JOIN payments
+                 ON payments.pool = payouts.pool AND payments.payout = payouts.number
+             WHERE payouts.pool = $1 AND payouts.state = 'confirmed'",
+        )
+        .bind(pool.0)
+        .fetch_one(&mut reading)
+        .await?;
+        Ok((
+            rows::unsigned(payouts, "the number of payouts")?,
+            rows::amount(amount)?,
+        ))
     }
 
     /// How many payouts are confirmed, and how many accounts were ever paid by one.

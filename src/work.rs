@@ -1,0 +1,505 @@
+//! The HTTP work protocol: workers that register, fetch jobs and send shares by plain HTTP, at the same ports
+//! as Stratum and by the same rules.
+//!
+//! ```text
+//! POST /pool/register -> token, extra nonces | GET /pool/job -> job | POST /pool/share -> accepted
+//! ```
+//!
+//! Everything also answers below `/api/pool`. [`Work`] is what the workers of one port have in common; what
+//! one of them does is in [`worker`]. A worker is who shows the token that it was given; who does not register
+//! anew or ask for five minutes is forgotten.
+
+mod figures;
+mod job;
+mod refused;
+mod wire;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Extension, Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Query, State},
+    http::{HeaderMap, HeaderName, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use mining::{
+    Address, Scheme,
+    accounting::Fee,
+    api_key::{ApiKey, KEY_BYTES},
+    ban,
+    nonce_range::Ranges,
+    username::{Username, worker_name},
+};
+use serde::Serialize;
+use tokio::time::{Instant, timeout};
+
+use self::{
+    figures::Figures,
+    refused::Refused,
+    wire::{Accepted, AskJob, BODY_MAX, Register, Registered, SubmitShare},
+    worker::{Parts, Worker},
+};
+use crate::{
+    clock,
+    connection::Context,
+    pool::Terms,
+    tasks::{Stage, Tasks},
+    template_feed::Newest,
+};
+
+/// Workers of a port; there are not many more ranges.
+const WORKERS_MAX: usize = 16_000;
+/// A worker that has asked for nothing for so long is forgotten.
+const STALE: Duration = Duration::from_secs(300);
+/// How often stale ones are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// The longest that a worker can have its answer held back for new work.
+const WAIT_MAX_S: u64 = 60;
+/// Bans that outlive their worker.
+const BANS_MAX: usize = 65_536;
+/// The fee of the coin's makers, by which a worker is told it.
+const FOUNDATION: &str = "foundation";
+/// What older programs are told where a job or a figure changes with each question.
+const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+/// What the workers of a port have in common.
+pub(crate) struct Work {
+    context: Arc<Context>,
+    terms: Arc<Terms>,
+    /// The pool's name.
+    name: String,
+    address: SocketAddr,
+    /// Whether a worker may come without its token, as older programs do.
+    without_token: bool,
+    ranges: Ranges,
+    figures: Arc<Figures>,
+    workers: Mutex<Workers>,
+    /// Numbers for the verifier's queue, which no connection has.
+    numbers: AtomicU64,
+}
+
+#[derive(Default)]
+struct Workers {
+    by_id: HashMap<String, Arc<Worker>>,
+    /// Until when workers are banned that are not here, and what has counted for it.
+    away: HashMap<String, (Instant, ban::Window)>,
+}
+
+/// What is asked for by its name.
+type Shared = State<Arc<Work>>;
+
+/// The routes of a port, and what looks after its workers.
+pub(crate) fn routes(
+    context: &Arc<Context>,
+    terms: &Arc<Terms>,
+    name: &str,
+    address: SocketAddr,
+    without_token: bool,
+    tasks: &Tasks,
+) -> Router {
+    let work = Arc::new(Work {
+        context: Arc::clone(context),
+        terms: Arc::clone(terms),
+        name: name.to_owned(),
+        address,
+        without_token,
+        ranges: Ranges::default(),
+        figures: Arc::default(),
+        workers: Mutex::default(),
+        // Beyond those of connections, which count from 0.
+        numbers: AtomicU64::new(1 << 63),
+    });
+    let sweeping = Arc::clone(&work);
+    let stopping = tasks.ending(Stage::Doors);
+    tasks.spawn(Stage::Doors, "workers of HTTP", async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => sweeping.sweep(Instant::now()),
+                () = stopping.cancelled() => return Ok(()),
+            }
+        }
+    });
+    let routes = Router::new()
+        .route("/register", post(register))
+        .route("/job", get(job))
+        .route("/share", post(share))
+        .route("/stats", get(stats))
+        .route("/metrics", get(metrics))
+        .route("/mode", get(mode));
+    Router::new()
+        .nest("/pool", routes.clone())
+        .nest("/api/pool", routes)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(work)
+}
+
+/// A worker says who is paid, and is told by what it is known from now on.
+async fn register(
+    State(work): Shared,
+    Extension(peer): Extension<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    work.may_come(peer)?;
+    let asked: Register = wire::body(&body)?;
+    let id = wire::worker_id(&asked.worker_id)?;
+    if work.context.rules.scheme == Scheme::Solo {
+        return Err(Refused::Solo);
+    }
+    let context = &work.context;
+    let address = Address::parse(context.coin, context.network, &asked.wallet_address);
+    let address = address.map_err(|error| Refused::Address(format!("wallet_address: {error}")))?;
+    let shown = token_of(&headers, asked.token.as_deref());
+    if let Some(worker) = work.workers().by_id.get(id).cloned() {
+        worker.may_come()?;
+        let is_same = match &shown {
+            Some(token) => token.hash() == worker.token.hash(),
+            // Nothing but its name is known of an older program.
+            None => work.without_token,
+        };
+        if !is_same {
+            return Err(Refused::Registered(id.to_owned()));
+        }
+        if address.as_str() != worker.address {
+            return Err(Refused::OtherWallet);
+        }
+        worker.seen();
+        return Ok(work.registered(&worker));
+    }
+    let worker = worker_name(asked.worker_name.as_deref().unwrap_or(id));
+    let username = Username { address, worker };
+    let agent: String = asked.version.unwrap_or_default().chars().take(64).collect();
+    let worker = work.enter(id, username, agent, peer)?;
+    Ok(work.registered(&worker))
+}
+
+/// The newest job, or the next one: with `wait` it is told when there is other work.
+async fn job(
+    State(work): Shared,
+    Extension(peer): Extension<SocketAddr>,
+    headers: HeaderMap,
+    Query(asked): Query<AskJob>,
+) -> Result<Response, Refused> {
+    work.may_come(peer)?;
+    let id = asked.worker_id.as_deref().ok_or(Refused::NoWorkerId)?;
+    let worker = work.worker(id, &headers, asked.token.as_deref())?;
+    worker.may_come()?;
+    worker.seen();
+    if let Some(wait) = asked.wait.filter(|wait| *wait > 0)
+        && let Some(had) = worker.made_of(asked.have.as_deref())
+    {
+        let mut newest = work.context.newest.clone();
+        let is_other = |newest: &Newest| match newest {
+            Newest::Offer(offer) => offer.job_id != had,
+            Newest::Nothing(_) => false,
+        };
+        let wait = Duration::from_secs(wait.min(WAIT_MAX_S));
+        let stopping = work.context.stopping.clone();
+        tokio::select! {
+            // Whether it came or not, the worker is told the newest.
+            _ = timeout(wait, newest.wait_for(is_other)) => {}
+            () = stopping.cancelled() => {}
+        }
+    }
+    let begun = std::time::Instant::now();
+    let (_, told) = worker.job()?;
+    work.figures.job(begun.elapsed());
+    Ok((NO_STORE, Json(told)).into_response())
+}
+
+/// A share is answered when it is on the disk. Whoever hangs up meanwhile loses nothing.
+async fn share(
+    State(work): Shared,
+    Extension(peer): Extension<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    work.may_come(peer)?;
+    let begun = std::time::Instant::now();
+    let asked: SubmitShare = wire::body(&body)?;
+    let worker = work.worker(&asked.worker_id, &headers, asked.token.as_deref())?;
+    worker.may_come()?;
+    let is_other = |wallet: &String| *wallet != worker.address;
+    if asked.wallet_address.as_ref().is_some_and(is_other) {
+        return Err(Refused::OtherWallet);
+    }
+    let sent = asked.sent()?;
+    let judged = tokio::spawn(async move {
+        let done = worker.share(&asked.job_id, sent, asked.hashrate).await;
+        work.figures.share(begun.elapsed());
+        done
+    });
+    let done = judged.await.map_err(|_| Refused::NotStored)??;
+    let message = match done.is_block {
+        true => "Block found!",
+        false => "Share accepted",
+    };
+    let answer = Accepted {
+        ok: true,
+        message,
+        is_block: done.is_block,
+        total_shares: done.accepted,
+        estimated_payout: None,
+    };
+    Ok((NO_STORE, Json(answer)).into_response())
+}
+
+/// `GET /pool/stats`
+#[derive(Serialize)]
+struct Stats {
+    worker_count: usize,
+    total_shares: u64,
+    total_hashrate: u64,
+    blocks_found: u64,
+    last_block_height: Option<u32>,
+    workers: Vec<WorkerStats>,
+    pool_name: String,
+    pool_url: String,
+    pool_port: u16,
+}
+
+#[derive(Serialize)]
+struct WorkerStats {
+    worker_id: String,
+    worker_name: String,
+    wallet_address: String,
+    total_shares: u64,
+    reported_hashrate: Option<f64>,
+    hashrate: u64,
+    estimated_payout: Option<u64>,
+}
+
+async fn stats(
+    State(work): Shared,
+    Extension(peer): Extension<SocketAddr>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    work.may_come(peer)?;
+    let workers = work.workers().by_id.values().cloned().collect::<Vec<_>>();
+    let mut workers: Vec<WorkerStats> = workers.iter().map(|worker| shown(worker)).collect();
+    workers.sort_by(|one, other| one.worker_id.cmp(&other.worker_id));
+    let sums = work.figures.now();
+    let last = work.context.store.blocks(work.context.pool, None, 1).await;
+    let last = last.ok().and_then(|blocks| Some(blocks.first()?.found.height));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.map_or_else(|| work.address.to_string(), str::to_owned);
+    let stats = Stats {
+        worker_count: workers.len(),
+        total_shares: workers.iter().map(|worker| worker.total_shares).sum(),
+        total_hashrate: sums.hashrate(worker::seconds()),
+        blocks_found: sums.blocks,
+        last_block_height: last,
+        workers,
+        pool_name: work.name.clone(),
+        pool_url: format!("http://{host}"),
+        pool_port: work.address.port(),
+    };
+    Ok((NO_STORE, Json(stats)).into_response())
+}
+
+fn shown(worker: &Worker) -> WorkerStats {
+    let shown = worker.shown();
+    WorkerStats {
+        worker_id: worker.id.clone(),
+        worker_name: shown.name,
+        wallet_address: shown.address,
+        total_shares: shown.shares,
+        reported_hashrate: shown.reported,
+        hashrate: shown.hashrate,
+        estimated_payout: None,
+    }
+}
+
+/// `GET /pool/metrics`
+#[derive(Serialize)]
+struct Metrics {
+    total_shares_received: u64,
+    invalid_shares_received: u64,
+    invalid_share_rate: String,
+    blocks_found: u64,
+    total_payouts: u64,
+    total_payouts_land: u64,
+    avg_job_response_time_ms: String,
+    avg_share_response_time_ms: String,
+    current_hashrate: u64,
+}
+
+async fn metrics(
+    State(work): Shared,
+    Extension(peer): Extension<SocketAddr>,
+) -> Result<Response, Refused> {
+    work.may_come(peer)?;
+    let sums = work.figures.now();
+    let context = &work.context;
+    let paid = context.store.paid_out(context.pool).await;
+    let (total_payouts, paid) = paid.unwrap_or_default();
+    let metrics = Metrics {
+        total_shares_received: sums.received,
+        invalid_shares_received: sums.invalid,
+        invalid_share_rate: sums.invalid_rate(),
+        blocks_found: sums.blocks,
+        total_payouts,
+        total_payouts_land: paid.units(),
+        avg_job_response_time_ms: sums.job_ms(),
+        avg_share_response_time_ms: sums.share_ms(),
+        current_hashrate: sums.hashrate(worker::seconds()),
+    };
+    Ok((NO_STORE, Json(metrics)).into_response())
+}
+
+/// `GET /pool/mode`: where this answers, a pool is hosted.
+#[derive(Serialize)]
+struct Mode {
+    mode: &'static str,
+    is_hosting: bool,
+    is_worker: bool,
+}
+
+async fn mode() -> Json<Mode> {
+    Json(Mode {
+        mode: "host_pool",
+        is_hosting: true,
+        is_worker: false,
+    })
+}
+
+impl Work {
+    /// An error for whoever is banned by its address.
+    fn may_come(&self, peer: SocketAddr) -> Result<(), Refused> {
+        match self.context.bans.is_banned(peer.ip()) {
+            true => Err(Refused::Banned(peer.ip().to_string())),
+            false => Ok(()),
+        }
+    }
+
+    /// The worker of this name, if it shows its token.
+    fn worker(
+        &self,
+        id: &str,
+        headers: &HeaderMap,
+        token: Option<&str>,
+    ) -> Result<Arc<Worker>, Refused> {
+        let worker = self.workers().by_id.get(id).cloned();
+        let worker = worker.ok_or_else(|| Refused::Unknown(id.chars().take(64).collect()))?;
+        let is_its = match token_of(headers, token) {
+            Some(token) => token.hash() == worker.token.hash(),
+            None => self.without_token,
+        };
+        is_its
+            .then_some(worker)
+            .ok_or_else(|| Refused::Token(id.to_owned()))
+    }
+
+    /// Puts a worker on the list that was not there.
+    fn enter(
+        &self,
+        id: &str,
+        username: Username,
+        agent: String,
+        peer: SocketAddr,
+    ) -> Result<Arc<Worker>, Refused> {
+        let mut chance = [0; KEY_BYTES];
+        getrandom::fill(&mut chance).map_err(|_| Refused::Full)?;
+        let mut workers = self.workers();
+        if workers.by_id.len() >= WORKERS_MAX {
+            return Err(Refused::Full);
+        }
+        let window = match workers.away.get(id) {
+            Some((until, _)) if Instant::now() < *until => {
+                return Err(Refused::Banned(id.to_owned()));
+            }
+            Some((_, window)) => *window,
+            None => ban::Window::new(clock::now_ms()),
+        };
+        let prefix = self.context.prefixes.allocate().map_err(|_| Refused::Full)?;
+        let range = self.ranges.allocate().map_err(|_| Refused::Full)?;
+        let worker = Arc::new(Worker::new(Parts {
+            id: id.to_owned(),
+            token: ApiKey::of_chance(chance),
+            username,
+            agent,
+            peer,
+            number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            prefix,
+            range,
+            window,
+            context: Arc::clone(&self.context),
+            figures: Arc::clone(&self.figures),
+        }));
+        // Two may have asked at the same time, under the same name: the first one has it.
+        if workers.by_id.contains_key(id) {
+            return Err(Refused::Registered(id.to_owned()));
+        }
+        workers.by_id.insert(id.to_owned(), Arc::clone(&worker));
+        Ok(worker)
+    }
+
+    fn registered(&self, worker: &Worker) -> Response {
+        let fees = self.terms.accounting.fees.list();
+        let points = |fees: &mut dyn Iterator<Item = &Fee>| -> u64 {
+            fees.map(|fee| u64::from(fee.percent.hundredths())).sum()
+        };
+        let is_foundation = |fee: &&Fee| fee.name == FOUNDATION;
+        let pool_fee_bps = points(&mut fees.iter().filter(|fee| !is_foundation(fee)));
+        let foundation_fee_bps = points(&mut fees.iter().filter(is_foundation));
+        let percent = |bps: u64| format!("{}.{:02} %", bps / 100, bps % 100);
+        let answer = Registered {
+            ok: true,
+            message: format!(
+                "Welcome to {}. Fees: pool {}, foundation {}",
+                self.name,
+                percent(pool_fee_bps),
+                percent(foundation_fee_bps)
+            ),
+            pool_fee_bps,
+            foundation_fee_bps,
+            token: worker.token.text(),
+            algorithm: self.context.coin.algorithm().name(),
+            coin: self.context.coin.name,
+            extra_nonce_start: worker.range().start(),
+            extra_nonce_end: worker.range().end(),
+        };
+        (NO_STORE, Json(answer)).into_response()
+    }
+
+    /// Forgets workers that are gone; not that they are banned.
+    fn sweep(&self, now: Instant) {
+        let mut workers = self.workers();
+        let Workers { by_id, away } = &mut *workers;
+        away.retain(|_, (until, _)| now < *until);
+        by_id.retain(|id, worker| {
+            let is_here = now.saturating_duration_since(worker.seen_at()) < STALE;
+            if !is_here
+                && let (Some(until), window) = worker.standing()
+                && now < until
+                && away.len() < BANS_MAX
+            {
+                away.insert(id.clone(), (until, window));
+            }
+            is_here
+        });
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Workers> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The token that a request shows: behind `Bearer`, or in its body.
+fn token_of(headers: &HeaderMap, field: Option<&str>) -> Option<ApiKey> {
+    let header = headers.get(header::AUTHORIZATION);
+    let header = header.and_then(|value| value.to_str().ok());
+    let bearer = header.and_then(|value| value.strip_prefix("Bearer "));
+    bearer.or(field).and_then(|token| token.trim().parse().ok())
+}
