@@ -9,9 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use bitcoin::{
-    Block, BlockHash, CompactTarget, OutPoint, Transaction, Txid, Witness, block::Header,
-};
+use bitcoin::{Block, BlockHash, OutPoint, Transaction, Txid, Witness, block::Header};
 use ruint::aliases::U256;
 
 use crate::{
@@ -19,11 +17,16 @@ use crate::{
         Parent, Reject, check_block, check_contents, check_header, check_proof, commitment_output,
     },
     connect::{Place, connect},
-    decode,
-    params::{Params, RETARGET_WINDOW, Solved},
-    target,
+    demand::Demand,
+    params::{Params, Proof, RETARGET_WINDOW, Solved},
+    sealed::{Head, Sealed, encode},
     utxo::{Coin, Undo, Utxo},
+    vision::WINDOW,
 };
+
+pub(crate) use self::leaves::Standing;
+
+mod leaves;
 
 /// The time of a block must be above the median of this many before it.
 const MEDIAN_SPAN: usize = 11;
@@ -70,8 +73,7 @@ pub struct Chain {
 
 #[derive(Debug)]
 struct Known {
-    hash: BlockHash,
-    header: Header,
+    head: Head,
     parent: Option<Id>,
     height: u32,
     work: U256,
@@ -83,16 +85,6 @@ struct Known {
     /// It was connected once, so its scripts are known to be right.
     verified: bool,
     undo: Undo,
-}
-
-/// The standing of a leaf in `getchaintips`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Active,
-    ValidFork,
-    ValidHeaders,
-    HeadersOnly,
-    Invalid,
 }
 
 impl Verdict {
@@ -112,15 +104,13 @@ impl Verdict {
 impl Chain {
     /// A chain of its genesis block alone.
     pub fn new(params: Params) -> Self {
-        let block = params.genesis.clone();
-        let target = target::from_compact(block.header.bits).unwrap_or(U256::MAX);
+        let Sealed { head, block } = params.genesis.clone();
         let genesis = Known {
-            hash: block.block_hash(),
-            header: block.header,
             parent: None,
             height: 0,
-            work: target::work(target),
-            median_time: block.header.time,
+            work: head.demand().work(),
+            median_time: head.header.time,
+            head,
             block: Some(Arc::new(block)),
             completed: Some(0),
             failed: false,
@@ -129,7 +119,7 @@ impl Chain {
         };
         Self {
             params,
-            ids: HashMap::from([(genesis.hash, Id(0))]),
+            ids: HashMap::from([(genesis.head.hash, Id(0))]),
             active: vec![Id(0)],
             known: vec![genesis],
             utxo: Utxo::default(),
@@ -141,7 +131,7 @@ impl Chain {
     /// Takes a serialised block as Bitcoin Core's `ProcessNewBlock` does. `now` is the clock in
     /// seconds since 1970.
     pub fn submit(&mut self, block: &[u8], now: u32) -> Verdict {
-        match decode::block(block) {
+        match Sealed::decode(&self.params, block) {
             Some(block) => self.process(block, now).0,
             None => Verdict::Undecodable,
         }
@@ -154,7 +144,7 @@ impl Chain {
 
     /// The hash of the active chain's tip.
     pub fn tip_hash(&self) -> BlockHash {
-        self.get(self.tip()).hash
+        self.hash(self.tip())
     }
 
     /// The hash of the active chain's block at `height`.
@@ -196,12 +186,12 @@ impl Chain {
     }
 
     /// Takes a block and tells what that changed on the active chain.
-    pub(crate) fn process(&mut self, block: Block, now: u32) -> (Verdict, Vec<Change>) {
+    pub(crate) fn process(&mut self, sealed: Sealed, now: u32) -> (Verdict, Vec<Change>) {
         let rejected = |reject| (Verdict::Rejected(reject), Vec::new());
-        if let Err(reject) = check_block(&self.params, &block, true) {
+        if let Err(reject) = check_block(&self.params, &sealed, true) {
             return rejected(reject);
         }
-        let id = match self.accept_header(&block.header, now) {
+        let id = match self.accept_header(&sealed.head, now) {
             Ok(id) => id,
             Err(reject) if reject.reason == "duplicate-invalid" => {
                 return (Verdict::DuplicateInvalid, Vec::new());
@@ -211,7 +201,7 @@ impl Chain {
         if self.get(id).block.is_some() {
             return (Verdict::Duplicate, Vec::new());
         }
-        let parent = self.parent_of(id);
+        let (block, parent) = (sealed.block, self.parent_of(id));
         if let Err(reject) = check_contents(&block, &parent) {
             if !reject.mutated {
                 self.fail(id);
@@ -231,14 +221,14 @@ impl Chain {
     }
 
     /// Takes a header alone (`submitheader`).
-    pub(crate) fn process_header(&mut self, header: &Header, now: u32) -> Result<(), Reject> {
-        self.accept_header(header, now).map(drop)
+    pub(crate) fn process_header(&mut self, head: &Head, now: u32) -> Result<(), Reject> {
+        self.accept_header(head, now).map(drop)
     }
 
     /// Checks a block on the tip without its proof of work, and keeps nothing
     /// (`getblocktemplate` in proposal mode).
-    pub(crate) fn propose(&self, block: &Block, now: u32) -> Result<(), Reject> {
-        if let Some(&id) = self.ids.get(&block.block_hash()) {
+    pub(crate) fn propose(&self, sealed: &Sealed, now: u32) -> Result<(), Reject> {
+        if let Some(&id) = self.ids.get(&sealed.head.hash) {
             let known = self.get(id);
             let reason = match (known.verified, known.failed) {
                 (_, true) => "duplicate-invalid",
@@ -247,12 +237,13 @@ impl Chain {
             };
             return Err(Reject::new(reason, ""));
         }
+        let block = &sealed.block;
         if block.header.prev_blockhash != self.tip_hash() {
             return Err(Reject::new("inconclusive-not-best-prevblk", ""));
         }
-        check_block(&self.params, block, false)?;
+        check_block(&self.params, sealed, false)?;
         let parent = self.parent(self.tip());
-        check_header(&block.header, &parent, now)?;
+        check_header(&sealed.head, &parent, now)?;
         check_contents(block, &parent)?;
         self.connect_on_tip(block).map(drop)
     }
@@ -304,11 +295,15 @@ impl Chain {
     }
 
     pub(crate) fn hash(&self, id: Id) -> BlockHash {
-        self.get(id).hash
+        self.get(id).head.hash
+    }
+
+    pub(crate) fn head(&self, id: Id) -> &Head {
+        &self.get(id).head
     }
 
     pub(crate) fn header(&self, id: Id) -> &Header {
-        &self.get(id).header
+        &self.get(id).head.header
     }
 
     pub(crate) fn height_of(&self, id: Id) -> u32 {
@@ -325,6 +320,11 @@ impl Chain {
 
     pub(crate) fn block_of(&self, id: Id) -> Option<&Arc<Block>> {
         self.get(id).block.as_ref()
+    }
+
+    /// A block as `submitblock` takes it.
+    pub(crate) fn bytes_of(&self, id: Id) -> Option<Vec<u8>> {
+        Some(encode(self.head(id), self.block_of(id)?))
     }
 
     /// The coins a block of the active chain spent, in the order of its inputs.
@@ -355,7 +355,7 @@ impl Chain {
         Parent {
             height: known.height,
             median_time: known.median_time,
-            next_bits: self.next_bits(id),
+            next: self.next(id),
         }
     }
 
@@ -371,27 +371,6 @@ impl Chain {
         })
     }
 
-    /// The ends of all branches, and how long each is beside the active chain.
-    pub(crate) fn leaves(&self) -> Vec<(Id, u32, Standing)> {
-        let parents: HashSet<Id> = self.known.iter().filter_map(|known| known.parent).collect();
-        let tip = self.tip();
-        let ends = (0..self.known.len())
-            .map(Id)
-            .filter(|id| !parents.contains(id) || *id == tip);
-        ends.map(|id| {
-            let known = self.get(id);
-            let standing = match (&known.block, known.completed) {
-                _ if id == tip => Standing::Active,
-                _ if known.failed => Standing::Invalid,
-                (None, _) | (_, None) => Standing::HeadersOnly,
-                _ if known.verified => Standing::ValidFork,
-                _ => Standing::ValidHeaders,
-            };
-            (id, known.height - self.get(self.fork(id)).height, standing)
-        })
-        .collect()
-    }
-
     fn get(&self, id: Id) -> &Known {
         &self.known[id.0]
     }
@@ -400,8 +379,8 @@ impl Chain {
         self.parent(self.get(id).parent.unwrap_or(id))
     }
 
-    fn accept_header(&mut self, header: &Header, now: u32) -> Result<Id, Reject> {
-        let hash = header.block_hash();
+    fn accept_header(&mut self, head: &Head, now: u32) -> Result<Id, Reject> {
+        let (hash, header) = (head.hash, &head.header);
         if let Some(&id) = self.ids.get(&hash) {
             if self.get(id).failed {
                 let detail = format!("block {hash} was previously marked invalid");
@@ -409,22 +388,20 @@ impl Chain {
             }
             return Ok(id);
         }
-        check_proof(&self.params, header)?;
+        check_proof(&self.params, head)?;
         let parent = self
             .find(&header.prev_blockhash)
             .ok_or_else(|| Reject::new("prev-blk-not-found", ""))?;
         if self.get(parent).failed {
             return Err(Reject::new("bad-prevblk", ""));
         }
-        check_header(header, &self.parent(parent), now)?;
-        let target = target::from_compact(header.bits).unwrap_or(U256::MAX);
+        check_header(head, &self.parent(parent), now)?;
         let id = Id(self.known.len());
         let mut known = Known {
-            hash,
-            header: *header,
+            head: head.clone(),
             parent: Some(parent),
             height: self.get(parent).height.saturating_add(1),
-            work: self.get(parent).work.saturating_add(target::work(target)),
+            work: self.get(parent).work.saturating_add(head.demand().work()),
             median_time: 0,
             block: None,
             completed: None,
@@ -433,7 +410,7 @@ impl Chain {
             undo: Undo::new(),
         };
         let mut times: Vec<u32> = std::iter::once(header.time)
-            .chain(self.ancestors(parent).map(|id| self.get(id).header.time))
+            .chain(self.ancestors(parent).map(|id| self.header(id).time))
             .take(MEDIAN_SPAN)
             .collect();
         times.sort_unstable();
@@ -448,19 +425,28 @@ impl Chain {
         std::iter::successors(Some(id), |id| self.get(*id).parent)
     }
 
-    fn next_bits(&self, id: Id) -> CompactTarget {
-        let mut last: Vec<Solved> = self
-            .ancestors(id)
-            .take(RETARGET_WINDOW + 1)
-            .map(|id| self.get(id))
-            .filter(|known| known.height > 0)
-            .map(|known| Solved {
-                time: known.header.time,
-                target: target::from_compact(known.header.bits).unwrap_or(U256::MAX),
-            })
-            .collect();
-        last.reverse();
-        self.params.next_bits(&last)
+    fn next(&self, id: Id) -> Demand {
+        let last = self.ancestors(id).map(|id| self.get(id));
+        let last = last.filter(|known| known.height > 0);
+        match &self.params.proof {
+            Proof::Header(_) => {
+                let solved = last.take(RETARGET_WINDOW + 1).map(|known| Solved {
+                    time: known.head.header.time,
+                    target: known.head.demand().target(),
+                });
+                let mut solved: Vec<Solved> = solved.collect();
+                solved.reverse();
+                Demand::Bits(self.params.next_bits(&solved))
+            }
+            Proof::VisionX(vision) => {
+                let last: Vec<_> = last
+                    .take(WINDOW)
+                    .filter_map(|known| Some((known.head.header.time, known.head.vision.as_ref()?)))
+                    .map(|(time, header)| (time, header.difficulty))
+                    .collect();
+                Demand::Difficulty(vision.next_difficulty(self.params.spacing.unwrap_or(1), &last))
+            }
+        }
     }
 
     /// The block and everything built on it.

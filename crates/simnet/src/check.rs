@@ -8,14 +8,19 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use bitcoin::{
-    Block, CompactTarget, OutPoint, Transaction, TxOut, VarInt, Weight,
+    Block, OutPoint, Transaction, TxOut, VarInt, Weight,
     absolute::{LOCK_TIME_THRESHOLD, LockTime},
     block::Header,
-    hashes::{Hash as _, sha256d},
+    hashes::Hash as _,
 };
 use pow::sha256::sha256d_pair;
 
-use crate::{params::Params, sigops, target};
+use crate::{
+    demand::Demand,
+    params::{Params, Proof},
+    sealed::{Head, Sealed, has_its_root},
+    sigops, target, vision,
+};
 
 /// Consensus limits of Bitcoin Core's consensus/consensus.h.
 pub(crate) const MAX_BLOCK_WEIGHT: u64 = Weight::MAX_BLOCK.to_wu();
@@ -61,15 +66,16 @@ impl Reject {
 pub(crate) struct Parent {
     pub(crate) height: u32,
     pub(crate) median_time: u32,
-    pub(crate) next_bits: CompactTarget,
+    pub(crate) next: Demand,
 }
 
 /// Checks without context (`CheckBlock`); a proposal has no proof of work to check.
-pub(crate) fn check_block(params: &Params, block: &Block, proof: bool) -> Result<(), Reject> {
+pub(crate) fn check_block(params: &Params, sealed: &Sealed, proof: bool) -> Result<(), Reject> {
     if proof {
-        check_proof(params, &block.header)?;
+        check_proof(params, &sealed.head)?;
     }
-    check_merkle_root(block)?;
+    check_merkle_root(sealed)?;
+    let block = &sealed.block;
     let count = block.txdata.len();
     let too_many = u64::try_from(count * WITNESS_SCALE).map_or(true, |n| n > MAX_BLOCK_WEIGHT);
     let base = base_size(block).saturating_mul(WITNESS_SCALE);
@@ -100,10 +106,17 @@ pub(crate) fn check_block(params: &Params, block: &Block, proof: bool) -> Result
 }
 
 /// The hash meets the header's own target, and that target is one this chain allows.
-pub(crate) fn check_proof(params: &Params, header: &Header) -> Result<(), Reject> {
-    let met = target::from_compact(header.bits)
-        .filter(|target| *target <= params.pow_limit)
-        .is_some_and(|target| target::proof(params.algorithm, header) <= target);
+pub(crate) fn check_proof(params: &Params, head: &Head) -> Result<(), Reject> {
+    let met = match (&params.proof, head.demand()) {
+        (Proof::Header(algorithm), Demand::Bits(bits)) => target::from_compact(bits)
+            .filter(|target| *target <= params.pow_limit)
+            .is_some_and(|target| target::proof(*algorithm, &head.header) <= target),
+        (Proof::VisionX(chain), Demand::Difficulty(difficulty)) => {
+            chain.may_have(difficulty)
+                && vision::hash_of(head.hash) <= pow::visionx::target_of(difficulty)
+        }
+        _ => false,
+    };
     if met {
         Ok(())
     } else {
@@ -112,9 +125,15 @@ pub(crate) fn check_proof(params: &Params, header: &Header) -> Result<(), Reject
 }
 
 /// The header against its parent and the clock (`ContextualCheckBlockHeader`).
-pub(crate) fn check_header(header: &Header, parent: &Parent, now: u32) -> Result<(), Reject> {
-    if header.bits != parent.next_bits {
+pub(crate) fn check_header(head: &Head, parent: &Parent, now: u32) -> Result<(), Reject> {
+    let header = &head.header;
+    if head.demand() != parent.next {
         return Err(Reject::new("bad-diffbits", "incorrect proof of work"));
+    }
+    if let Some(vision) = &head.vision
+        && vision.height != u64::from(parent.height) + 1
+    {
+        return Err(Reject::new("bad-height", "block height mismatch in header"));
     }
     if header.time <= parent.median_time {
         return Err(Reject::new(
@@ -287,14 +306,16 @@ fn base_size(block: &Block) -> usize {
             .sum::<usize>()
 }
 
-fn check_merkle_root(block: &Block) -> Result<(), Reject> {
-    let leaves = block
+fn check_merkle_root(sealed: &Sealed) -> Result<(), Reject> {
+    let leaves = sealed
+        .block
         .txdata
         .iter()
         .map(|tx| tx.compute_txid().to_byte_array())
         .collect();
-    let (root, mutated) = merkle_root(leaves);
-    if block.header.merkle_root.to_raw_hash() != sha256d::Hash::from_byte_array(root) {
+    // Equal neighbours are equal in whatever tree.
+    let (_, mutated) = merkle_root(leaves);
+    if !has_its_root(sealed) {
         return Err(Reject::mutated(
             "bad-txnmrklroot",
             "hashMerkleRoot mismatch",

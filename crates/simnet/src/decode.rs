@@ -1,12 +1,11 @@
 //! Blocks and transactions from bytes, accepting exactly what Bitcoin Core accepts.
 //!
 //! The bitcoin crate reads a few shapes differently (a transaction without inputs), and a verdict on
-//! a block must not hang on that. Called by `chain` for submitted blocks and by `rpc` for hex.
+//! a block must not hang on that. Called by `sealed` for submitted blocks and by `rpc` for hex.
 
 use bitcoin::{
-    Amount, Block, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, VarInt, Witness,
+    Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, VarInt, Witness,
     absolute::LockTime,
-    block::Header,
     consensus::{self, Decodable},
     transaction::Version,
 };
@@ -14,15 +13,14 @@ use bitcoin::{
 /// Bitcoin Core's MAX_SIZE, for every count it reads.
 const MAX_COUNT: u64 = 0x0200_0000;
 
-/// A block at the start of `bytes`. What follows it is ignored, as `submitblock` does.
-pub(crate) fn block(mut bytes: &[u8]) -> Option<Block> {
-    let header = Header::consensus_decode(&mut bytes).ok()?;
+/// A count and as many transactions at the start of `bytes`: a block without its header. What follows is ignored.
+pub(crate) fn transactions(mut bytes: &[u8]) -> Option<Vec<Transaction>> {
     let count = next_count(&mut bytes)?;
     let mut txdata = Vec::new();
     for _ in 0..count {
         txdata.push(next_transaction(&mut bytes)?);
     }
-    Some(Block { header, txdata })
+    Some(txdata)
 }
 
 /// A transaction that is all of `bytes`.

@@ -10,18 +10,18 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use bitcoin::{Block, BlockHash, ScriptBuf, Transaction, Txid, consensus};
+use bitcoin::{BlockHash, ScriptBuf, Transaction, Txid};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     chain::{Chain, Change, Id, Verdict},
     check::Reject,
-    decode,
     disk::{self, BlockFile},
     fault::Faults,
-    grind::{grind, is_solved},
+    grind::grind,
     mempool::Mempool,
+    sealed::Sealed,
     template::Template,
     wallet::{Wallet, keys::Kind},
 };
@@ -182,18 +182,16 @@ impl Node {
 
     /// Takes a serialised block as `submitblock` does.
     pub(crate) fn submit(&self, bytes: &[u8]) -> Verdict {
-        match decode::block(bytes) {
-            Some(block) => self.submit_block(block),
-            None => Verdict::Undecodable,
-        }
+        let block = Sealed::decode(self.state().chain.params(), bytes);
+        block.map_or(Verdict::Undecodable, |block| self.submit_block(block))
     }
 
-    pub(crate) fn submit_block(&self, mut block: Block) -> Verdict {
+    pub(crate) fn submit_block(&self, mut sealed: Sealed) -> Verdict {
         let mut state = self.state();
-        state.chain.complete(&mut block);
-        let bytes = consensus::serialize(&block);
-        let hash = block.block_hash();
-        let (verdict, changes) = state.chain.process(block, now());
+        state.chain.complete(&mut sealed.block);
+        let bytes = sealed.encode();
+        let hash = sealed.head.hash;
+        let (verdict, changes) = state.chain.process(sealed, now());
         match &verdict {
             Verdict::Accepted | Verdict::Inconclusive => {
                 if let Some(file) = &mut state.blocks
@@ -287,7 +285,7 @@ impl Node {
                 }
                 continue;
             };
-            let hash = block.block_hash();
+            let hash = block.head.hash;
             match self.submit_block(block) {
                 Verdict::Accepted => hashes.push(hash),
                 // Somebody else's block came first.
@@ -326,7 +324,7 @@ impl Node {
             let Some(block) = self.solve(&template, script, &mut tries, false)? else {
                 continue;
             };
-            parent = block.block_hash();
+            parent = block.head.hash;
             hashes.push(parent);
             match self.submit_block(block) {
                 Verdict::Accepted => {}
@@ -354,17 +352,16 @@ impl Node {
         script: &ScriptBuf,
         tries: &mut u64,
         on_tip: bool,
-    ) -> Result<Option<Block>, NotGenerated> {
-        let algorithm = self.state().chain.params().algorithm;
+    ) -> Result<Option<Sealed>, NotGenerated> {
+        let params = self.state().chain.params().clone();
         let mark = self
             .marks
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mut block = template.block(script.clone(), &mark.to_le_bytes());
+        let mut draft = template.block(script.clone(), &mark.to_le_bytes());
         let stale = || on_tip && self.tip.borrow().hash != template.parent;
         let go_on = || !self.cancel.is_cancelled() && !stale();
-        if grind(algorithm, &mut block, tries, go_on) {
-            debug_assert!(is_solved(algorithm, &block), "a ground block has its proof");
-            return Ok(Some(block));
+        if grind(&params, &mut draft, tries, go_on) {
+            return Ok(Some(draft.seal(&params)));
         }
         if self.cancel.is_cancelled() {
             return Err(NotGenerated::Stopped);

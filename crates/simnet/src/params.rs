@@ -18,7 +18,11 @@ use bitcoin::{
 use pow::Algorithm;
 use ruint::aliases::U256;
 
-use crate::target;
+use crate::{
+    sealed::Sealed,
+    target,
+    vision::{self, Vision},
+};
 
 /// Blocks whose time and work estimate the hash rate: few enough to follow a CPU that comes or goes,
 /// enough that chance alone moves the target by about a third at most.
@@ -46,8 +50,7 @@ const GENESIS_TIME: u32 = 1_735_689_600;
 /// What a chain agrees on.
 #[derive(Clone, Debug)]
 pub struct Params {
-    /// The proof-of-work function. Block ids are SHA-256d with either.
-    pub algorithm: Algorithm,
+    pub(crate) proof: Proof,
     /// The human-readable part of bech32 addresses.
     pub hrp: &'static str,
     /// Confirmations after which a coinbase output may be spent.
@@ -59,7 +62,16 @@ pub struct Params {
     pub(crate) pow_limit: U256,
     /// Seconds between blocks when the chain retargets.
     pub(crate) spacing: Option<u32>,
-    pub(crate) genesis: Block,
+    pub(crate) genesis: Sealed,
+}
+
+/// What is hashed, and how.
+#[derive(Clone, Debug)]
+pub(crate) enum Proof {
+    /// Bitcoin's header. Block ids are SHA-256d with either function.
+    Header(Algorithm),
+    /// VisionX's header. Block ids are the proof itself.
+    VisionX(Vision),
 }
 
 /// A header as far as retargeting needs it.
@@ -73,14 +85,14 @@ impl Params {
     /// Bitcoin Core's regtest: its genesis, bits `207fffff` for ever, halving every 150 blocks.
     pub fn regtest() -> Self {
         Self {
-            algorithm: Algorithm::Sha256d,
+            proof: Proof::Header(Algorithm::Sha256d),
             hrp: "bcrt",
             maturity: 100,
             halving: 150,
             script_hash_version: 196,
             pow_limit: U256::MAX >> 1,
             spacing: None,
-            genesis: genesis_block(Network::Regtest),
+            genesis: Sealed::bitcoin(genesis_block(Network::Regtest)),
         }
     }
 
@@ -95,10 +107,13 @@ impl Params {
     }
 
     /// The simnet with `work` hashes (at least 2) expected for its first block. Takes that many
-    /// hashes to make its genesis block: meant for tests that want real work cheaply.
+    /// hashes to make its genesis block: meant for tests that want real work cheaply. No effect with VisionX.
     #[must_use]
     pub fn with_first_work(self, work: u32) -> Self {
-        let easy = Self::with_genesis(self.algorithm, work.max(2), 0);
+        let Proof::Header(algorithm) = self.proof else {
+            return self;
+        };
+        let easy = Self::with_genesis(algorithm, work.max(2), 0);
         Self {
             pow_limit: easy.pow_limit,
             genesis: easy.genesis,
@@ -125,6 +140,39 @@ impl Params {
         }
     }
 
+    /// A chain of our own that mines by VisionX, with its difficulty of 1 to 248 that goes by one from block to block,
+    /// and otherwise as [`Params::simnet`].
+    pub fn visionx(params: pow::visionx::Params) -> Self {
+        let vision = Vision::new(params);
+        Self {
+            genesis: vision_genesis(&vision),
+            proof: Proof::VisionX(vision),
+            hrp: "bcrt",
+            maturity: 10,
+            halving: 210_000,
+            script_hash_version: 196,
+            pow_limit: U256::MAX,
+            spacing: Some(5),
+        }
+    }
+
+    /// Every block of a VisionX chain has this difficulty (at least 1). No effect on others.
+    #[must_use]
+    pub fn with_difficulty(mut self, difficulty: u64) -> Self {
+        if let Proof::VisionX(vision) = &mut self.proof {
+            vision.fixed = Some(difficulty.max(1));
+        }
+        self
+    }
+
+    /// The name of the proof of work.
+    pub fn proof_name(&self) -> &'static str {
+        match &self.proof {
+            Proof::Header(algorithm) => algorithm.name(),
+            Proof::VisionX(_) => "visionx",
+        }
+    }
+
     fn with_genesis(algorithm: Algorithm, first_work: u32, nonce: u32) -> Self {
         let first = U256::MAX / U256::from(first_work);
         let (hrp, script_hash_version) = match algorithm {
@@ -132,7 +180,7 @@ impl Params {
             Algorithm::Scrypt => ("rltc", 58),
         };
         Self {
-            algorithm,
+            proof: Proof::Header(algorithm),
             hrp,
             maturity: 10,
             halving: 210_000,
@@ -141,18 +189,18 @@ impl Params {
                 .saturating_mul(U256::from(EASIEST))
                 .min(U256::MAX >> 1),
             spacing: Some(5),
-            genesis: solve_genesis(algorithm, target::to_compact(first), nonce),
+            genesis: Sealed::bitcoin(solve_genesis(algorithm, target::to_compact(first), nonce)),
         }
     }
 
     /// The block everything starts from.
     pub fn genesis(&self) -> &Block {
-        &self.genesis
+        &self.genesis.block
     }
 
     /// The hash of the block everything starts from.
     pub fn genesis_hash(&self) -> BlockHash {
-        self.genesis.block_hash()
+        self.genesis.head.hash
     }
 
     /// What the coinbase at `height` may pay beside fees.
@@ -168,7 +216,7 @@ impl Params {
     /// The bits of the block after `last`, the newest headers, oldest first, without the genesis
     /// block; at most `RETARGET_WINDOW + 1` of them are looked at.
     pub(crate) fn next_bits(&self, last: &[Solved]) -> CompactTarget {
-        let first_bits = self.genesis.header.bits;
+        let first_bits = self.genesis.head.header.bits;
         let Some(spacing) = self.spacing.map(u64::from) else {
             return first_bits;
         };
@@ -202,22 +250,7 @@ impl Params {
 
 /// The genesis block for `bits`, trying nonces from `nonce` on: the standard two are right at once.
 fn solve_genesis(algorithm: Algorithm, bits: CompactTarget, nonce: u32) -> Block {
-    let coinbase = Transaction {
-        version: transaction::Version::ONE,
-        lock_time: LockTime::ZERO,
-        input: vec![TxIn {
-            previous_output: OutPoint::null(),
-            script_sig: script::Builder::new()
-                .push_slice(b"adit simnet: the level way into a mine")
-                .into_script(),
-            sequence: Sequence::MAX,
-            witness: Witness::new(),
-        }],
-        output: vec![TxOut {
-            value: Amount::from_int_btc(50),
-            script_pubkey: ScriptBuf::from_bytes(vec![OP_PUSHNUM_1.to_u8()]),
-        }],
-    };
+    let coinbase = genesis_coinbase();
     let mut header = Header {
         version: Version::from_consensus(0x2000_0000),
         prev_blockhash: BlockHash::all_zeros(),
@@ -239,6 +272,40 @@ fn solve_genesis(algorithm: Algorithm, bits: CompactTarget, nonce: u32) -> Block
     }
 }
 
+/// The genesis block of a VisionX chain: its difficulty is 1, so that any hash will do.
+fn vision_genesis(vision: &Vision) -> Sealed {
+    let txdata = vec![genesis_coinbase()];
+    let header = pow::visionx::Header {
+        parent: pow::Hash::default(),
+        height: 0,
+        timestamp: u64::from(GENESIS_TIME),
+        difficulty: 1,
+        nonce: 0,
+        tx_root: vision::root(&txdata),
+        miner: vision::MINER.parse().expect("it is short"),
+    };
+    Sealed::vision(vision, header, txdata)
+}
+
+fn genesis_coinbase() -> Transaction {
+    Transaction {
+        version: transaction::Version::ONE,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: OutPoint::null(),
+            script_sig: script::Builder::new()
+                .push_slice(b"adit simnet: the level way into a mine")
+                .into_script(),
+            sequence: Sequence::MAX,
+            witness: Witness::new(),
+        }],
+        output: vec![TxOut {
+            value: Amount::from_int_btc(50),
+            script_pubkey: ScriptBuf::from_bytes(vec![OP_PUSHNUM_1.to_u8()]),
+        }],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -252,7 +319,7 @@ mod tests {
             (Algorithm::Scrypt, GENESIS_NONCE_SCRYPT),
         ] {
             let genesis = Params::simnet(algorithm).genesis;
-            assert_eq!(genesis.header.nonce, nonce, "{algorithm:?}");
+            assert_eq!(genesis.block.header.nonce, nonce, "{algorithm:?}");
         }
     }
 

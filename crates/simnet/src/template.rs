@@ -4,20 +4,21 @@
 
 use bitcoin::{
     Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn,
-    TxMerkleNode, TxOut, Witness,
+    TxOut, Witness,
     absolute::LockTime,
     block::{Header, Version},
-    hashes::Hash as _,
     transaction,
 };
 
 use crate::{
     chain::{Chain, Id},
     check::{
-        COMMITMENT_PREFIX, MAX_BLOCK_SIGOPS, MAX_BLOCK_WEIGHT, height_script, merkle_root,
-        witness_commitment,
+        COMMITMENT_PREFIX, MAX_BLOCK_SIGOPS, MAX_BLOCK_WEIGHT, height_script, witness_commitment,
     },
+    demand::Demand,
     mempool::{Entry, Mempool},
+    sealed::{Draft, bitcoin_root},
+    vision,
 };
 
 /// Weight and signature operations left for the header, the count and the coinbase, as Bitcoin
@@ -32,7 +33,7 @@ pub(crate) const VERSION: i32 = 0x2000_0000;
 pub(crate) struct Template {
     pub(crate) parent: BlockHash,
     pub(crate) height: u32,
-    pub(crate) bits: CompactTarget,
+    pub(crate) demand: Demand,
     /// The time a block made now should bear: the clock, or ahead of it when blocks come faster than
     /// one a second.
     pub(crate) time: u32,
@@ -64,7 +65,7 @@ impl Template {
         Self {
             parent: chain.hash(parent),
             height,
-            bits: context.next_bits,
+            demand: context.next,
             time: now.max(min_time),
             min_time,
             value: chain.params().subsidy(height).to_sat().saturating_add(fees),
@@ -87,7 +88,7 @@ impl Template {
 
     /// A block that pays everything to `script`, to be ground. `mark` (under 80 bytes) tells it
     /// from others of the same height.
-    pub(crate) fn block(&self, script: ScriptBuf, mark: &[u8]) -> Block {
+    pub(crate) fn block(&self, script: ScriptBuf, mark: &[u8]) -> Draft {
         let mut script_sig = height_script(self.height);
         script_sig.push(u8::try_from(mark.len()).unwrap_or(0));
         script_sig.extend_from_slice(mark);
@@ -107,19 +108,31 @@ impl Template {
                 .iter()
                 .map(|entry| (*entry.transaction).clone()),
         );
-        let leaves = txdata
-            .iter()
-            .map(|tx| tx.compute_txid().to_byte_array())
-            .collect();
+        let (bits, difficulty) = match self.demand {
+            Demand::Bits(bits) => (bits, None),
+            Demand::Difficulty(difficulty) => (CompactTarget::default(), Some(difficulty)),
+        };
         let header = Header {
             version: Version::from_consensus(VERSION),
             prev_blockhash: self.parent,
-            merkle_root: TxMerkleNode::from_byte_array(merkle_root(leaves).0),
+            merkle_root: bitcoin_root(&txdata),
             time: self.time,
-            bits: self.bits,
+            bits,
             nonce: 0,
         };
-        Block { header, txdata }
+        let vision = difficulty.map(|difficulty| pow::visionx::Header {
+            parent: vision::hash_of(self.parent),
+            height: u64::from(self.height),
+            timestamp: u64::from(self.time),
+            difficulty,
+            nonce: 0,
+            tx_root: vision::root(&txdata),
+            miner: vision::MINER.parse().expect("it is short"),
+        });
+        Draft {
+            block: Block { header, txdata },
+            vision,
+        }
     }
 
     fn coinbase_with(&self, script_sig: Vec<u8>, output: Vec<TxOut>) -> Transaction {

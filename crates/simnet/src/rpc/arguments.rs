@@ -3,11 +3,11 @@
 //! A missing or null parameter is `None`; a wrong type is error -3, a wrong form -8, as in Bitcoin
 //! Core. Nothing here panics on any JSON.
 
-use bitcoin::{Block, BlockHash, ScriptBuf, Transaction, Txid};
+use bitcoin::{BlockHash, ScriptBuf, Transaction, Txid};
 use serde_json::{Map, Value};
 
 use super::{error::RpcError, methods::Method};
-use crate::{address, decode, money, params::Params};
+use crate::{address, decode, money, node::Node, params::Params, sealed::Sealed};
 
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -84,11 +84,12 @@ impl Arguments {
         text.parse().map_err(|_| not_a_hash(name, text))
     }
 
-    pub(crate) fn block(&self, index: usize) -> Result<Block, RpcError> {
+    /// A block as this chain writes them.
+    pub(crate) fn block(&self, index: usize, node: &Node) -> Result<Sealed, RpcError> {
         let text = self.required(self.text(index)?)?;
         let block = hex::decode(text)
             .ok()
-            .and_then(|bytes| decode::block(&bytes));
+            .and_then(|bytes| Sealed::decode(node.state().chain.params(), &bytes));
         block.ok_or_else(|| RpcError::undecodable("Block decode failed"))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bitcoin::{BlockHash, CompactTarget, OutPoint, Target, consensus};
+use bitcoin::{BlockHash, OutPoint};
 use serde_json::{Value, json};
 
 use super::{
@@ -15,7 +15,6 @@ use crate::{
     chain::{Id, Standing},
     money,
     node::{Node, SharedNode, State},
-    target,
 };
 
 /// The longest a call waits for a block when it does not say: Bitcoin Core waits for ever.
@@ -32,7 +31,7 @@ pub(super) fn getbestblockhash(node: &Node, _: &Arguments) -> Result<Value, RpcE
 
 pub(super) fn getdifficulty(node: &Node, _: &Arguments) -> Result<Value, RpcError> {
     let state = node.state();
-    Ok(difficulty(state.chain.header(state.tip()).bits))
+    Ok(state.chain.head(state.tip()).demand().difficulty())
 }
 
 pub(super) fn getblockhash(node: &Node, arguments: &Arguments) -> Result<Value, RpcError> {
@@ -54,19 +53,16 @@ pub(super) fn getblockchaininfo(node: &Node, _: &Arguments) -> Result<Value, Rpc
     let warnings = match params.spacing {
         Some(spacing) => vec![format!(
             "adit simnet: {} proof of work, a block about every {spacing} s, coinbases mature after {}",
-            params.algorithm.name(),
+            params.proof_name(),
             params.maturity
         )],
         None => Vec::new(),
     };
-    Ok(json!({
+    let mut json = json!({
         "chain": "regtest",
         "blocks": state.height(),
         "headers": chain.height(),
         "bestblockhash": chain.hash(tip),
-        "bits": bits(header.bits),
-        "target": target_hex(header.bits),
-        "difficulty": difficulty(header.bits),
         "time": header.time,
         "mediantime": chain.median_time(tip),
         "verificationprogress": if state.faults.unsynced { json!(0.5) } else { json!(1) },
@@ -75,7 +71,9 @@ pub(super) fn getblockchaininfo(node: &Node, _: &Arguments) -> Result<Value, Rpc
         "size_on_disk": 0,
         "pruned": false,
         "warnings": warnings,
-    }))
+    });
+    chain.head(tip).demand().tell(&mut json);
+    Ok(json)
 }
 
 pub(super) fn getblockheader(node: &Node, arguments: &Arguments) -> Result<Value, RpcError> {
@@ -84,9 +82,7 @@ pub(super) fn getblockheader(node: &Node, arguments: &Arguments) -> Result<Value
     if arguments.flag(1)?.unwrap_or(true) {
         return Ok(header_json(&state, id));
     }
-    Ok(json!(consensus::encode::serialize_hex(
-        state.chain.header(id)
-    )))
+    Ok(json!(hex::encode(state.chain.head(id).encode())))
 }
 
 pub(super) fn getblock(node: &Node, arguments: &Arguments) -> Result<Value, RpcError> {
@@ -97,7 +93,7 @@ pub(super) fn getblock(node: &Node, arguments: &Arguments) -> Result<Value, RpcE
     let block =
         block.ok_or_else(|| RpcError::usage("Block not available (not fully downloaded)"))?;
     if verbosity <= 0 {
-        return Ok(json!(consensus::encode::serialize_hex(block.as_ref())));
+        return Ok(json!(state.chain.bytes_of(id).map(hex::encode)));
     }
     let mut json = header_json(&state, id);
     json["strippedsize"] = json!((block.weight().to_wu() - size(block.total_size())) / 3);
@@ -238,22 +234,6 @@ pub(super) async fn wait_for_block(
     Ok(())
 }
 
-pub(super) fn bits(bits: CompactTarget) -> Value {
-    json!(format!("{:08x}", bits.to_consensus()))
-}
-
-pub(super) fn target_hex(bits: CompactTarget) -> Value {
-    json!(format!(
-        "{:064x}",
-        target::from_compact(bits).unwrap_or_default()
-    ))
-}
-
-/// Bitcoin's difficulty, for people to look at.
-pub(super) fn difficulty(bits: CompactTarget) -> Value {
-    json!(Target::from_compact(bits).difficulty_float())
-}
-
 pub(super) fn size(bytes: usize) -> u64 {
     u64::try_from(bytes).expect("a length in memory fits 64 bits")
 }
@@ -301,18 +281,27 @@ fn header_json(state: &State, id: Id) -> Value {
         "hash": chain.hash(id),
         "confirmations": confirmations(state, id),
         "height": height,
-        "version": header.version.to_consensus(),
-        "versionHex": format!("{:08x}", header.version.to_consensus()),
-        "merkleroot": header.merkle_root,
         "time": header.time,
         "mediantime": chain.median_time(id),
-        "nonce": header.nonce,
-        "bits": bits(header.bits),
-        "target": target_hex(header.bits),
-        "difficulty": difficulty(header.bits),
         "chainwork": format!("{:064x}", chain.work(id)),
         "nTx": chain.block_of(id).map_or(0, |block| block.txdata.len()),
     });
+    chain.head(id).demand().tell(&mut json);
+    match &chain.head(id).vision {
+        Some(vision) => {
+            json["version"] = json!(1);
+            json["merkleroot"] = json!(hex::encode(vision.tx_root));
+            json["nonce"] = json!(vision.nonce);
+            json["miner"] = json!(vision.miner.as_str());
+        }
+        None => {
+            let version = header.version.to_consensus();
+            json["version"] = json!(version);
+            json["versionHex"] = json!(format!("{version:08x}"));
+            json["merkleroot"] = json!(header.merkle_root);
+            json["nonce"] = json!(header.nonce);
+        }
+    }
     if height > 0 {
         json["previousblockhash"] = json!(header.prev_blockhash);
     }

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use bitcoin::{BlockHash, block::Header, consensus};
+use bitcoin::{BlockHash, consensus};
+use ruint::aliases::U256;
 use serde_json::{Value, json};
 
 use super::{
     arguments::{Arguments, as_text, as_u32},
-    blockchain::{bits, difficulty, target_hex},
     error::RpcError,
 };
 use crate::{
     chain::Verdict,
     check::{MAX_BLOCK_SIGOPS, MAX_BLOCK_WEIGHT},
-    decode,
+    demand::Demand,
     node::{MAX_GENERATE, Node, SharedNode, now},
+    params::Proof,
+    sealed::{Head, Sealed},
     target,
     template::VERSION,
 };
@@ -76,7 +78,7 @@ pub(super) fn getblocktemplate(node: &Node, arguments: &Arguments) -> Result<Val
         })
         .collect();
     let changes = *node.pool_changes.borrow();
-    Ok(json!({
+    let mut json = json!({
         "capabilities": ["proposal"],
         "version": VERSION,
         "rules": ["csv", "!segwit", "taproot"],
@@ -87,18 +89,30 @@ pub(super) fn getblocktemplate(node: &Node, arguments: &Arguments) -> Result<Val
         "coinbaseaux": {},
         "coinbasevalue": template.value,
         "longpollid": format!("{}{changes}", template.parent),
-        "target": target_hex(template.bits),
         "mintime": template.min_time,
         "mutable": ["time", "transactions", "prevblock"],
-        "noncerange": "00000000ffffffff",
         "sigoplimit": MAX_BLOCK_SIGOPS,
         "sizelimit": MAX_BLOCK_WEIGHT,
         "weightlimit": MAX_BLOCK_WEIGHT,
         "curtime": template.time,
-        "bits": bits(template.bits),
         "height": template.height,
         "default_witness_commitment": template.commitment_script().to_hex_string(),
-    }))
+    });
+    let mut demand = json!({});
+    template.demand.tell(&mut demand);
+    json["target"] = demand["target"].take();
+    match (&state.chain.params().proof, template.demand) {
+        (Proof::VisionX(vision), Demand::Difficulty(difficulty)) => {
+            json["noncerange"] = json!("0000000000000000ffffffffffffffff");
+            json["difficulty"] = json!(difficulty);
+            json["visionx"] = vision.json();
+        }
+        _ => {
+            json["noncerange"] = json!("00000000ffffffff");
+            json["bits"] = demand["bits"].take();
+        }
+    }
+    Ok(json)
 }
 
 /// A long poll waits for another tip, or for a changed pool once the refresh time is over.
@@ -143,7 +157,7 @@ pub(super) async fn wait_for_template(
 }
 
 pub(super) fn submitblock(node: &Node, arguments: &Arguments) -> Result<Value, RpcError> {
-    match node.submit_block(arguments.block(0)?) {
+    match node.submit_block(arguments.block(0, node)?) {
         Verdict::Undecodable => Err(RpcError::undecodable("Block decode failed")),
         verdict => Ok(json!(verdict.reason())),
     }
@@ -151,17 +165,17 @@ pub(super) fn submitblock(node: &Node, arguments: &Arguments) -> Result<Value, R
 
 pub(super) fn submitheader(node: &Node, arguments: &Arguments) -> Result<Value, RpcError> {
     let text = arguments.required(arguments.text(0)?)?;
-    let header = hex::decode(text)
-        .ok()
-        .and_then(|bytes| consensus::deserialize::<Header>(&bytes).ok())
-        .ok_or_else(|| RpcError::undecodable("Block header decode failed"))?;
     let mut state = node.state();
-    if state.chain.find(&header.prev_blockhash).is_none() {
-        let previous = header.prev_blockhash;
+    let head = hex::decode(text)
+        .ok()
+        .and_then(|bytes| Head::decode(state.chain.params(), &bytes))
+        .ok_or_else(|| RpcError::undecodable("Block header decode failed"))?;
+    let previous = head.header.prev_blockhash;
+    if state.chain.find(&previous).is_none() {
         let text = format!("Must submit previous header ({previous}) first");
         return Err(RpcError::new(-25, text));
     }
-    match state.chain.process_header(&header, now()) {
+    match state.chain.process_header(&head, now()) {
         Ok(()) => Ok(Value::Null),
         Err(reject) => Err(RpcError::new(-25, reject.reason)),
     }
@@ -170,25 +184,19 @@ pub(super) fn submitheader(node: &Node, arguments: &Arguments) -> Result<Value, 
 pub(super) fn getmininginfo(node: &Node, _: &Arguments) -> Result<Value, RpcError> {
     let state = node.state();
     let tip = state.tip();
-    let header = state.chain.header(tip);
-    let next = state.chain.parent(tip).next_bits;
-    Ok(json!({
+    let mut next = json!({"height": state.height() + 1});
+    state.chain.parent(tip).next.tell(&mut next);
+    let mut json = json!({
         "blocks": state.height(),
-        "bits": bits(header.bits),
-        "difficulty": difficulty(header.bits),
-        "target": target_hex(header.bits),
         "networkhashps": hash_rate(&state, HASH_RATE_SPAN, state.height()),
         "pooledtx": state.mempool.len(),
         "blockmintxfee": 0.00000001,
         "chain": "regtest",
-        "next": {
-            "height": state.height() + 1,
-            "bits": bits(next),
-            "difficulty": difficulty(next),
-            "target": target_hex(next),
-        },
+        "next": next,
         "warnings": [],
-    }))
+    });
+    state.chain.head(tip).demand().tell(&mut json);
+    Ok(json)
 }
 
 pub(super) fn getnetworkhashps(node: &Node, arguments: &Arguments) -> Result<Value, RpcError> {
@@ -243,11 +251,11 @@ fn propose(node: &Node, data: Option<&Value>) -> Result<Value, RpcError> {
     let Some(Value::String(data)) = data else {
         return Err(RpcError::wrong_type("Missing data String key for proposal"));
     };
+    let state = node.state();
     let block = hex::decode(data)
         .ok()
-        .and_then(|bytes| decode::block(&bytes));
+        .and_then(|bytes| Sealed::decode(state.chain.params(), &bytes));
     let block = block.ok_or_else(|| RpcError::undecodable("Block decode failed"))?;
-    let state = node.state();
     match &state.faults.proposals {
         Some((Some(code), message)) => return Err(RpcError::new(*code, message.clone())),
         Some((None, reason)) => return Ok(json!(reason)),
@@ -262,9 +270,6 @@ fn propose(node: &Node, data: Option<&Value>) -> Result<Value, RpcError> {
 /// Work over time of the last blocks, in whole hashes a second.
 fn hash_rate(state: &crate::node::State, span: u32, height: u32) -> Value {
     let first = height.saturating_sub(span);
-    let (Some(from), Some(to)) = (state.chain.at(first), state.chain.at(height)) else {
-        return json!(0);
-    };
     let times = (first..=height).filter_map(|height| state.chain.at(height));
     let times: Vec<u32> = times.map(|id| state.chain.header(id).time).collect();
     let (Some(low), Some(high)) = (times.iter().min(), times.iter().max()) else {
@@ -273,7 +278,10 @@ fn hash_rate(state: &crate::node::State, span: u32, height: u32) -> Value {
     if high == low {
         return json!(0);
     }
-    let work = state.chain.work(to) - state.chain.work(from);
-    let rate = work / target::number(high - low);
+    let hashes = (first + 1..=height)
+        .filter_map(|height| state.chain.at(height))
+        .map(|id| state.chain.head(id).demand().hashes())
+        .fold(Default::default(), U256::saturating_add);
+    let rate = hashes / target::number(high - low);
     json!(u64::try_from(rate).unwrap_or(u64::MAX))
 }

@@ -11,4 +11,5 @@ mod restart;
 mod rpc;
 mod scan;
 mod scripts;
+mod vision;
 mod wallet;
