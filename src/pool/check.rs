@@ -14,6 +14,7 @@ use crate::{
     listener::{self, StatusPage},
     payout::Purse,
     tasks::Tasks,
+    verifier,
 };
 
 /// How long a daemon may take to show that it can be mined with.
@@ -55,7 +56,10 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
         };
         note(
             format!("settings of pool {}", pool.name),
-            plan.map(|_| "make sense".into()),
+            plan.map(|plan| match plan.randomx.and_then(|it| it.sampling) {
+                None => "make sense".into(),
+                Some(rule) => format!("make sense; {}", verifier::told(rule)),
+            }),
         );
         if pool.daemon.is_empty() {
             let none = Err(anyhow::anyhow!("none is configured"));

@@ -9,7 +9,7 @@ use ratatui::{
     widgets::{Cell, Paragraph, Row, Table, TableState},
 };
 
-use super::{Blocks, Column, Pool, Session, Template, Top};
+use super::{Blocks, Column, Pool, Session, Template, Top, Verification};
 use crate::display::{difficulty, hashrate};
 
 /// Blocks that are listed where there is room.
@@ -77,6 +77,11 @@ impl Top {
             }
         });
         lines.push(labelled("shares", shares(pool)));
+        lines.extend(
+            pool.verification
+                .as_ref()
+                .map(|it| labelled("verify", verified(it))),
+        );
         lines.push(labelled("blocks", found(&pool.blocks)));
         for daemon in pool.daemons.iter().take(DAEMONS_MAX) {
             let height = daemon.height.map(|height| format!(" at height {height}"));
@@ -234,6 +239,21 @@ fn shares(pool: &Pool) -> String {
         text += &format!(" ({})", told.join(", "));
     }
     text
+}
+
+fn verified(verification: &Verification) -> String {
+    let Verification {
+        verified,
+        forged,
+        believed,
+        throttled,
+        waiting,
+        per_second,
+    } = verification;
+    format!(
+        "{verified} true, {forged} forged, {believed} believed, {throttled} throttled; \
+         {waiting} wait, {per_second:.1}/s"
+    )
 }
 
 fn found(blocks: &Blocks) -> String {
