@@ -398,6 +398,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_verified_is_shown_where_that_is_costly() {
+        let shown = lines(&drawn(&top(false), 80, 24));
+        assert!(!shown.iter().any(|line| line.starts_with("verify")));
+        let mut value = status();
+        value["pools"][0]["verification"] = json!({"verified": 120, "forged": 2, "believed": 40,
+            "throttled": 3, "waiting": 1, "per_second": 37.25, "trust_after": null});
+        let mut top = Top::new("http://127.0.0.1:3334", false);
+        top.heard(Ok(serde_json::from_value(value).unwrap()));
+        let told = "verify    120 true, 2 forged, 40 believed, 3 throttled; 1 wait, 37.2/s";
+        has(&lines(&drawn(&top, 80, 24)), told);
+    }
+
+    #[test]
     fn keys_sort_mark_and_change_the_pool() {
         let mut top = top(false);
         press(&mut top, KeyCode::Char('r'));
