@@ -234,6 +234,10 @@ impl Health {
         };
         let advice = "no payment is lost; see `adit payout list`";
         self.note(pool, "payouts", trouble.lines.is_empty(), detail, advice);
+        if let Some(reason) = trouble.misses_blocks {
+            let advice = "set payout_address to the wallet's own, or fill the wallet from there";
+            self.note(pool, "wallet", false, reason, advice);
+        }
     }
 
     /// Whether shares are paid for where they are paid for as they come.

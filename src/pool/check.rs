@@ -141,11 +141,11 @@ pub(crate) async fn try_daemon(
 async fn try_purse(purse: &Purse, pool: &config::Pool) -> anyhow::Result<String> {
     let coin: &Coin = pool.coin.parse()?;
     let balance = purse.look().await?;
-    Ok(format!(
-        "has {} {}",
-        balance.in_coins(coin.decimals),
-        coin.ticker
-    ))
+    let (has, ticker) = (balance.in_coins(coin.decimals), coin.ticker);
+    Ok(match purse.misses_blocks().await? {
+        None => format!("has {has} {ticker}"),
+        Some(reason) => format!("has {has} {ticker}, BUT {reason}"),
+    })
 }
 
 fn try_port(address: SocketAddr) -> anyhow::Result<String> {
