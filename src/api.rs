@@ -38,6 +38,7 @@ pub(crate) mod statement;
 mod status;
 mod subscription_link;
 mod subscriptions;
+mod verification;
 pub(crate) mod workers;
 
 use std::{net::SocketAddr, sync::Arc};

@@ -51,6 +51,14 @@ pub struct Metrics {
     pub reserve: Gauge,
     /// Shares that wait to be verified, where that is costly.
     pub shares_verifying: Gauge,
+    /// Those that were verified, and were what they claimed.
+    pub shares_verified: Counter,
+    /// Those that were not.
+    pub shares_forged: Counter,
+    /// Those that were credited without it.
+    pub shares_believed: Counter,
+    /// Those that were turned away because too many waited.
+    pub shares_throttled: Counter,
     /// How many of them can be verified in a minute.
     pub verifications_per_minute: Gauge,
     /// The height that is mined.
@@ -120,6 +128,18 @@ impl Metrics {
             "Balance of the reserve, in smallest units",
         );
         let shares_verifying = registered(r, "shares_verifying", "Shares that wait for RandomX");
+        let shares_verified = registered(r, "shares_verified", "RandomX shares that were true");
+        let shares_forged = registered(r, "shares_forged", "RandomX shares that were not");
+        let shares_believed = registered(
+            r,
+            "shares_believed",
+            "RandomX shares credited without verifying",
+        );
+        let shares_throttled = registered(
+            r,
+            "shares_throttled",
+            "RandomX shares turned away because too many waited",
+        );
         let verifications_per_minute = registered(
             r,
             "verifications_per_minute",
@@ -169,6 +189,10 @@ impl Metrics {
             reserve,
             height,
             shares_verifying,
+            shares_verified,
+            shares_forged,
+            shares_believed,
+            shares_throttled,
             verifications_per_minute,
             template_age,
             hashrate,

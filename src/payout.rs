@@ -27,7 +27,7 @@ use mining::{
 use store::{Lease, PaymentRow, Payout, PoolId, Store};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 pub use self::{
     descriptor::{BadDescriptor, Descriptor},
@@ -83,6 +83,8 @@ pub struct Config {
 pub struct Trouble {
     /// For people, one line each; none if all is well.
     pub lines: Vec<String>,
+    /// Why the wallet gets nothing of the pool's blocks, if that is so: one day it has nothing to pay with.
+    pub misses_blocks: Option<String>,
 }
 
 /// The payouts of a pool, as the API sees them.
@@ -126,6 +128,8 @@ pub(crate) struct Payer {
     next_batch: Instant,
     /// Nothing before the first time.
     sent_again: Option<Instant>,
+    /// Whether the wallet gets the pool's blocks; nothing before it was asked.
+    misses_blocks: Option<Option<String>>,
     /// Addresses that the wallet does not know. Their balances wait, and nobody else's.
     unpayable: HashSet<Address>,
     /// Since when nobody can tell what became of a payout.
@@ -153,6 +157,7 @@ impl Payer {
             holder: holder.to_owned(),
             next_batch: Instant::now(),
             sent_again: None,
+            misses_blocks: None,
             unpayable: HashSet::new(),
             unclear_since: HashMap::new(),
             telling: watch::Sender::new(Trouble::default()),
@@ -190,6 +195,11 @@ impl Payer {
                 error!(reason = line, "payouts wait");
             }
         }
+        if let Some(reason) = &trouble.misses_blocks
+            && before.misses_blocks.is_none()
+        {
+            warn!(reason, "the wallet gets nothing of the pool's blocks");
+        }
         if trouble.lines.is_empty() && !before.lines.is_empty() {
             info!("payouts go on");
         }
@@ -210,8 +220,14 @@ impl Payer {
             .is_none_or(|last| last.elapsed() >= SEND_AGAIN_EVERY);
         if send_again {
             self.sent_again = Some(Instant::now());
+            self.misses_blocks = None;
             self.look_back().await?;
         }
+        if self.misses_blocks.is_none() {
+            // A wallet that does not answer is told of by whoever needs it.
+            self.misses_blocks = self.purse.misses_blocks().await.ok();
+        }
+        trouble.misses_blocks = self.misses_blocks.clone().flatten();
         let open = self.store.open_payouts(self.pool).await?;
         self.unclear_since
             .retain(|number, _| open.iter().any(|payout| payout.number == *number));
@@ -387,9 +403,19 @@ impl Payer {
                 })
             })
             .collect();
+        let whole = total(&payments).context("more than any coin has")?;
+        // What is sure to be refused takes no number, and leaves nothing in the books.
+        let unlocked = self.leased(async { Ok(self.purse.unlocked().await?) });
+        if let Some(unlocked) = unlocked.await?.filter(|unlocked| *unlocked < whole) {
+            let in_coins = |amount: Amount| amount.in_coins(self.config.coin.decimals);
+            anyhow::bail!(
+                "a payout of {} waits for the wallet, of whose coins {} are unlocked",
+                in_coins(whole),
+                in_coins(unlocked)
+            );
+        }
         let now = clock::now_ms();
         let number = self.store.reserve_payout(lease, coin, &rows, now).await?;
-        let whole = total(&payments).context("more than any coin has")?;
         info!(number, payments = rows.len(), total = %whole, "payout claimed");
         let open = self.store.open_payouts(self.pool).await?;
         let now = clock::now_ms();

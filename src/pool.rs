@@ -184,6 +184,9 @@ pub async fn start(
     if let Some((saved, recipe)) = saved.zip(recipe.clone()) {
         kept_sessions.restore(saved, recipe);
     }
+    if let Some(rule) = plan.verifier.and_then(|it| it.sampling) {
+        tracing::warn!(pool = settings.name, "{}", verifier::told(rule));
+    }
     let verifier = plan.verifier.map(|plan| verifier::start(plan, tasks));
     let verifier = verifier.transpose().context("no thread to verify with")?;
     let newest = template_feed::follow(

@@ -70,6 +70,7 @@ struct Pool {
     connected: u64,
     hashrate: Hashrate,
     shares: Shares,
+    verification: Option<Verification>,
     blocks: Blocks,
     #[serde(default)]
     daemons: Vec<Daemon>,
@@ -100,6 +101,16 @@ struct Shares {
     accepted: u64,
     #[serde(default)]
     rejected: Vec<Rejected>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Verification {
+    verified: u64,
+    forged: u64,
+    believed: u64,
+    throttled: u64,
+    waiting: u64,
+    per_second: f64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,6 +12,7 @@ mod config;
 mod memory;
 mod queue;
 mod seeds;
+mod trust;
 
 use std::{
     io,
@@ -39,6 +40,7 @@ pub use self::{
     memory::free,
     queue::Origin,
     seeds::Seeds,
+    trust::{Asked, Sample, Trusted, told},
 };
 use self::{
     capacity::{Kind, Measured},
@@ -122,6 +124,8 @@ pub struct Figures {
     pub verified: u64,
     /// Shares that were not.
     pub forged: u64,
+    /// Shares that were believed.
+    pub believed: u64,
     /// Shares that were turned away because too many waited.
     pub throttled: u64,
     /// Shares that wait now.
@@ -145,6 +149,7 @@ struct Entry {
 
 struct Shared {
     plan: Plan,
+    trusted: Trusted,
     state: Mutex<State>,
     /// There is a job, or something to let go.
     work: Condvar,
@@ -325,10 +330,21 @@ impl Verifier {
         self.0.state().capacity(self.0.plan)
     }
 
+    /// What was planned.
+    pub fn plan(&self) -> Plan {
+        self.0.plan
+    }
+
+    /// Whose shares need not be handed in.
+    pub fn trusted(&self) -> &Trusted {
+        &self.0.trusted
+    }
+
     /// What has been done.
     pub fn figures(&self) -> Figures {
         let state = self.0.state();
         Figures {
+            believed: self.0.trusted.believed(),
             waiting: state.queue.len(),
             ..state.figures
         }
@@ -394,6 +410,7 @@ impl Shared {
         };
         Self {
             plan,
+            trusted: Trusted::new(plan.sampling),
             state: Mutex::new(State {
                 queue: Queue::new(limits),
                 known,

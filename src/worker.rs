@@ -179,6 +179,7 @@ impl Worker<'_> {
             mode: self.config.randomx,
             threads: self.config.threads,
             large_pages: true,
+            ..verifier::Config::default()
         };
         let plan = wished.plan(cores, verifier::free())?;
         let mode = if plan.is_fast { "fast" } else { "light" };

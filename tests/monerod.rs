@@ -5,6 +5,7 @@ mod beside;
 pub(crate) mod chain;
 pub(crate) mod miner;
 mod paid;
+mod trust;
 mod xmrig;
 
 use serde_json::{Value, json};
@@ -100,6 +101,12 @@ fn each_share_of_monero_is_verified_and_each_refusal_says_what_it_is() {
     // What claims to be a block and is none is seen by no daemon.
     assert_eq!(status["blocks"]["found"], 0, "{status}");
     assert_eq!(pool.rejected("wrong_result"), 2);
+    // Nobody has said that any should be believed.
+    for (name, count) in [("verified", 2), ("forged", 2), ("believed", 0)] {
+        let name = format!("adit_shares_{name}_total");
+        assert_eq!(pool.metric(&name), count, "{name}");
+    }
+    assert!(status["verification"]["trust_after"].is_null(), "{status}");
     assert_eq!(pool.rejected("duplicate"), 1);
     assert_eq!(pool.rejected("low_difficulty"), 1);
     assert_eq!(pool.rejected("stale"), 1);

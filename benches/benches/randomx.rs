@@ -111,6 +111,7 @@ async fn start(is_fast: bool) -> (Tasks, Verifier) {
         is_fast,
         threads: NonZeroUsize::MIN,
         pages: Pages::Usual,
+        sampling: None,
     };
     let verifier = verifier::start(plan, &tasks).expect("threads");
     let seeds = Seeds {

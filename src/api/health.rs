@@ -10,6 +10,7 @@ use mining::orphans::LastBlocks;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::verification::Verification;
 use crate::{pool::Pool, template_feed::Newest};
 
 /// How the pools are.
@@ -34,6 +35,9 @@ pub(crate) struct Component {
     pub(crate) healthy: bool,
     /// What is known of it.
     pub(crate) detail: String,
+    /// The same in numbers, of what verifies costly shares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) figures: Option<Verification>,
 }
 
 /// Whether miners get work.
@@ -132,6 +136,7 @@ impl Health {
             .map_or_else(ToString::to_string, |()| "answers".to_owned());
         let advice = "see that the disk is neither full nor read-only";
         self.note(pool, "store", stored.is_ok(), detail, advice);
+        self.look_at_verifier(pool);
         self.look_at_blocks(pool);
         self.look_at_orphans(pool);
         self.look_at_luck(pool);
@@ -146,6 +151,21 @@ impl Health {
             detail,
             "mend what the daemons say",
         );
+    }
+
+    /// Whether costly shares are verified as fast as they come.
+    fn look_at_verifier(&mut self, pool: &Pool) {
+        let Some(verifier) = &pool.verifier else {
+            return;
+        };
+        let figures = Verification::of(verifier);
+        let advice =
+            "give it more threads or memory, or see in /metrics who is refused: [pool.randomx]";
+        let name = "verifier";
+        self.note(pool, name, !figures.is_busy(), figures.told(), advice);
+        if let Some(noted) = self.components.last_mut() {
+            noted.figures = Some(figures);
+        }
     }
 
     /// What has gone wrong with blocks, or will.
@@ -214,6 +234,10 @@ impl Health {
         };
         let advice = "no payment is lost; see `adit payout list`";
         self.note(pool, "payouts", trouble.lines.is_empty(), detail, advice);
+        if let Some(reason) = trouble.misses_blocks {
+            let advice = "set payout_address to the wallet's own, or fill the wallet from there";
+            self.note(pool, "wallet", false, reason, advice);
+        }
     }
 
     /// Whether shares are paid for where they are paid for as they come.
@@ -242,6 +266,7 @@ impl Health {
             name,
             healthy,
             detail,
+            figures: None,
         });
     }
 }

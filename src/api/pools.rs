@@ -18,6 +18,7 @@ use super::{
     problem::{PoolProblems, Problem},
     rate::{Rates, Stretch},
     shares::SharesStatus,
+    verification::Verification,
 };
 use crate::{
     clock, display,
@@ -79,6 +80,8 @@ pub struct PoolSummary {
     pub seconds_to_block: Option<String>,
     /// Shares since the process started.
     pub shares: SharesStatus,
+    /// What was verified of them, where that is costly.
+    pub verification: Option<Verification>,
     /// The best share ever.
     pub best: Option<BestShare>,
     /// Blocks the pool found.
@@ -260,6 +263,7 @@ impl PoolSummary {
                 .map(|network| display::to_f64(network) / f64::from(pool.coin.spacing_s)),
             seconds_to_block: to_block.map(|seconds| seconds.to_string()),
             shares: SharesStatus::of(pool).await?,
+            verification: pool.verifier.as_ref().map(Verification::of),
             best: best(pool, None).await?,
             blocks: BlocksStatus::of(pool).await?,
             daemons: daemons::of_pool(pool),

@@ -2,6 +2,8 @@
 //!
 //! Money is a text in the coin's smallest unit, hashrate a number in H/s, time RFC 3339 in UTC.
 
+use std::sync::atomic::Ordering;
+
 use anyhow::Context as _;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,6 +12,7 @@ use super::{
     pools::PoolSummary,
     rate::Stretch,
     sessions::{self, SessionStatus},
+    verification::Verification,
 };
 use crate::{clock, display, pool::Pool, template_feed::Newest};
 
@@ -62,12 +65,18 @@ pub(super) async fn refresh_gauges(pool: &Pool) -> anyhow::Result<()> {
     pool.metrics.kept_sessions.set(kept);
     if let Some(verifier) = &pool.verifier {
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let waiting = u64::try_from(verifier.figures().waiting).unwrap_or(u64::MAX);
-        pool.metrics.shares_verifying.set(gauge(waiting));
-        let capacity = verifier
-            .capacity()
-            .map_or(0, crate::verifier::Capacity::per_minute);
-        pool.metrics.verifications_per_minute.set(gauge(capacity));
+        let (metrics, now) = (&pool.metrics, Verification::of(verifier));
+        metrics.shares_verifying.set(gauge(now.waiting));
+        metrics.verifications_per_minute.set(gauge(now.per_minute));
+        for (counter, count) in [
+            (&metrics.shares_verified, now.verified),
+            (&metrics.shares_forged, now.forged),
+            (&metrics.shares_believed, now.believed),
+            (&metrics.shares_throttled, now.throttled),
+        ] {
+            // Two who ask at once do not turn it back.
+            counter.inner().fetch_max(count, Ordering::Relaxed);
+        }
     }
     if let Newest::Offer(offer) = &*pool.newest.borrow() {
         pool.metrics.height.set(offer.template.height().into());

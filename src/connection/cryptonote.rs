@@ -206,10 +206,10 @@ impl Session {
             reply::refused(out, id, Reason::Unauthenticated);
             return Handled::Done;
         }
-        if let Some(miner) = &mut self.miner {
-            miner.submit(submit, id, now, out);
+        match &mut self.miner {
+            Some(miner) => miner.submit(submit, id, now, out),
+            None => Handled::Done,
         }
-        Handled::Done
     }
 
     fn log_in(

@@ -38,6 +38,8 @@ pub struct Monero {
     /// What addresses of the pool's network begin with.
     tags: Tags,
     priority: u8,
+    /// Where blocks pay, if that is known.
+    blocks_pay: Option<cryptonote::Address>,
 }
 
 impl Monero {
@@ -49,7 +51,28 @@ impl Monero {
             chain,
             tags,
             priority,
+            blocks_pay: None,
         }
+    }
+
+    /// The same, which knows where the pool's blocks pay.
+    pub fn with_blocks_that_pay(mut self, address: Option<cryptonote::Address>) -> Self {
+        self.blocks_pay = address;
+        self
+    }
+
+    /// Why the wallet gets nothing of the pool's blocks; nothing if it does.
+    pub(super) async fn misses_blocks(&self) -> Result<Option<String>, WalletError> {
+        let Some(address) = &self.blocks_pay else {
+            return Ok(None);
+        };
+        let own = self.own_address().await?;
+        // With a payment id or without.
+        let is_own = (own.spend_key(), own.view_key()) == (address.spend_key(), address.view_key());
+        Ok((!is_own).then(|| {
+            let (address, own) = (address.as_str(), own.as_str());
+            format!("blocks pay {address}, and the wallet that pays miners has the address {own}")
+        }))
     }
 
     /// Has transactions made that pay all of these together, each in full, for fees of at most

@@ -157,6 +157,22 @@ impl Purse {
         }
     }
 
+    /// Why it gets nothing of the pool's blocks, as far as it is asked; nothing if it does.
+    pub async fn misses_blocks(&self) -> Result<Option<String>, SignError> {
+        match self {
+            Self::Wallet(_) | Self::Psbt(_) | Self::Key(_) => Ok(None),
+            Self::Monero(monero) => Ok(monero.misses_blocks().await?),
+        }
+    }
+
+    /// What can be spent at once, where it costs little to ask.
+    pub(super) async fn unlocked(&self) -> Result<Option<Amount>, SignError> {
+        match self {
+            Self::Wallet(_) | Self::Psbt(_) | Self::Key(_) => Ok(None),
+            Self::Monero(monero) => Ok(Some(monero.look().await?.unlocked)),
+        }
+    }
+
     /// What it has, with what has to mature; for `adit ledger check --wallet`.
     pub async fn holdings(&self) -> anyhow::Result<Holdings> {
         match self {

@@ -14,6 +14,7 @@ use crate::{
     listener::{self, StatusPage},
     payout::Purse,
     tasks::Tasks,
+    verifier,
 };
 
 /// How long a daemon may take to show that it can be mined with.
@@ -55,7 +56,10 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
         };
         note(
             format!("settings of pool {}", pool.name),
-            plan.map(|_| "make sense".into()),
+            plan.map(|plan| match plan.verifier.and_then(|it| it.sampling) {
+                None => "make sense".into(),
+                Some(rule) => format!("make sense; {}", verifier::told(rule)),
+            }),
         );
         if pool.daemon.is_empty() {
             let none = Err(anyhow::anyhow!("none is configured"));
@@ -137,11 +141,11 @@ pub(crate) async fn try_daemon(
 async fn try_purse(purse: &Purse, pool: &config::Pool) -> anyhow::Result<String> {
     let coin: &Coin = pool.coin.parse()?;
     let balance = purse.look().await?;
-    Ok(format!(
-        "has {} {}",
-        balance.in_coins(coin.decimals),
-        coin.ticker
-    ))
+    let (has, ticker) = (balance.in_coins(coin.decimals), coin.ticker);
+    Ok(match purse.misses_blocks().await? {
+        None => format!("has {has} {ticker}"),
+        Some(reason) => format!("has {has} {ticker}, BUT {reason}"),
+    })
 }
 
 fn try_port(address: SocketAddr) -> anyhow::Result<String> {

@@ -9,7 +9,7 @@ use ratatui::{
     widgets::{Cell, Paragraph, Row, Table, TableState},
 };
 
-use super::{Blocks, Column, Pool, Session, Template, Top};
+use super::{Blocks, Column, Pool, Session, Template, Top, Verification};
 use crate::display::{difficulty, hashrate};
 
 /// Blocks that are listed where there is room.
@@ -77,6 +77,11 @@ impl Top {
             }
         });
         lines.push(labelled("shares", shares(pool)));
+        lines.extend(
+            pool.verification
+                .as_ref()
+                .map(|it| labelled("verify", verified(it))),
+        );
         lines.push(labelled("blocks", found(&pool.blocks)));
         for daemon in pool.daemons.iter().take(DAEMONS_MAX) {
             let height = daemon.height.map(|height| format!(" at height {height}"));
@@ -236,6 +241,21 @@ fn shares(pool: &Pool) -> String {
     text
 }
 
+fn verified(verification: &Verification) -> String {
+    let Verification {
+        verified,
+        forged,
+        believed,
+        throttled,
+        waiting,
+        per_second,
+    } = verification;
+    format!(
+        "{verified} true, {forged} forged, {believed} believed, {throttled} throttled; \
+         {waiting} wait, {per_second:.1}/s"
+    )
+}
+
 fn found(blocks: &Blocks) -> String {
     let mut text = format!(
         "{} found: {} submitted, {} immature, {} mature, {} orphaned",
@@ -375,6 +395,19 @@ mod tests {
             "{}",
             lines[header + 2]
         );
+    }
+
+    #[test]
+    fn what_is_verified_is_shown_where_that_is_costly() {
+        let shown = lines(&drawn(&top(false), 80, 24));
+        assert!(!shown.iter().any(|line| line.starts_with("verify")));
+        let mut value = status();
+        value["pools"][0]["verification"] = json!({"verified": 120, "forged": 2, "believed": 40,
+            "throttled": 3, "waiting": 1, "per_second": 37.25, "trust_after": null});
+        let mut top = Top::new("http://127.0.0.1:3334", false);
+        top.heard(Ok(serde_json::from_value(value).unwrap()));
+        let told = "verify    120 true, 2 forged, 40 believed, 3 throttled; 1 wait, 37.2/s";
+        has(&lines(&drawn(&top, 80, 24)), told);
     }
 
     #[test]

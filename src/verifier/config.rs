@@ -3,6 +3,7 @@
 
 use std::num::NonZeroUsize;
 
+use mining::trust::Sampling;
 use pow::randomx::{CACHE_BYTES, DATASET_BYTES, Pages, VM_BYTES};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ pub(super) const SEEDS: usize = 2;
 const LEFT_TO_OTHERS: u64 = 1 << 30;
 /// More threads than any machine has cores for; each takes memory.
 const THREADS_MAX: usize = 1_024;
+/// Of a thousand shares: a liar is caught by the twelfth or so, and verifying costs a twelfth.
+const TRUST_LEAST: u16 = 82;
 
 /// What verifies shares of RandomX: `[pool.randomx]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -24,6 +27,11 @@ pub struct Config {
     /// Whether to take large pages that the system has reserved (`vm.nr_hugepages`). Where there are too
     /// few, usual ones are taken.
     pub large_pages: bool,
+    /// Good shares after which some of a worker's are believed; without it each is verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust_after: Option<u32>,
+    /// How many of a thousand are verified nevertheless, at least.
+    pub trust_least: u16,
 }
 
 /// What verifies shares of VisionX: `[pool.visionx]`.
@@ -55,9 +63,11 @@ pub struct Plan {
     pub threads: NonZeroUsize,
     /// What memory is asked for.
     pub pages: Pages,
+    /// By which rule shares are believed; without one none is.
+    pub sampling: Option<Sampling>,
 }
 
-/// The machine has too little memory for what the operator wants.
+/// What the operator wants cannot be: the machine has too little memory, or a number makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotPlanned {
     /// Not even for light verification.
@@ -84,6 +94,9 @@ pub enum NotPlanned {
     /// More threads than there may be.
     #[error("{0} threads are too many; at most {THREADS_MAX}")]
     Threads(usize),
+    /// No rule by which shares are believed.
+    #[error("trust_after is at least 1, and trust_least from 1 to 1000")]
+    Trust,
 }
 
 impl Default for Config {
@@ -92,6 +105,8 @@ impl Default for Config {
             mode: Mode::Auto,
             threads: 0,
             large_pages: true,
+            trust_after: None,
+            trust_least: TRUST_LEAST,
         }
     }
 }
@@ -100,6 +115,9 @@ impl Config {
     /// What this comes to on a machine with so many cores and so many bytes that are free; where nobody
     /// knows how many are, `auto` is light, and the operator is believed otherwise.
     pub fn plan(self, cores: usize, free: Option<u64>) -> Result<Plan, NotPlanned> {
+        // The second number is checked whether or not there is a first one.
+        let rule = Sampling::new(self.trust_after.unwrap_or(1), self.trust_least);
+        let rule = rule.map_err(|_| NotPlanned::Trust)?;
         let threads = threads(self.threads, cores)?;
         let light = memory_of(threads, false);
         let fast = memory_of(threads, true);
@@ -128,6 +146,7 @@ impl Config {
             } else {
                 Pages::Usual
             },
+            sampling: self.trust_after.map(|_| rule),
         })
     }
 }
@@ -151,6 +170,7 @@ impl Plan {
             is_fast: false,
             threads: threads(said, cores)?,
             pages: Pages::Usual,
+            sampling: None,
         })
     }
 
@@ -183,6 +203,7 @@ mod tests {
             mode,
             threads,
             large_pages: false,
+            ..Config::default()
         }
     }
 
@@ -235,6 +256,26 @@ mod tests {
     }
 
     #[test]
+    fn shares_are_believed_only_where_the_operator_says_after_how_many() {
+        let sampling = |trust_after, trust_least| {
+            let config = Config {
+                trust_after,
+                trust_least,
+                ..config(Mode::Light, 1)
+            };
+            config.plan(8, None).map(|plan| plan.sampling)
+        };
+        assert_eq!(config(Mode::Light, 1).plan(8, None).unwrap().sampling, None);
+        assert_eq!(sampling(None, 500), Ok(None));
+        let rule = sampling(Some(30), 82).unwrap().unwrap();
+        assert_eq!((rule.after(), rule.least()), (30, 82));
+        for (after, least) in [(Some(0), 82), (Some(30), 0), (Some(30), 1_001), (None, 0)] {
+            let wrong = sampling(after, least);
+            assert_eq!(wrong, Err(NotPlanned::Trust), "{after:?} {least}");
+        }
+    }
+
+    #[test]
     fn the_keys_are_read_strictly() {
         let read = |text: &str| toml::from_str::<Config>(text);
         assert_eq!(read("").unwrap(), Config::default());
@@ -242,7 +283,18 @@ mod tests {
             read("mode = \"light\"\nthreads = 2\nlarge_pages = false").unwrap(),
             config(Mode::Light, 2)
         );
-        for text in ["mode = \"Light\"", "threads = -1", "hugepages = true"] {
+        let trusting = read("trust_after = 30\ntrust_least = 100").unwrap();
+        assert_eq!(
+            (trusting.trust_after, trusting.trust_least),
+            (Some(30), 100)
+        );
+        for text in [
+            "mode = \"Light\"",
+            "threads = -1",
+            "hugepages = true",
+            "trust_after = -1",
+            "trust_least = 8.2",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -33,6 +33,7 @@ fn plan(threads: usize) -> Plan {
         is_fast: false,
         threads: NonZeroUsize::new(threads).unwrap(),
         pages: Pages::Usual,
+        sampling: None,
     }
 }
 

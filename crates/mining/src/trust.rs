@@ -4,7 +4,9 @@
 //! which is the default. With one, a worker that has shown enough good shares has some of them believed,
 //! by one draw each; what is verified still catches a liar within a dozen shares, and no trust is left
 //! to anything of its account. What could make a lie pay is always verified: a block, and a share that
-//! claims more than those shown before. The random number is an argument.
+//! claims more than those shown before. What a liar may expect to win is less than two parts in `after`
+//! of the work that it has shown, whatever it does, as long as nothing of its account is believed while
+//! a share that the draw fell on waits. The random number is an argument.
 
 use crate::Work;
 
@@ -48,8 +50,12 @@ pub struct Claim {
 /// What to do with a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// Compute the hash.
+    /// Compute the hash: nothing less was ever possible.
     Verify,
+    /// Compute the hash: the draw fell on this one. Until that is done, believe nothing of its account;
+    /// if it cannot be done, the worker has [shown nothing](Trust::default) any more. Otherwise a liar
+    /// would send many at once, or see to it that the one is lost.
+    Sample,
     /// Take the claimed result for true.
     Believe,
 }
@@ -61,10 +67,20 @@ impl Sampling {
         let is_rule = after > 0 && (1..=OF).contains(&u64::from(least));
         is_rule.then_some(Self { after, least }).ok_or(NotSampling)
     }
+
+    /// Good shares that a worker has to show before any is believed.
+    pub fn after(self) -> u32 {
+        self.after
+    }
+
+    /// How many of a thousand are verified at least.
+    pub fn least(self) -> u16 {
+        self.least
+    }
 }
 
 impl Trust {
-    /// What to do with a claim. `draw` is a random number, evenly of all, made anew for each claim; it
+    /// What to do with a claim; without a rule, to verify it. `draw` is a random number, evenly of all, made anew for each claim; it
     /// is used once, for two draws that must both fall would seldom verify anything.
     pub fn check(&self, rule: Option<Sampling>, claim: Claim, draw: u64) -> Check {
         let Some(rule) = rule else {
@@ -76,9 +92,9 @@ impl Trust {
         if claim.is_candidate || self.is_suspect || is_new || is_above {
             return Check::Verify;
         }
-        let falling = OF * u64::from(rule.after) / u64::from(self.good);
+        let falling = (OF * u64::from(rule.after)).div_ceil(u64::from(self.good));
         if draw % OF < falling.max(u64::from(rule.least)) {
-            Check::Verify
+            Check::Sample
         } else {
             Check::Believe
         }
@@ -128,7 +144,7 @@ mod tests {
     /// How many of a thousand are verified.
     fn verified(trust: &Trust, claim: Claim) -> usize {
         (0..OF)
-            .filter(|draw| trust.check(rule(), claim, *draw) == Check::Verify)
+            .filter(|draw| trust.check(rule(), claim, *draw) != Check::Believe)
             .count()
     }
 
@@ -148,7 +164,7 @@ mod tests {
         for (good, expected) in [
             (0, 1_000),
             (30, 1_000),
-            (31, 967),
+            (31, 968),
             (60, 500),
             (300, 100),
             (366, 82),
@@ -202,9 +218,29 @@ mod tests {
             good in 0u32..2_000, more in 0u32..2_000, draw: u64,
         ) {
             let [fewer, more] = [good, good + more].map(shown);
-            if more.check(rule(), claim(1_000), draw) == Check::Verify {
-                prop_assert_eq!(fewer.check(rule(), claim(1_000), draw), Check::Verify);
+            if more.check(rule(), claim(1_000), draw) != Check::Believe {
+                prop_assert_ne!(fewer.check(rule(), claim(1_000), draw), Check::Believe);
             }
+        }
+
+        /// Each lie that may be believed is worth less than what catching it by its draw takes away, which
+        /// is all that was shown: so a liar wins less than two parts in `after` of that, on average,
+        /// however it chooses its lies and whatever it shows between them.
+        #[test]
+        fn a_lie_wins_less_than_two_parts_in_after_of_what_was_shown(
+            works in prop::collection::vec(1u128..1 << 60, 1..300),
+            after in 1u32..100, least in 1u16..=1_000, lie in 1u128..1 << 61,
+        ) {
+            let mut trust = Trust::default();
+            works.iter().for_each(|work| trust.verified(Work::from_hashes(*work)));
+            let rule = Sampling::new(after, least).ok();
+            let count = |wanted| {
+                let draws = (0..OF).filter(|draw| trust.check(rule, claim(lie), *draw) == wanted);
+                u128::try_from(draws.count()).unwrap()
+            };
+            let (won, caught) = (count(Check::Believe) * lie, count(Check::Sample));
+            let shown: u128 = works.iter().sum();
+            prop_assert!(won * u128::from(after) <= 2 * caught * shown, "{won} {caught} {shown}");
         }
 
         #[test]

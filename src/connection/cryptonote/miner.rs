@@ -18,6 +18,7 @@ use mining::{
     extranonce::Prefix,
     jobs::Jobs,
     share::Reject,
+    trust,
     vardiff::Vardiff,
 };
 use pow::Hash;
@@ -39,7 +40,7 @@ use crate::{
     mailbox::Mailbox,
     sessions,
     template_feed::{Newest, Offer},
-    verifier::{self, Origin, Pending, Unverified, Verdict, Verifier},
+    verifier::{self, Asked, Origin, Pending, Sample, Unverified, Verdict, Verifier},
 };
 
 /// The one worker of a connection; what is behind a proxy is one, too.
@@ -86,6 +87,8 @@ struct Claimed {
     claim: Claim,
     job: Arc<cryptonote::Job>,
     difficulty: Difficulty,
+    /// If the draw fell on it. Whoever drops it instead of settling it loses what its worker has shown.
+    sample: Option<Sample>,
 }
 
 impl Miner {
@@ -208,14 +211,14 @@ impl Miner {
         self.vardiff.aim_at(wanted.max(least));
     }
 
-    /// Judges what costs nothing, and has the rest verified.
+    /// Judges what costs nothing, and has the rest verified, unless it is believed.
     pub(super) fn submit(
         &mut self,
         submit: &Submit<'_>,
         id: Id<'_>,
         now: Instant,
         out: &mut Vec<u8>,
-    ) {
+    ) -> Handled {
         let Some(job) = submit.job_id.and_then(|JobId(id)| self.jobs.get(id)) else {
             // One that is merely over is told so: the other text makes the miner log in anew.
             let newest = self.jobs.newest().map_or(0, |job| job.id);
@@ -224,12 +227,14 @@ impl Miner {
                 true => Reason::BlockExpired,
                 false => Reason::InvalidJobId,
             };
-            return self.refuse(Reject::UnknownJob, reason, id, out);
+            self.refuse(Reject::UnknownJob, reason, id, out);
+            return Handled::Done;
         };
         let job = Arc::clone(job);
         let named = submit.algorithm.as_deref();
         if named.is_some_and(|named| named != job.template.variant().name()) {
-            return reply::refused(out, id, Reason::IncorrectAlgorithm);
+            reply::refused(out, id, Reason::IncorrectAlgorithm);
+            return Handled::Done;
         }
         let submission = Submission {
             nonce: submit.nonce,
@@ -238,31 +243,62 @@ impl Miner {
         let context = Arc::clone(&self.parts.context);
         let claim = match check(&job, &submission, self.tip, &context.seen) {
             Ok(claim) => claim,
-            Err(reject) => return self.refuse(reject, reason_of(reject), id, out),
+            Err(reject) => {
+                self.refuse(reject, reason_of(reject), id, out);
+                return Handled::Done;
+            }
         };
         let (seed, is_block) = (job.seed(), claim.is_block);
-        let claimed = Claimed {
+        let mut claimed = Claimed {
             id: id.to_owned(),
             difficulty: difficulty_of(&job),
             claim,
             job,
+            sample: None,
         };
         let rate = self.workers.count(ONLY, self.ms(now));
         if rate == Rate::Refuse && !is_block {
-            return self.unverified(&claimed, Unverified::Throttled, out);
+            self.unverified(&claimed, Unverified::Throttled, out);
+            return Handled::Done;
         }
         let to_verify =
             verifier::Job::new(seed, &claimed.claim.blob, claimed.claim.result, is_block);
         let Ok(to_verify) = to_verify else {
             // A template whose blob no miner takes.
-            return self.unverified(&claimed, Unverified::UnknownSeed, out);
+            self.unverified(&claimed, Unverified::UnknownSeed, out);
+            return Handled::Done;
         };
-        match self.parts.verifier.submit(self.parts.origin, to_verify) {
-            Ok(pending) => self.verifying.push(Verifying { claimed, pending }),
-            Err(unverified) => self.unverified(&claimed, unverified, out),
-        }
+        let handled = match self.ask(&claimed) {
+            Asked::Believe => self.proven(&claimed, now, out),
+            asked => {
+                claimed.sample = match asked {
+                    Asked::Sample(sample) => Some(sample),
+                    _ => None,
+                };
+                self.have_verified(claimed, to_verify, out);
+                Handled::Done
+            }
+        };
         if rate == Rate::Raise && self.vardiff.raise(self.ms(now)).is_some() {
             self.send_again(out);
+        }
+        handled
+    }
+
+    /// Whether to have a share verified.
+    fn ask(&self, claimed: &Claimed) -> Asked {
+        let claim = trust::Claim {
+            work: claimed.job.target.work(),
+            is_candidate: claimed.claim.is_block,
+        };
+        let name = &self.workers.at(ONLY).name;
+        self.parts.verifier.trusted().ask(name, claim)
+    }
+
+    fn have_verified(&mut self, claimed: Claimed, job: verifier::Job, out: &mut Vec<u8>) {
+        match self.parts.verifier.submit(self.parts.origin, job) {
+            Ok(pending) => self.verifying.push(Verifying { claimed, pending }),
+            Err(unverified) => self.unverified(&claimed, unverified, out),
         }
     }
 
@@ -289,11 +325,20 @@ impl Miner {
         if self.verified.is_empty() {
             return None;
         }
-        let (claimed, verdict) = self.verified.remove(0);
+        let (mut claimed, verdict) = self.verified.remove(0);
+        let (trusted, name) = (self.parts.verifier.trusted(), &self.workers.at(ONLY).name);
+        let sample = claimed.sample.take();
         let Claimed { claim, id, .. } = &claimed;
         match verdict {
-            Ok(Verdict::True) => Some(self.proven(&claimed, now, out)),
+            Ok(Verdict::True) => {
+                trusted.shown(name, claimed.job.target.work());
+                if let Some(sample) = sample {
+                    sample.settle();
+                }
+                Some(self.proven(&claimed, now, out))
+            }
             Ok(Verdict::False(_)) => {
+                trusted.doubt(name);
                 // Forgotten, so that whoever really finds it is not taken for a second one.
                 self.parts.context.seen.remove(&claim.result);
                 let (reject, reason) = (Reject::WrongResult, Reason::InvalidResult);
@@ -307,7 +352,7 @@ impl Miner {
         }
     }
 
-    /// A block goes to the daemons first, a good share to the log.
+    /// A share that is good, or is taken for it. A block goes to the daemons first, a good share to the log.
     fn proven(&mut self, claimed: &Claimed, now: Instant, out: &mut Vec<u8>) -> Handled {
         let now_ms = clock::now_ms();
         let block = claimed.claim.is_block.then(|| {

@@ -171,12 +171,16 @@ async fn a_process_that_ends_between_making_and_relaying_pays_once() {
     };
     let miners = rig.miners[..5].to_vec();
     let books = Books::owing(&miners).await;
-    // Nothing is unlocked yet: given back, and tried again.
+    // Nothing is unlocked yet: nothing is claimed, however often it is tried, and no number taken.
     let mut payer = books.payer(&rig, "one");
-    let locked = look(&mut payer).await.unwrap_err();
-    assert!(locked.contains("not all unlocked"), "{locked}");
-    let first = books.payouts().await;
-    assert_eq!(first[0].state, BatchState::Released);
+    for _ in 0..3 {
+        let locked = look(&mut payer).await.unwrap_err();
+        assert_eq!(
+            locked,
+            "a payout of 5.000000000015 waits for the wallet, of whose coins 0.000000000000 are unlocked"
+        );
+    }
+    assert_eq!(books.payouts().await, []);
     let owed = books.posted(Account::Miner(miners[0].clone())).await;
     assert_eq!(owed, i64::try_from(OWED).unwrap());
     rig.mine(50).await;
@@ -213,8 +217,8 @@ async fn a_process_that_ends_between_making_and_relaying_pays_once() {
     // The next one sends what was kept without the wallet, and begins nothing new meanwhile.
     let mut payer = books.payer(&rig, "one");
     let _ = look(&mut payer).await;
-    assert_eq!(books.payouts().await[1].state, BatchState::Broadcast);
-    assert_eq!(books.payouts().await.len(), 2);
+    assert_eq!(books.payouts().await[0].state, BatchState::Broadcast);
+    assert_eq!(books.payouts().await.len(), 1);
     rig.start_wallet().await;
     rig.bury(CONFIRMATIONS - 1).await;
     look(&mut payer).await.unwrap();
@@ -222,12 +226,40 @@ async fn a_process_that_ends_between_making_and_relaying_pays_once() {
     rig.undo(CONFIRMATIONS - 1).await;
     rig.forget().await;
     look(&mut payer).await.unwrap();
-    assert_eq!(books.payouts().await[1].state, BatchState::Broadcast);
+    assert_eq!(books.payouts().await[0].state, BatchState::Broadcast);
     rig.bury(CONFIRMATIONS).await;
     look(&mut payer).await.unwrap();
     look(&mut payer).await.unwrap();
     let payouts = books.payouts().await;
-    assert_eq!(payouts.len(), 2);
-    assert_eq!(payouts[1].signed.as_ref(), Some(&signed));
+    assert_eq!(payouts.len(), 1);
+    assert_eq!(payouts[0].signed.as_ref(), Some(&signed));
     books.assert_paid(&rig, &miners, before).await;
+}
+
+/// Where it mines to another wallet, miners could be paid only from what somebody puts in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_that_gets_nothing_of_the_blocks_is_told_of_and_pays_all_the_same() {
+    let Some(rig) = Rig::start(80).await else {
+        return;
+    };
+    let miners = rig.miners[..2].to_vec();
+    let books = Books::owing(&miners).await;
+    let blocks_pay = |address: &str| {
+        let address = crate::payout::monero::cryptonote::Address::parse(&Tags::MONERO, address);
+        let purse = rig.purse(Tags::MONERO);
+        Purse::Monero(Box::new(purse.with_blocks_that_pay(address.ok())))
+    };
+    let mut payer = books.payer(&rig, "one");
+    payer.purse = blocks_pay(&rig.own);
+    assert_eq!(look(&mut payer).await, Ok(Trouble::default()));
+    let mut payer = books.payer(&rig, "one");
+    payer.purse = blocks_pay(&rig.miners[0]);
+    let told = look(&mut payer).await.unwrap();
+    let why = format!(
+        "blocks pay {}, and the wallet that pays miners has the address {}",
+        rig.miners[0], rig.own
+    );
+    assert_eq!(told.misses_blocks, Some(why));
+    assert!(told.lines.is_empty(), "{told:?}");
+    assert_eq!(books.payouts().await[0].state, BatchState::Broadcast);
 }

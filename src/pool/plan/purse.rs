@@ -4,7 +4,7 @@
 use mining::{
     Coin, Network,
     coin::AddressRules,
-    cryptonote::{address::Tags, payment::DESTINATIONS_MAX},
+    cryptonote::{self, address::Tags, payment::DESTINATIONS_MAX},
 };
 
 use crate::{
@@ -104,7 +104,8 @@ fn monero(settings: &config::Pool, daemon: &daemon::Config, tags: Tags) -> Resul
     let wallet =
         MoneroWallet::new(&config).map_err(|error| format!("payout.wallet_url: {error:#}"))?;
     let chain = Transactions::new(daemon).map_err(|error| format!("{error:#}"))?;
-    Ok(Monero::new(wallet, chain, tags, *priority))
+    let blocks_pay = cryptonote::Address::parse(&tags, &settings.payout_address).ok();
+    Ok(Monero::new(wallet, chain, tags, *priority).with_blocks_that_pay(blocks_pay))
 }
 
 /// The descriptor that pays, from the settings.

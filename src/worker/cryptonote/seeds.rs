@@ -310,6 +310,7 @@ mod tests {
             is_fast,
             threads: NonZeroUsize::new(2).unwrap(),
             pages: Pages::Usual,
+            sampling: None,
         }
     }
 
