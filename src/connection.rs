@@ -136,7 +136,11 @@ impl Context {
     /// What a miner is told that speaks another dialect than this port.
     fn is_for(&self) -> String {
         let (coin, algorithm) = (self.coin.title(), self.coin.algorithm().name());
-        format!("This port is for miners of {coin} ({algorithm})")
+        let how = match self.coin.vision() {
+            Some(_) => ", over HTTP",
+            None => "",
+        };
+        format!("This port is for miners of {coin} ({algorithm}){how}")
     }
 }
 
@@ -228,7 +232,8 @@ impl Connection {
         let tally = context.bans.tally(peer.ip());
         let now = Instant::now();
         let shared = (Arc::clone(&context), mailbox.share());
-        let session = match context.verifier.clone() {
+        let is_cryptonote = context.coin.cryptonote().is_some();
+        let session = match context.verifier.clone().filter(|_| is_cryptonote) {
             None => Dialect::V1(Session::new(peer, shared.0, shared.1, tally)),
             Some(verifier) => {
                 let origin = Origin {

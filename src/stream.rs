@@ -204,7 +204,11 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let count = ready!(Stream::poll_read(&mut self, context, into.initialize_unfilled()))?;
+        let count = ready!(Stream::poll_read(
+            &mut self,
+            context,
+            into.initialize_unfilled()
+        ))?;
         into.advance(count);
         Poll::Ready(Ok(()))
     }

@@ -500,10 +500,7 @@ impl Machines {
                 dataset,
                 message,
                 nonce,
-            } => (
-                self.visionx.hash(dataset, message, *nonce),
-                Kind::VisionX,
-            ),
+            } => (self.visionx.hash(dataset, message, *nonce), Kind::VisionX),
         })
     }
 

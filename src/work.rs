@@ -291,8 +291,12 @@ async fn stats(
     workers.sort_by(|one, other| one.worker_id.cmp(&other.worker_id));
     let sums = work.figures.now();
     let last = work.context.store.blocks(work.context.pool, None, 1).await;
-    let last = last.ok().and_then(|blocks| Some(blocks.first()?.found.height));
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let last = last
+        .ok()
+        .and_then(|blocks| Some(blocks.first()?.found.height));
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let host = host.map_or_else(|| work.address.to_string(), str::to_owned);
     let stats = Stats {
         worker_count: workers.len(),
@@ -422,7 +426,11 @@ impl Work {
             Some((_, window)) => *window,
             None => ban::Window::new(clock::now_ms()),
         };
-        let prefix = self.context.prefixes.allocate().map_err(|_| Refused::Full)?;
+        let prefix = self
+            .context
+            .prefixes
+            .allocate()
+            .map_err(|_| Refused::Full)?;
         let range = self.ranges.allocate().map_err(|_| Refused::Full)?;
         let worker = Arc::new(Worker::new(Parts {
             id: id.to_owned(),

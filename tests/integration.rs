@@ -45,3 +45,4 @@ mod soak;
 mod solo;
 mod sv1;
 mod top;
+mod work;

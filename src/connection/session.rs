@@ -196,6 +196,19 @@ impl Session {
             }
         };
         let id = request.id;
+        if self.context.coin.vision().is_some() {
+            // Nothing that can be said here leads to work.
+            let text = self.context.is_for();
+            reply::error(
+                out,
+                id,
+                &ErrorReply {
+                    code: 20,
+                    text: &text,
+                },
+            );
+            return Err(End::LoginRefused);
+        }
         match request.message {
             ClientMessage::Submit(submit) => {
                 return Ok(match &mut self.state {

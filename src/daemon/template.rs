@@ -106,11 +106,7 @@ pub(super) fn any_template(
 }
 
 /// Makes the template of Bitcoin's family.
-fn template(
-    reply: &BlockTemplate<'_>,
-    coin: &Coin,
-    network: Network,
-) -> Result<Template, Refused> {
+fn template(reply: &BlockTemplate<'_>, coin: &Coin, network: Network) -> Result<Template, Refused> {
     let bits = compact(&reply.bits)?;
     let target = Target::from_compact(bits)?.min(Target::from_hex(&reply.target)?);
     let (template, _) = body(reply, coin, network, bits, target)?;

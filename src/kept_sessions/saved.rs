@@ -252,7 +252,9 @@ impl Restored {
         let (saved, classes) = self.templates.get_mut(template)?;
         if classes.is_none() {
             let template = Arc::new(saved.template(self.previous)?);
-            let made = self.recipe.classes(&template, self.recipe.algorithm()?, FIRST_TIP);
+            let made = self
+                .recipe
+                .classes(&template, self.recipe.algorithm()?, FIRST_TIP);
             *classes = Some(made.ok()?);
         }
         classes.as_ref()

@@ -74,10 +74,12 @@ struct Local(SocketAddr);
 /// What a port answers: the work protocol, and its page to everything else.
 pub(super) fn routes(work: Router, page: Page) -> Router {
     let page = Arc::new(page);
-    work.fallback(move |headers: HeaderMap, Extension(Local(local)): Extension<Local>| {
-        let page = Arc::clone(&page);
-        async move { page.response(&headers, local) }
-    })
+    work.fallback(
+        move |headers: HeaderMap, Extension(Local(local)): Extension<Local>| {
+            let page = Arc::clone(&page);
+            async move { page.response(&headers, local) }
+        },
+    )
 }
 
 /// Answers requests until the other side has enough.
@@ -216,7 +218,10 @@ mod tests {
     fn the_page_says_where_miners_and_people_go() {
         let body = page().body("pool.example", 3333);
         for scheme in ["stratum+tcp", "stratum+ssl", "http", "https"] {
-            assert!(body.contains(&format!(">{scheme}://pool.example:3333<")), "{body}");
+            assert!(
+                body.contains(&format!(">{scheme}://pool.example:3333<")),
+                "{body}"
+            );
         }
         assert!(body.contains("href=\"https://pool.example/\""));
         let only = Page {

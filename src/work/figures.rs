@@ -128,7 +128,10 @@ impl Recent {
     /// Hashes a second, of the last minute.
     pub(super) fn hashrate(mut self, second: u64) -> u64 {
         self.go_to(second);
-        let all = self.seconds.iter().fold(0u128, |sum, work| sum.saturating_add(*work));
+        let all = self
+            .seconds
+            .iter()
+            .fold(0u128, |sum, work| sum.saturating_add(*work));
         let seconds = u128::try_from(RECENT_S).unwrap_or(1);
         u64::try_from(all / seconds).unwrap_or(u64::MAX)
     }

@@ -317,9 +317,7 @@ impl Told {
                 let size = context.rules.extranonce2_size;
                 let bytes = u64::from(extra_nonce_start).to_be_bytes();
                 let first = &bytes[bytes.len().saturating_sub(size)..];
-                let header = job
-                    .shared
-                    .header(job.id, prefix.bytes(), first, 0, 0, 0);
+                let header = job.shared.header(job.id, prefix.bytes(), first, 0, 0, 0);
                 let own = [&job.id.to_be_bytes()[..], &prefix.bytes()].concat();
                 let branch = template.transactions.branch().hashes();
                 Self {

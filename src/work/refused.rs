@@ -84,7 +84,10 @@ impl From<Reject> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let text = (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        let text = (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
         let headers: [(HeaderName, HeaderValue); 1] = [text];
         (self.status(), headers, self.to_string()).into_response()
     }

@@ -368,8 +368,12 @@ impl Worker {
         let mailbox = Arc::new(Mailbox::default());
         let entry = self.accept(&share, block, job, now_ms, &mailbox)?;
         self.context.share_log.append(entry);
-        poll_fn(|context| mailbox.poll_take(context).map(|notices| notices.has(Notice::Answers)))
-            .await;
+        poll_fn(|context| {
+            mailbox
+                .poll_take(context)
+                .map(|notices| notices.has(Notice::Answers))
+        })
+        .await;
         match mailbox.answers(0).next() {
             Some(Outcome::Accepted) => {
                 let accepted = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
@@ -509,7 +513,9 @@ enum Solution {
 /// Counts a share, and gives all that count.
 fn count(state: &mut State, invalid: u64, now_ms: i64) -> Counts {
     let valid = 1 - invalid.min(1);
-    state.window.add(&BAN_RULE, Counts { valid, invalid }, now_ms)
+    state
+        .window
+        .add(&BAN_RULE, Counts { valid, invalid }, now_ms)
 }
 
 /// What a worker calls a job: its height, and its number.

@@ -1,0 +1,275 @@
+//! The HTTP work protocol through its door: a pool that is hosted on a simulated node, and workers that register,
+//! fetch jobs and send shares by plain HTTP.
+
+mod money;
+mod worker;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use self::worker::{Answer, Worker};
+use crate::support::{ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, Rig, wait_for};
+
+/// One VisionX hash in 4 is a share, one in 1,000 a block.
+const ONE_IN_4: &str = "start_difficulty = 4.0\nmin_difficulty = 4.0\nmax_difficulty = 4.0\n\
+                        share_time_s = 3600\n";
+/// Shares and no blocks.
+const HARD: &[&str] = &["--algorithm", "visionx", "--difficulty", "1000000"];
+
+/// A pool on a VisionX chain with these flags.
+pub(crate) struct Vision {
+    pub(crate) pool: Pool,
+    pub(crate) node: Node,
+    _folder: TempDir,
+}
+
+impl Vision {
+    pub(crate) fn start(flags: &[&str], pool: &str, listener: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let node = Node::start(&folder, "node", flags);
+        let settings = PoolSettings {
+            coin: "vision",
+            pool,
+            listener,
+            daemons: node.rpc.daemon(),
+            ..PoolSettings::default()
+        };
+        Self {
+            pool: Pool::start(&folder, &settings),
+            node,
+            _folder: folder,
+        }
+    }
+
+    fn worker(&self, id: &str) -> Worker {
+        Worker::register(self.pool.miners, id, ADDRESS)
+    }
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, text: &str) {
+    assert_eq!((answer.status, answer.text.as_str()), (status, text));
+}
+
+#[test]
+fn three_workers_register_with_ranges_of_their_own_and_earn_shares() {
+    let host = Vision::start(HARD, "", ONE_IN_4);
+    let workers = ["one", "two", "three"].map(|id| host.worker(id));
+    let mut ranges: Vec<(u64, u64)> = workers.iter().map(Worker::range).collect();
+    ranges.sort_unstable();
+    assert!(
+        ranges.windows(2).all(|two| two[0].1 <= two[1].0),
+        "{ranges:?}"
+    );
+    for worker in &workers {
+        let job = worker.job();
+        assert_eq!(job["algorithm"], "visionx");
+        assert_eq!(job["height"], 1);
+        assert_eq!(job["difficulty"], 1_000_000);
+        // A job is the same one until there is other work.
+        assert_eq!(worker.job()["job_id"], job["job_id"]);
+        let share = worker.mine(&job);
+        let answer = worker.submit(&share);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let told = answer.json();
+        assert_eq!(told["message"], "Share accepted");
+        assert_eq!(
+            (&told["ok"], &told["is_block"]),
+            (&json!(true), &json!(false))
+        );
+        assert_eq!(told["total_shares"], 1);
+    }
+    let stats = workers[0].get("/pool/stats").json();
+    assert_eq!(stats["worker_count"], 3);
+    assert_eq!(stats["total_shares"], 3);
+    assert_eq!(stats["workers"][0]["worker_id"], "one");
+    let metrics = workers[0].get("/api/pool/metrics").json();
+    assert_eq!(metrics["total_shares_received"], 3);
+    assert_eq!(metrics["invalid_shares_received"], 0);
+    assert_eq!(metrics["invalid_share_rate"], "0.00%");
+    assert_eq!(host.pool.status()["shares"]["stored"], 3);
+    let mode = workers[0].get("/pool/mode").json();
+    assert_eq!(
+        mode,
+        json!({"mode": "host_pool", "is_hosting": true, "is_worker": false})
+    );
+}
+
+#[test]
+fn what_is_wrong_is_refused_and_counted() {
+    let host = Vision::start(HARD, "", ONE_IN_4);
+    let worker = host.worker("honest");
+    let job = worker.job();
+    let share = worker.mine(&job);
+    assert_eq!(worker.submit(&share).status, 200);
+    refused(&worker.submit(&share), 400, "Duplicate share");
+    // A digest that meets the target and is not the nonce's.
+    let mut forged = worker.mine(&job);
+    forged["hash"] = json!("00".repeat(32));
+    refused(
+        &worker.submit(&forged),
+        400,
+        "Rejected share: invalid result",
+    );
+    // It is not a block either.
+    assert_eq!(host.node.rpc.height(), 0);
+    let mut easy = worker.mine(&job);
+    easy["hash"] = json!("ff".repeat(32));
+    refused(&worker.submit(&easy), 400, "share misses its target");
+    let changed = |key: &str, value: Value| {
+        let mut changed = worker.mine(&job);
+        changed[key] = value;
+        worker.submit(&changed)
+    };
+    refused(&changed("job_id", json!("1-99")), 400, "stale job id");
+    refused(&changed("job_id", json!("+1-1")), 400, "stale job id");
+    refused(&changed("hash", json!("xyz")), 400, "hash is not hex");
+    refused(
+        &changed("hash", json!("00")),
+        400,
+        "hash is not of 32 bytes",
+    );
+    refused(
+        &changed("worker_id", json!("nobody")),
+        400,
+        "worker nobody is unknown: register first",
+    );
+    let other = changed("wallet_address", json!("bcrt1qsomebodyelse"));
+    refused(
+        &other,
+        400,
+        "wallet_address is not the one that was registered",
+    );
+    assert!(
+        changed("nonce", json!(-1))
+            .text
+            .starts_with("body: invalid value")
+    );
+    // Of the same name, without its token.
+    let thief = Worker::with_token(host.pool.miners, "honest", ADDRESS, None);
+    refused(
+        &thief.submit(&worker.mine(&job)),
+        401,
+        "the token is not that of worker honest",
+    );
+    let again = thief.registration();
+    refused(&again, 400, "worker honest is registered already");
+    // With its token it may register again, for the same wallet only.
+    assert_eq!(worker.registration().status, 200);
+    let query = format!("/pool/job?worker_id={}", "honest");
+    refused(
+        &thief.get(&query),
+        401,
+        "the token is not that of worker honest",
+    );
+    refused(&thief.get("/pool/job"), 400, "no worker_id given");
+    let metrics = worker.get("/pool/metrics").json();
+    assert_eq!(metrics["invalid_shares_received"], 3);
+    assert_eq!(host.pool.rejected("wrong_result"), 1);
+    assert_eq!(host.pool.status()["shares"]["stored"], 1);
+}
+
+#[test]
+fn more_than_a_tenth_of_a_hundred_invalid_shares_bans_a_worker_and_nobody_else() {
+    let host = Vision::start(HARD, "[pool.bans]\nenabled = false\n", ONE_IN_4);
+    let (liar, honest) = (host.worker("liar"), host.worker("honest"));
+    let job = liar.job();
+    let forged = |nonce: u64| {
+        json!({"worker_id": "liar", "job_id": job["job_id"], "nonce": nonce, "extra_nonce": 0,
+               "hash": format!("{nonce:064x}")})
+    };
+    for nonce in 1..=100 {
+        let answer = liar.submit(&forged(nonce));
+        refused(&answer, 400, "Rejected share: invalid result");
+        liar.wait_for_rate(nonce);
+    }
+    refused(&liar.submit(&forged(101)), 403, "worker liar is banned");
+    refused(
+        &liar.get("/pool/job?worker_id=liar"),
+        403,
+        "worker liar is banned",
+    );
+    refused(&liar.registration(), 403, "worker liar is banned");
+    let share = honest.mine(&honest.job());
+    assert_eq!(honest.submit(&share).status, 200);
+}
+
+#[test]
+fn a_worker_that_waits_hears_of_a_block_at_once_and_the_job_before_is_stale() {
+    let mined_in_a_second = ["--algorithm", "visionx", "--difficulty", "5000"];
+    let host = Vision::start(&mined_in_a_second, "", ONE_IN_4);
+    let worker = host.worker("waiting");
+    let before = worker.job();
+    let share = worker.mine(&before);
+    let begun = std::time::Instant::now();
+    let after = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| worker.get("/pool/job?worker_id=waiting&wait=50").json());
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        host.node.rpc.call("generatetoaddress", json!([1, ADDRESS]));
+        waiting.join().unwrap()
+    });
+    assert!(begun.elapsed() < std::time::Duration::from_secs(40));
+    assert_eq!(after["height"], 2);
+    assert_ne!(after["prev_hash"], before["prev_hash"]);
+    refused(&worker.submit(&share), 400, "stale job id");
+    // Late is not wrong.
+    assert_eq!(
+        worker.get("/pool/metrics").json()["invalid_shares_received"],
+        0
+    );
+}
+
+#[test]
+fn workers_of_http_and_of_stratum_share_a_round_of_bitcoin() {
+    let rig = Rig::with(FIXED_DIFFICULTY);
+    let by_http = ["first", "second"].map(|id| Worker::register(rig.pool.miners, id, ADDRESS));
+    let mut by_stratum = Miner::ready(rig.pool.miners);
+    let share = by_stratum.share(0);
+    assert_eq!(by_stratum.submit(&share)["result"], true);
+    for worker in &by_http {
+        let job = worker.job();
+        assert_eq!(job["algorithm"], "sha256d");
+        let share = worker.mine(&job);
+        let answer = worker.submit(&share);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        refused(&worker.submit(&share), 400, "Duplicate share");
+        let mut outside = worker.mine(&job);
+        let (start, end) = worker.range();
+        outside["extra_nonce"] = json!(end);
+        let text = format!("extra_nonce: yours are from {start} to below {end}");
+        refused(&worker.submit(&outside), 400, &text);
+        let mut forged = worker.mine(&job);
+        forged["hash"] = json!("00".repeat(32));
+        refused(
+            &worker.submit(&forged),
+            400,
+            "Rejected share: invalid result",
+        );
+    }
+    wait_for("three shares", || {
+        (rig.pool.status()["shares"]["stored"] == 3).then_some(())
+    });
+    let (_, workers) = rig.pool.get("/api/v1/pools").unwrap();
+    assert!(!workers.is_empty());
+}
+
+#[test]
+fn a_browser_at_the_port_is_told_where_it_is_and_stratum_that_it_is_not_spoken() {
+    let host = Vision::start(HARD, "", ONE_IN_4);
+    let worker = host.worker("looking");
+    let page = worker.get("/");
+    assert_eq!(page.status, 200);
+    let port = host.pool.miners;
+    assert!(
+        page.text.contains(&format!("http://127.0.0.1:{port}")),
+        "{}",
+        page.text
+    );
+    assert!(!page.text.contains("stratum"), "{}", page.text);
+    let mut miner = Miner::connect(port);
+    let told = miner.ask("mining.subscribe", json!(["test"]));
+    assert_eq!(
+        told["error"][1], "This port is for miners of Vision (visionx), over HTTP",
+        "{told}"
+    );
+}

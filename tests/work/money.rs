@@ -1,0 +1,1 @@
+//! From a worker's block to its payment.
