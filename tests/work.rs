@@ -4,6 +4,8 @@
 mod money;
 mod worker;
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -20,15 +22,21 @@ const HARD: &[&str] = &["--algorithm", "visionx", "--difficulty", "1000000"];
 pub(crate) struct Vision {
     pub(crate) pool: Pool,
     pub(crate) node: Node,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Vision {
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn start(flags: &[&str], pool: &str, listener: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let node = Node::start(&folder, "node", flags);
+        let address = node.rpc.call("getnewaddress", json!([]));
         let settings = PoolSettings {
             coin: "vision",
+            address: address.as_str().unwrap(),
             pool,
             listener,
             daemons: node.rpc.daemon(),
@@ -37,7 +45,7 @@ impl Vision {
         Self {
             pool: Pool::start(&folder, &settings),
             node,
-            _folder: folder,
+            folder,
         }
     }
 
