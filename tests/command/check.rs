@@ -116,6 +116,44 @@ fn a_check_says_what_is_wrong_with_the_settings() {
     );
 }
 
+/// Whoever lets miners be believed is told what that means, and a rule that is none is refused.
+#[test]
+fn what_believing_shares_means_is_told_beforehand() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let checked = |randomx: &str| {
+        let address = crate::monerod::chain::SOMEBODY;
+        let file = write(
+            &folder,
+            &format!(
+                "data = {data:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[[pool]]\ncoin = \"monero\"\n\
+                 payout_address = \"{address}\"\nnetwork = \"regtest\"\n\
+                 randomx = {{ mode = \"light\", threads = 1{randomx} }}\n[[pool.daemon]]\n\
+                 url = \"http://127.0.0.1:1\"\n[[pool.listener]]\nlisten = \"127.0.0.1:0\"\n"
+            ),
+        );
+        let output = run(&["config", "-c", path(&file), "--check"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut lines = text
+            .lines()
+            .filter(|line| line.contains("settings of pool"));
+        lines.next().unwrap_or_default().to_owned()
+    };
+    assert!(checked("").ends_with(": make sense"), "{}", checked(""));
+    let told = checked(", trust_after = 50");
+    assert!(told.starts_with("ok "), "{told}");
+    for part in [
+        "more than 50 good ones",
+        "at least 82 of 1000",
+        "two parts in 50",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let told = checked(", trust_after = 0");
+    assert!(told.starts_with("FAIL"), "{told}");
+    assert!(told.contains("trust_after is at least 1"), "{told}");
+}
+
 #[test]
 fn a_table_of_devices_is_checked_and_a_bad_one_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
