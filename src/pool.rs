@@ -323,10 +323,11 @@ pub async fn start(
             start_difficulty,
             difficulties: vardiff.min..=vardiff.max,
             share_time: Duration::from_millis(vardiff.share_time_ms),
-            tls: port.tls.as_ref().map(|tls| tls.certificate.fingerprint()),
+            tls: None,
             tls_only: port.tls.as_ref().is_some_and(|tls| tls.only),
         };
-        door.address = listener::open(port, house, context, tasks).await?;
+        let opened = listener::open(port, house, context, tasks).await?;
+        (door.address, door.tls) = (opened.address, opened.tls);
         doors.push(door);
     }
     let started_ms = clock::now_ms();

@@ -5,6 +5,7 @@ mod beside;
 pub(crate) mod chain;
 pub(crate) mod miner;
 mod paid;
+mod shared_port;
 mod xmrig;
 
 use serde_json::{Value, json};

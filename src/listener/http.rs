@@ -53,8 +53,8 @@ impl StatusPage {
 /// What the page says about a port.
 #[derive(Clone, Debug)]
 pub(super) struct Page {
-    /// The coin's name.
-    pub(super) coin: &'static str,
+    /// The coin's name, or those of both.
+    pub(super) coin: String,
     /// Whether miners can come without TLS.
     pub(super) plain: bool,
     /// Whether miners can come under TLS.
@@ -190,7 +190,7 @@ mod tests {
 
     fn page() -> Page {
         Page {
-            coin: "bitcoin",
+            coin: "bitcoin".into(),
             plain: true,
             tls: true,
             status: StatusPage::Url("https://pool.example/".into()),

@@ -24,7 +24,7 @@ fn program() -> PathBuf {
 }
 
 /// Starts it with one thread, light.
-fn start(folder: &TempDir, port: u16, more: &[&str]) -> Process {
+pub(super) fn start(folder: &TempDir, port: u16, more: &[&str]) -> Process {
     let mut command = Command::new(program());
     let (pool, user) = (format!("127.0.0.1:{port}"), format!("{SOMEBODY}.xmrig"));
     command

@@ -54,7 +54,7 @@ pub enum Method {
 }
 
 impl Method {
-    fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "login" => Self::Login,
             "submit" => Self::Submit,
