@@ -64,8 +64,6 @@ pub use self::rules::Rules;
 
 /// The longest line before a miner is authorized. The longest honest one has under 600 bytes.
 const LINE_MAX_BEFORE: usize = 4 * 1024;
-/// The longest line after that.
-const LINE_MAX_AFTER: usize = 16 * 1024;
 /// Shares of one connection that wait for their commit; more are not read before some are answered.
 pub const IN_FLIGHT_MAX: usize = 64;
 /// Unsent bytes after which a miner counts as one that does not read. A notify has 1 to 35 KiB.
@@ -91,6 +89,8 @@ pub struct Context {
     pub recipe: Option<Recipe>,
     /// Who verifies shares whose hash is costly; nothing where connections hash by themselves.
     pub verifier: Option<Verifier>,
+    /// By which miners' own blocks are seen to pay the pool; nothing where they may not bring any.
+    pub view_key: Option<Arc<mining::cryptonote::ViewKey>>,
     /// Numbers for jobs of one's own.
     pub job_ids: JobIds,
     /// Extranonces.
@@ -387,7 +387,7 @@ impl Connection {
 
     /// A miner has been authorized: it gets its first work.
     fn welcome(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), End> {
-        self.lines.set_limit(LINE_MAX_AFTER);
+        self.lines.set_limit(self.session.line_max());
         self.next_tick = now + self.tick_every();
         let deadline = self.deadline();
         self.alarm.as_mut().reset(deadline);

@@ -299,6 +299,7 @@ pub async fn start(
             newest: newest.clone(),
             recipe: recipe.clone(),
             verifier: verifier.clone(),
+            view_key: plan.view_key.clone(),
             job_ids: job_ids.clone(),
             prefixes: prefixes.clone(),
             seen: Arc::clone(&seen),

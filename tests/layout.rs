@@ -272,7 +272,7 @@ fn every_case_of_the_attacks_has_its_test_and_every_such_test_its_case() {
 }
 
 /// Keys that have no default: what is said in the example is an example.
-const WITHOUT_DEFAULT: [&str; 29] = [
+const WITHOUT_DEFAULT: [&str; 30] = [
     "compat.ckpool_logdir",
     "alerts.ca_file",
     "alerts.webhook.url",
@@ -293,6 +293,7 @@ const WITHOUT_DEFAULT: [&str; 29] = [
     "pool.listener.scheme",
     "devices",
     "pool.payout_address",
+    "pool.view_key",
     "pool.daemon.url",
     "pool.daemon.user",
     "pool.daemon.password",

@@ -22,7 +22,10 @@ use crate::{
 
 /// The ports, and who waits at each for the other pool. Clones share them.
 #[derive(Clone, Default)]
-pub struct SharedPorts(Arc<Mutex<HashMap<SocketAddr, Option<(Port, Arc<Context>)>>>>);
+pub struct SharedPorts(Arc<Mutex<HashMap<SocketAddr, Option<First>>>>);
+
+/// The pool that was there first.
+type First = (Port, Arc<Context>);
 
 /// What becomes of a port that a pool asks for.
 pub(super) enum Meeting {
