@@ -40,8 +40,9 @@ use tracing::debug;
 use wire::{line::LineBuffer, sv1::reply};
 
 use crate::{
-    bans::Bans,
+    bans::{Bans, Tally},
     block::Blocks,
+    clock,
     connection::{
         dialect::Dialect,
         end::End,
@@ -129,6 +130,16 @@ pub struct Context {
 }
 
 impl Context {
+    /// A line made no sense. It is counted, and held against its sender where it would be a share.
+    fn malformed(&self, tally: &Tally, is_share: bool) -> Handled {
+        self.metrics.malformed.inc();
+        if is_share {
+            // A ban ends the connection with its next turn.
+            tally.invalid(clock::now_ms());
+        }
+        Handled::Malformed
+    }
+
     /// What a miner is told that speaks another dialect than this port.
     fn is_for(&self) -> String {
         let (coin, algorithm) = (self.coin.title(), self.coin.algorithm().name());

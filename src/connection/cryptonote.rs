@@ -105,13 +105,9 @@ impl Session {
         let request = match Request::parse(line) {
             Ok(request) => request,
             Err(malformed) => {
-                self.context.metrics.malformed.inc();
-                if malformed.method == Some(Method::Submit) {
-                    // A ban ends the connection with its next turn.
-                    self.tally.invalid(clock::now_ms());
-                }
                 reply::error(out, malformed.id, &malformed.fault.to_string());
-                return Ok(Handled::Malformed);
+                let is_share = malformed.method == Some(Method::Submit);
+                return Ok(self.context.malformed(&self.tally, is_share));
             }
         };
         let id = request.id;
