@@ -353,9 +353,13 @@ impl Blocks {
         }
         if at_all {
             let last = self.store.blocks(self.pool, None, ORPHANS).await?;
-            // What a daemon found invalid stays so.
-            let left =
-                |block: &&Block| block.state == BlockState::Orphaned && block.verdict.is_none();
+            // What a daemon found invalid stays so. Monero's says the same of transactions that it does
+            // not know, and the block of a miner's own node may have come to the chain through that.
+            let is_judged = |block: &&Block| {
+                let is_bitcoin = matches!(block.found.network, NetworkDifficulty::Bits(_));
+                block.verdict.is_some() && is_bitcoin
+            };
+            let left = |block: &&Block| block.state == BlockState::Orphaned && !is_judged(block);
             for block in last.iter().filter(left) {
                 self.look_at(block).await;
             }

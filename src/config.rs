@@ -96,6 +96,10 @@ pub struct Pool {
     pub network: Network,
     /// Who is paid by the blocks. Required.
     pub payout_address: String,
+    /// The private view key of that address, of Monero's family: with it miners may mine blocks of
+    /// their own nodes (`self-select`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view_key: Option<crate::daemon::Secret>,
     /// How miners are credited: `pplns`, `prop`, `pps`, `fpps` or `solo`.
     pub scheme: Scheme,
     /// The length of the PPLNS window: so many times the work that a block takes.
@@ -370,6 +374,7 @@ impl Default for Pool {
             coin: "bitcoin".into(),
             network: Network::Main,
             payout_address: String::new(),
+            view_key: None,
             scheme: Scheme::default(),
             window: Multiple::DEFAULT,
             maturity: None,

@@ -40,8 +40,9 @@ use tracing::debug;
 use wire::{line::LineBuffer, sv1::reply};
 
 use crate::{
-    bans::Bans,
+    bans::{Bans, Tally},
     block::Blocks,
+    clock,
     connection::{
         dialect::Dialect,
         end::End,
@@ -68,8 +69,6 @@ pub(crate) use self::{
 
 /// The longest line before a miner is authorized. The longest honest one has under 600 bytes.
 const LINE_MAX_BEFORE: usize = 4 * 1024;
-/// The longest line after that.
-const LINE_MAX_AFTER: usize = 16 * 1024;
 /// Shares of one connection that wait for their commit; more are not read before some are answered.
 pub const IN_FLIGHT_MAX: usize = 64;
 /// Unsent bytes after which a miner counts as one that does not read. A notify has 1 to 35 KiB.
@@ -95,6 +94,8 @@ pub struct Context {
     pub recipe: Option<Recipe>,
     /// Who verifies shares whose hash is costly; nothing where connections hash by themselves.
     pub verifier: Option<Verifier>,
+    /// By which miners' own blocks are seen to pay the pool; nothing where they may not bring any.
+    pub view_key: Option<Arc<mining::cryptonote::ViewKey>>,
     /// Numbers for jobs of one's own.
     pub job_ids: JobIds,
     /// Extranonces.
@@ -133,6 +134,16 @@ pub struct Context {
 }
 
 impl Context {
+    /// A line made no sense. It is counted, and held against its sender where it would be a share.
+    fn malformed(&self, tally: &Tally, is_share: bool) -> Handled {
+        self.metrics.malformed.inc();
+        if is_share {
+            // A ban ends the connection with its next turn.
+            tally.invalid(clock::now_ms());
+        }
+        Handled::Malformed
+    }
+
     /// What a miner is told that speaks another dialect than this port.
     fn is_for(&self) -> String {
         let (coin, algorithm) = (self.coin.title(), self.coin.algorithm().name());
@@ -396,7 +407,7 @@ impl Connection {
 
     /// A miner has been authorized: it gets its first work.
     fn welcome(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), End> {
-        self.lines.set_limit(LINE_MAX_AFTER);
+        self.lines.set_limit(self.session.line_max());
         self.next_tick = now + self.tick_every();
         let deadline = self.deadline();
         self.alarm.as_mut().reset(deadline);

@@ -174,6 +174,8 @@ struct Entry {
     harder_only: bool,
     user_max: Option<usize>,
     extranonce2_max: Option<usize>,
+    #[serde(default)]
+    short_target: bool,
 }
 
 fn parse(text: &str) -> Result<Profiles, BadDevices> {
@@ -217,6 +219,7 @@ fn parse(text: &str) -> Result<Profiles, BadDevices> {
             harder_only: entry.harder_only,
             user_max: entry.user_max,
             extranonce2_max: entry.extranonce2_max,
+            short_target: entry.short_target,
         });
     }
     Ok(Profiles::new(profiles)?)

@@ -7,6 +7,7 @@ mod arrival;
 mod certificate;
 mod first_bytes;
 mod http;
+mod shared_ports;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,7 +25,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use self::arrival::Refused;
+use self::{arrival::Refused, shared_ports::Meeting};
 use crate::{
     connection::{self, Context},
     devices::Devices,
@@ -38,6 +39,7 @@ use crate::{
 pub(crate) use addresses::{Addresses, Counted};
 pub use certificate::{Certificate, CertificateError, Fingerprint, NoFingerprint};
 pub use http::StatusPage;
+pub use shared_ports::SharedPorts;
 
 /// How long to wait after the system refused to accept, most likely for want of file descriptors.
 pub(crate) const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
@@ -93,27 +95,54 @@ pub struct House {
     pub sockets: Sockets,
     /// The name of the data directory, under which this process and no other acts.
     pub holder: String,
+    /// Ports that two pools have together.
+    pub shared_ports: SharedPorts,
 }
 
-/// Opens a port for miners. It serves them until shutdown. `work` makes what it answers to workers of HTTP, once
-/// its address is known.
+/// A port as miners find it.
+pub struct Opened {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// By what its certificate is known, if it speaks TLS.
+    pub tls: Option<watch::Receiver<Fingerprint>>,
+}
+
+/// Opens a port for miners. It serves them until shutdown. `work` is what it answers to workers of HTTP. One that
+/// two pools have together is opened when the second one asks for it; its workers of HTTP are those of the pool
+/// that stands first in the settings.
 pub async fn open(
     port: Port,
     house: &House,
     context: Arc<Context>,
-    work: impl FnOnce(SocketAddr) -> Router,
+    work: Router,
     tasks: &Tasks,
-) -> anyhow::Result<SocketAddr> {
+) -> anyhow::Result<Opened> {
+    let print = |port: &Port| port.tls.as_ref().map(|tls| tls.certificate.fingerprint());
+    let mut opened = Opened {
+        address: port.address,
+        tls: print(&port),
+    };
+    let (port, context, other, work) = match house.shared_ports.meet(port, context, work) {
+        Meeting::Alone(port, context, work) => (port, context, None, work),
+        Meeting::Both(port, context, other, work) => (port, context, Some(other), work),
+        Meeting::Waits => return Ok(opened),
+    };
+    // Of the one certificate that is shown and followed.
+    opened.tls = print(&port);
     let listener = house
         .sockets
         .listen(port.address, || listen(port.address))
         .with_context(|| format!("cannot listen for miners at {}", port.address))?;
     let address = listener.local_addr()?;
+    opened.address = address;
     let only_tls = port.tls.as_ref().is_some_and(|tls| tls.only);
     info!(%address, tls = port.tls.is_some(), "listening for miners");
     let page = http::Page {
-        coin: context.coin.name,
-        stratum: context.coin.vision().is_none(),
+        coin: match &other {
+            None => context.coin.name.to_owned(),
+            Some(other) => format!("{} and {}", context.coin.name, other.coin.name),
+        },
+        stratum: context.coin.vision().is_none() || other.is_some(),
         plain: !only_tls,
         tls: port.tls.is_some(),
         status: house.status_page.clone(),
@@ -135,8 +164,9 @@ pub async fn open(
         proxy_from: port.proxy_from,
         tls,
         only_tls,
-        routes: http::routes(work(address), page),
+        routes: http::routes(work, page),
         context,
+        other,
         tasks: tasks.clone(),
     };
     let left = house.sockets.take_connections(address.port());
@@ -145,7 +175,7 @@ pub async fn open(
         "listener",
         run(listener, left, Arc::new(door)),
     );
-    Ok(address)
+    Ok(opened)
 }
 
 /// Whether an address can be listened at.
@@ -181,6 +211,8 @@ struct Door {
     /// What is answered to HTTP.
     routes: Router,
     context: Arc<Context>,
+    /// Of the other dialect, where two pools have the port.
+    other: Option<Arc<Context>>,
     tasks: Tasks,
 }
 
@@ -199,11 +231,18 @@ async fn run(
 ) -> anyhow::Result<()> {
     let stopping = door.tasks.ending(Stage::Doors);
     // Miners that came before the first template would only be sent away again.
-    let mut newest = door.context.newest.clone();
+    let work = async {
+        for context in door.contexts() {
+            let mut newest = context.newest.clone();
+            // An error means that the process is stopping.
+            let _ = newest
+                .wait_for(|newest| matches!(newest, Newest::Offer(_)))
+                .await;
+        }
+    };
     tokio::select! {
         () = stopping.cancelled() => return Ok(()),
-        // An error means that the process is stopping.
-        _ = newest.wait_for(|newest| matches!(newest, Newest::Offer(_))) => {}
+        () = work => {}
         () = tokio::time::sleep(FIRST_TEMPLATE) => {}
     }
     for socket in left {
@@ -228,6 +267,11 @@ async fn run(
 }
 
 impl Door {
+    /// What belongs to each pool that has the port.
+    fn contexts(&self) -> impl Iterator<Item = &Arc<Context>> {
+        std::iter::once(&self.context).chain(&self.other)
+    }
+
     /// Starts the connection's task, or drops the connection where a limit is reached.
     fn let_in(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -251,15 +295,17 @@ impl Door {
     fn take_back(self: &Arc<Self>, socket: std::net::TcpStream) -> anyhow::Result<()> {
         socket.set_nonblocking(true)?;
         let ends = (socket.local_addr()?, socket.peer_addr()?);
-        let left = self.context.kept_sessions.take_open(ends);
-        let left = left.context("nothing was written down of it")?;
+        let left = self.contexts().find_map(|context| {
+            let left = context.kept_sessions.take_open(ends)?;
+            Some((left, Arc::clone(context)))
+        });
+        let (left, context) = left.context("nothing was written down of it")?;
         let mut place = self.place(ends.1.ip())?;
         if place.counted.is_none() {
             place.counted = Some(self.count(left.peer.ip())?);
         }
         let stream = Stream::plain(TcpStream::from_std(socket)?);
-        let context = Arc::clone(&self.context);
-        let metrics = Arc::clone(&self.context.metrics);
+        let metrics = Arc::clone(&context.metrics);
         let served = async move {
             connection::go_on(stream, left, context).await;
             drop(place);
@@ -290,7 +336,11 @@ impl Door {
     }
 
     fn count(&self, address: IpAddr) -> Result<Counted, Refused> {
-        if self.context.bans.is_banned(address) {
+        // Whom only one of two pools bans is told apart by the first line.
+        if self
+            .contexts()
+            .all(|context| context.bans.is_banned(address))
+        {
             return Err(Refused::Banned);
         }
         self.addresses.enter(address).ok_or(Refused::Crowded)

@@ -27,6 +27,10 @@ pub struct Metrics {
     pub kept_sessions: Gauge,
     /// Jobs sent.
     pub jobs_sent: Counter,
+    /// Blocks of miners' own nodes that are mined.
+    pub templates_taken: Counter,
+    /// Those that are not.
+    pub templates_refused: Counter,
     /// Shares accepted and written down.
     pub accepted: Counter,
     /// Good shares that could not be written down.
@@ -96,6 +100,16 @@ impl Metrics {
         let malformed = registered(r, "lines_malformed", "Lines that made no sense");
         let kept_sessions = registered(r, "kept_sessions", "Sessions a miner may come back to");
         let jobs_sent = registered(r, "jobs_sent", "Jobs sent to miners");
+        let templates_taken = registered(
+            r,
+            "own_templates_accepted",
+            "Templates of miners' own nodes that are mined",
+        );
+        let templates_refused = registered(
+            r,
+            "own_templates_refused",
+            "Templates of miners' own nodes that are not mined",
+        );
         let accepted = registered(r, "shares_accepted", "Shares accepted and stored");
         let not_stored = registered(r, "shares_not_stored", "Good shares the store did not take");
         let blocks = registered(r, "blocks_solved", "Blocks solved");
@@ -176,6 +190,8 @@ impl Metrics {
             malformed,
             kept_sessions,
             jobs_sent,
+            templates_taken,
+            templates_refused,
             accepted,
             not_stored,
             blocks,

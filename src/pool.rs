@@ -305,6 +305,7 @@ pub async fn start(
             newest: newest.clone(),
             recipe: recipe.clone(),
             verifier: verifier.clone(),
+            view_key: plan.view_key.clone(),
             job_ids: job_ids.clone(),
             prefixes: prefixes.clone(),
             seen: Arc::clone(&seen),
@@ -329,15 +330,19 @@ pub async fn start(
             start_difficulty,
             difficulties: vardiff.min..=vardiff.max,
             share_time: Duration::from_millis(vardiff.share_time_ms),
-            tls: port.tls.as_ref().map(|tls| tls.certificate.fingerprint()),
+            tls: None,
             tls_only: port.tls.as_ref().is_some_and(|tls| tls.only),
         };
-        let work = {
-            let context = Arc::clone(&context);
-            let (terms, name) = (Arc::clone(&terms), settings.name.clone());
-            move |address| work::routes(&context, &terms, &name, address, without_token, tasks)
-        };
-        door.address = listener::open(port, house, context, work, tasks).await?;
+        let http = work::routes(
+            &context,
+            &terms,
+            &settings.name,
+            port.address,
+            without_token,
+            tasks,
+        );
+        let opened = listener::open(port, house, context, http, tasks).await?;
+        (door.address, door.tls) = (opened.address, opened.tls);
         doors.push(door);
     }
     let started_ms = clock::now_ms();

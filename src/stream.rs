@@ -32,12 +32,18 @@ const LINGER_READS: usize = 16;
 pub struct Stream {
     socket: TcpStream,
     tls: Option<Box<Tls>>,
+    /// What was read and put back.
+    unread: Option<Box<[u8]>>,
 }
 
 impl Stream {
     /// Bytes as they come from the socket.
     pub fn plain(socket: TcpStream) -> Self {
-        Self { socket, tls: None }
+        Self {
+            socket,
+            tls: None,
+            unread: None,
+        }
     }
 
     /// Whether it is under TLS.
@@ -106,6 +112,12 @@ impl Stream {
         context: &mut Context<'_>,
         bytes: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(unread) = self.unread.take() {
+            let count = unread.len().min(bytes.len());
+            bytes[..count].copy_from_slice(&unread[..count]);
+            self.unread(&unread[count..]);
+            return Poll::Ready(Ok(count));
+        }
         let Some(tls) = &mut self.tls else {
             let mut buffer = ReadBuf::new(bytes);
             ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer))?;
@@ -123,6 +135,11 @@ impl Stream {
     /// Waits for bytes; 0 is the end.
     pub async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         poll_fn(|context| self.poll_read(context, bytes)).await
+    }
+
+    /// Puts back what was read, to be read again. Nothing is to be waiting from another time.
+    pub fn unread(&mut self, bytes: &[u8]) {
+        self.unread = (!bytes.is_empty()).then(|| bytes.into());
     }
 
     /// Takes as much as there is room for, or says [`io::ErrorKind::WouldBlock`].

@@ -272,7 +272,7 @@ fn every_case_of_the_attacks_has_its_test_and_every_such_test_its_case() {
 }
 
 /// Keys that have no default: what is said in the example is an example.
-const WITHOUT_DEFAULT: [&str; 30] = [
+const WITHOUT_DEFAULT: [&str; 31] = [
     "compat.ckpool_logdir",
     "alerts.ca_file",
     "alerts.webhook.url",
@@ -294,6 +294,7 @@ const WITHOUT_DEFAULT: [&str; 30] = [
     "devices",
     "pool.payout_address",
     "pool.randomx.trust_after",
+    "pool.view_key",
     "pool.daemon.url",
     "pool.daemon.user",
     "pool.daemon.password",

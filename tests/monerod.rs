@@ -5,6 +5,8 @@ mod beside;
 pub(crate) mod chain;
 pub(crate) mod miner;
 mod paid;
+mod self_select;
+mod shared_port;
 mod trust;
 mod xmrig;
 
@@ -96,8 +98,18 @@ fn each_share_of_monero_is_verified_and_each_refusal_says_what_it_is() {
     let share = miner.no_block(0, NETWORK);
     assert_eq!(miner.submit(&share)["result"]["status"], "OK");
 
+    // What reads four bytes alone is told four.
+    let mut old = Miner::connect(pool.miners);
+    let params = json!({"login": SOMEBODY, "pass": "x", "agent": "cpuminer-multi/1.3"});
+    let told = old.ask("login", params);
+    old.session = told["result"]["id"].clone();
+    old.job = told["result"]["job"].clone();
+    assert_eq!(old.job["target"], "cccccc0c", "{told}");
+    let share = old.no_block(0, NETWORK);
+    assert_eq!(old.submit(&share)["result"]["status"], "OK");
+
     let status = pool.status();
-    assert_eq!(status["shares"]["stored"], 2, "{status}");
+    assert_eq!(status["shares"]["stored"], 3, "{status}");
     // What claims to be a block and is none is seen by no daemon.
     assert_eq!(status["blocks"]["found"], 0, "{status}");
     assert_eq!(pool.rejected("wrong_result"), 2);

@@ -9,6 +9,7 @@
 //! [`miner`].
 
 mod miner;
+mod self_select;
 
 use std::{net::SocketAddr, sync::Arc, task};
 
@@ -19,6 +20,7 @@ use wire::cryptonote::{
 };
 
 pub(super) use self::miner::Miner;
+use self::self_select::SelfSelect;
 use super::{
     Context, End, Handled,
     wishes::{Device, Wishes},
@@ -103,13 +105,9 @@ impl Session {
         let request = match Request::parse(line) {
             Ok(request) => request,
             Err(malformed) => {
-                self.context.metrics.malformed.inc();
-                if malformed.method == Some(Method::Submit) {
-                    // A ban ends the connection with its next turn.
-                    self.tally.invalid(clock::now_ms());
-                }
                 reply::error(out, malformed.id, &malformed.fault.to_string());
-                return Ok(Handled::Malformed);
+                let is_share = malformed.method == Some(Method::Submit);
+                return Ok(self.context.malformed(&self.tally, is_share));
             }
         };
         let id = request.id;
@@ -121,6 +119,13 @@ impl Session {
                 }
             }
             ClientMessage::Submit(submit) => return Ok(self.submit(&submit, id, now, out)),
+            ClientMessage::BlockTemplate(template) => {
+                let is_own = self.of_session(template.session.as_deref()).is_some();
+                match self.miner.as_deref_mut().filter(|_| is_own) {
+                    Some(miner) => miner.template(&template, id, now, out),
+                    None => reply::refused(out, id, Reason::Unauthenticated),
+                }
+            }
             ClientMessage::KeepAlive { session } => {
                 match self.of_session(session.as_deref()).is_some() {
                     true => reply::kept_alive(out, id),
@@ -223,12 +228,10 @@ impl Session {
             return Err(Reason::DoubleLogin.into());
         }
         let context = &self.context;
-        if asked.mode.as_deref() == Some(SELF_SELECT) {
-            return Err(Refused {
-                reason: Reason::PermissionDenied,
-                detail: Some("the pool chooses the work here, not your node".into()),
-            });
-        }
+        let own = match asked.mode.as_deref() {
+            Some(SELF_SELECT) => Some(self.self_select()?),
+            _ => None,
+        };
         let offer = match &*context.newest.borrow() {
             Newest::Offer(offer) => Arc::clone(offer),
             Newest::Nothing(reason) => {
@@ -269,6 +272,7 @@ impl Session {
                 session: context.kept_sessions.new_id().to_string(),
                 prefix,
             },
+            own,
             (&device, &wishes),
             &asked.login,
             entry,
@@ -279,6 +283,22 @@ impl Session {
             reply::logged_in(out, id, session, job, EXTENSIONS);
         });
         Ok(())
+    }
+
+    /// The jobs of a miner whose own node makes the blocks.
+    fn self_select(&self) -> Result<SelfSelect, Refused> {
+        let Context { view_key, coin, .. } = &*self.context;
+        let own = view_key.as_ref().zip(coin.cryptonote());
+        let own = own.map(|(key, rules)| SelfSelect::new(Arc::clone(key), rules));
+        // Nobody could say whom the miner's blocks pay.
+        own.ok_or_else(|| Refused {
+            reason: Reason::PermissionDenied,
+            detail: Some(
+                "the pool chooses the work here, not your node: for self-select its operator has \
+                 to set view_key"
+                    .into(),
+            ),
+        })
     }
 
     /// Whom to pay, as the login, the rig's name and the password say; and the difficulty that is fixed.

@@ -7,6 +7,11 @@ use tokio::time::Instant;
 use super::{Context, End, Handled, cryptonote, session::Session};
 use crate::{mailbox::Mailbox, template_feed::Offer};
 
+/// The longest line of an authorized miner.
+const LINE_MAX: usize = 16 * 1024;
+/// The same of one that sends whole blocks of its own node, in hexadecimal.
+const LINE_MAX_OF_BLOCKS: usize = 2 * wire::cryptonote::MAX_BLOCK + 4 * 1024;
+
 /// What has been agreed with a peer.
 #[expect(
     clippy::large_enum_variant,
@@ -32,6 +37,20 @@ impl Dialect {
         match self {
             Self::V1(session) => session.is_authorized(),
             Self::CryptoNote(session) => session.miner().is_some(),
+        }
+    }
+
+    /// The longest line once a miner is authorized.
+    pub(super) fn line_max(&self) -> usize {
+        match self {
+            Self::CryptoNote(session)
+                if session
+                    .miner()
+                    .is_some_and(cryptonote::Miner::brings_blocks) =>
+            {
+                LINE_MAX_OF_BLOCKS
+            }
+            _ => LINE_MAX,
         }
     }
 

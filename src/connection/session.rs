@@ -178,21 +178,17 @@ impl Session {
         let request = match Request::parse(line) {
             Ok(request) => request,
             Err(malformed) => {
-                self.context.metrics.malformed.inc();
                 let text = malformed.fault.to_string();
                 let error = ErrorReply {
                     code: 20,
                     text: &text,
                 };
-                match malformed.method {
-                    Some(Method::Submit) => {
-                        // A ban ends the connection with its next turn.
-                        self.tally.invalid(clock::now_ms());
-                        reply::reject(out, malformed.id, &error);
-                    }
-                    _ => reply::error(out, malformed.id, &error),
+                let is_share = malformed.method == Some(Method::Submit);
+                match is_share {
+                    true => reply::reject(out, malformed.id, &error),
+                    false => reply::error(out, malformed.id, &error),
                 }
-                return Ok(Handled::Malformed);
+                return Ok(self.context.malformed(&self.tally, is_share));
             }
         };
         let id = request.id;

@@ -23,6 +23,8 @@ pub(crate) struct Device {
     limits: Limits,
     start: Difficulty,
     user_max: Option<usize>,
+    /// Whether it reads targets of 4 bytes alone, in Monero's dialect.
+    pub(super) short_target: bool,
 }
 
 /// What a miner has asked for.
@@ -47,6 +49,7 @@ impl Device {
             limits,
             start,
             user_max: profile.user_max,
+            short_target: profile.short_target,
         }
     }
 
@@ -155,6 +158,7 @@ mod tests {
             },
             start: difficulty(64.0),
             user_max: None,
+            short_target: false,
         }
     }
 

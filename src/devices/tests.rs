@@ -37,6 +37,7 @@ fn the_built_in_table_knows_the_devices_of_the_field() {
         ("xminer-1.2.6", Huge, Some("500000")),
         ("PowerPlay-BM/1", Huge, Some("500000")),
         ("cpuminer/2.5.1", Large, Some("0.1")),
+        ("cpuminer-multi/1.3", Large, Some("0.1")),
         ("adit/0.1.0", Large, None),
         ("something else", Stock, None),
     ] {
@@ -94,6 +95,7 @@ fn devices_are_known_by_the_start_of_their_name() {
                 "piaxe",
                 "qaxe",
                 "cpuminer",
+                "cpuminer-multi",
                 "minerd",
                 "adit",
             ],

@@ -8,14 +8,25 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tracing::debug;
-use wire::proxy::{HEADER_MAX, Origin, Progress, ProxyError};
+use wire::{
+    Dialect, LineBuffer,
+    proxy::{HEADER_MAX, Origin, Progress, ProxyError},
+};
 
 use super::{
     Door, Place,
     first_bytes::{Speech, speech},
-    http,
+    http, shared_ports,
 };
-use crate::{connection, stream::Stream, tasks::Stage};
+use crate::{
+    connection::{self, Context},
+    stream::Stream,
+    tasks::Stage,
+};
+
+/// The longest first line by which two pools' miners are told apart: what a connection takes of one that
+/// is not authorized.
+const LINE_MAX: usize = 4 * 1024;
 
 /// Why a peer does not become a miner.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +58,8 @@ struct Arrived {
     stream: Stream,
     peer: SocketAddr,
     speech: Speech,
+    /// Of the pool that it is for.
+    context: Arc<Context>,
     place: Place,
 }
 
@@ -71,6 +84,7 @@ impl Door {
             stream,
             peer,
             speech,
+            context,
             place,
         } = match arrived {
             Ok(arrived) => arrived,
@@ -84,11 +98,33 @@ impl Door {
                 debug!(%peer, %error, "a connection of HTTP ended");
             }
         } else {
-            let context = Arc::clone(&self.context);
+            let context = Arc::clone(&context);
             // Boxed too: it is there only once somebody speaks.
             Box::pin(connection::serve(stream, peer, accepted_at, context)).await;
         }
         drop(place);
+    }
+
+    /// Whose miner it is. Where two pools have the port its first line says so, and what says nothing is
+    /// answered by the first one.
+    async fn context_for(
+        &self,
+        stream: &mut Stream,
+        peer: SocketAddr,
+    ) -> Result<Arc<Context>, Refused> {
+        let Some(other) = &self.other else {
+            return Ok(Arc::clone(&self.context));
+        };
+        let line = Box::pin(first_line(stream)).await?;
+        let dialect = line.and_then(|line| Dialect::of(&line));
+        let context = match dialect {
+            Some(dialect) if dialect == shared_ports::dialect(other.coin) => other,
+            _ => &self.context,
+        };
+        match context.bans.is_banned(peer.ip()) {
+            true => Err(Refused::Banned),
+            false => Ok(Arc::clone(context)),
+        }
     }
 
     async fn receive(
@@ -118,14 +154,45 @@ impl Door {
             Speech::Proxy => Err(Refused::StrangeProxy),
             // TLS within TLS is nothing that a miner speaks.
             Speech::Tls => Err(Refused::NoTls),
-            Speech::Http | Speech::Stratum => Ok(Arrived {
-                stream,
-                peer,
-                speech: said,
-                place,
-            }),
+            Speech::Http | Speech::Stratum => {
+                let context = match said {
+                    Speech::Stratum => self.context_for(&mut stream, peer).await?,
+                    _ => Arc::clone(&self.context),
+                };
+                Ok(Arrived {
+                    stream,
+                    peer,
+                    speech: said,
+                    context,
+                    place,
+                })
+            }
         }
     }
+}
+
+/// Reads until there is a whole line, or as much as there may be of one, and puts all of it back. Gives
+/// the line without its end; nothing of one that is too long.
+async fn first_line(stream: &mut Stream) -> Result<Option<Vec<u8>>, Refused> {
+    let mut read = Vec::new();
+    let mut lines = LineBuffer::new(LINE_MAX);
+    let line = loop {
+        let mut bytes = [0; 512];
+        let count = stream.read(&mut bytes).await?;
+        if count == 0 {
+            return Err(Refused::Ended);
+        }
+        read.extend_from_slice(&bytes[..count]);
+        lines.push(&bytes[..count]);
+        match lines.next_line() {
+            Ok(Some(line)) => break Some(line.to_vec()),
+            Ok(None) if read.len() <= LINE_MAX => {}
+            // Also of nothing but empty lines.
+            Ok(None) | Err(_) => break None,
+        }
+    };
+    stream.unread(&read);
+    Ok(line)
 }
 
 /// Reads a PROXY header and not one byte more.

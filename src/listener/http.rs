@@ -55,8 +55,8 @@ impl StatusPage {
 /// What the page says about a port.
 #[derive(Clone, Debug)]
 pub(super) struct Page {
-    /// The coin's name.
-    pub(super) coin: &'static str,
+    /// The coin's name, or those of both.
+    pub(super) coin: String,
     /// Whether miners can come by Stratum.
     pub(super) stratum: bool,
     /// Whether miners can come without TLS.
@@ -179,7 +179,7 @@ mod tests {
 
     fn page() -> Page {
         Page {
-            coin: "bitcoin",
+            coin: "bitcoin".into(),
             stratum: true,
             plain: true,
             tls: true,

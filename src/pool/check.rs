@@ -11,7 +11,7 @@ use crate::{
     daemon::{self, Feed},
     data, devices,
     http::Rules,
-    listener::{self, StatusPage},
+    listener::{self, SharedPorts, StatusPage},
     payout::Purse,
     tasks::Tasks,
     verifier,
@@ -44,6 +44,9 @@ pub(crate) async fn check(config: &config::Config) -> Vec<Check> {
         };
         checks.push(Check { what, ok, found });
     };
+    if let Err(error) = SharedPorts::of(&config.pool) {
+        note("ports of all pools".into(), Err(error.into()));
+    }
     for pool in &config.pool {
         let plan = Plan::new(pool).map_err(anyhow::Error::from);
         let coin = plan.as_ref().ok().map(|plan| plan.coin);

@@ -11,6 +11,7 @@ use mining::{
     ban::Rule,
     bucket::Limit,
     coinbase::Payees,
+    cryptonote::ViewKey,
     payout::Policy,
     vardiff,
 };
@@ -55,6 +56,8 @@ pub(super) struct Plan {
     pub(super) refresh: Duration,
     /// How shares are verified whose hash is costly; nothing where connections hash by themselves.
     pub(super) verifier: Option<verifier::Plan>,
+    /// By which miners' own blocks are seen to pay the pool; nothing where they may not bring any.
+    pub(super) view_key: Option<Arc<ViewKey>>,
     /// What each listener allows, in the order of the settings.
     pub(super) rules: Vec<Rules>,
     /// Their ports, likewise.
@@ -179,6 +182,7 @@ impl Plan {
             recipe,
             refresh: Duration::from_secs(settings.refresh_s),
             verifier: verifier(settings, coin).map_err(bad)?,
+            view_key: purse::view_key(settings, coin).map_err(bad)?,
             rules,
             ports,
             bans,

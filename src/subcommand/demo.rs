@@ -21,7 +21,7 @@ use crate::{
     data,
     devices::Devices,
     http::Rules,
-    listener::{House, StatusPage},
+    listener::{House, SharedPorts, StatusPage},
     open_files,
     pool::{self, Pool},
     systemd::Sockets,
@@ -152,6 +152,7 @@ impl Demo {
             devices: Devices::start(None, tasks)?,
             status_page: StatusPage::At(http.listen),
             files: files.miners,
+            shared_ports: SharedPorts::default(),
         };
         let terms = alerts::Terms::new(&alerts::config::Config::default(), None)?;
         let pool = pool::start(&settings, data, &store, &house, &terms, tasks).await?;

@@ -15,7 +15,7 @@ use crate::{
     data,
     devices::Devices,
     http::Rules,
-    listener::{House, StatusPage},
+    listener::{House, SharedPorts, StatusPage},
     open_files, pool,
     reload::Reload,
     systemd::{self, Sockets},
@@ -114,6 +114,7 @@ impl Opening<'_> {
         let devices = Devices::start(config.devices.clone(), tasks)?;
         let status_page = StatusPage::new(&config.http).map_err(BadConfig::Value)?;
         let rules = Rules::new(&config.http).map_err(BadConfig::Value)?;
+        let shared_ports = SharedPorts::of(&config.pool)?;
         let lock = data::lock(&config.data)?;
         let files = open_files::share(wanted, config.http.connections_max);
         let house = House {
@@ -122,6 +123,7 @@ impl Opening<'_> {
             files: files.miners,
             holder: lock.name().to_owned(),
             sockets: self.sockets,
+            shared_ports,
         };
         let terms = alerts::Terms::new(&config.alerts, config.http.url.as_deref())?;
         let mut pools = Vec::new();

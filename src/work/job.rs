@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mining::{
     Difficulty, Job, Share, Target,
     claim::Claim,
-    cryptonote,
+    cryptonote::{self, ShareTarget},
     device::CoinbaseClass,
     extranonce::Prefix,
     jobs::Numbered,
@@ -113,7 +113,8 @@ impl AnyJob {
         }
         if let Some(template) = offer.template.cryptonote() {
             let template = Arc::clone(template);
-            let job = cryptonote::Job::new(id, offer.tip, template, prefix.bytes(), difficulty);
+            let target = ShareTarget::of(difficulty);
+            let job = cryptonote::Job::new(id, offer.tip, template, prefix.bytes(), target);
             return Some(Self::CryptoNote(Arc::new(job.ok()?)));
         }
         let class = offer.for_class(CoinbaseClass::Huge)?;

@@ -1,9 +1,9 @@
 //! The pool and monerod on the same shares: what one takes for a proof of work, the other does too.
 
 use mining::{
-    Coin, Difficulty,
+    Coin,
     cryptonote::{
-        Job, Template,
+        Job, ShareTarget, Template,
         share::{Submission, check},
     },
     seen::Seen,
@@ -86,7 +86,7 @@ fn a18_monerod_and_the_pool_judge_the_same_shares_alike() {
     let template = std::sync::Arc::new(template(&chain));
     let cache = Cache::new(Variant::Rx0, &template.seed().0, Pages::Usual).unwrap();
     let mut machine = Vm::new(Memory::Light(cache.into()), Pages::Usual).unwrap();
-    let two = Difficulty::from_steps(2 << 32);
+    let two = ShareTarget::new(2.try_into().unwrap());
     let mut dice = Dice(0x2545_f491_4f6c_dd1d);
     let mut judged = [[0_u32; 2]; 2];
     for number in 0..count {

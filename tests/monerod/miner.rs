@@ -127,6 +127,11 @@ impl Miner {
         self.solve(from, u64::MAX / network + 1..self.bound())
     }
 
+    /// A share that is a block, too.
+    pub(crate) fn block(&self, from: u32, network: u64) -> Share {
+        self.solve(from, 0..u64::MAX / network)
+    }
+
     /// A hash that does not meet the target.
     pub(crate) fn too_easy(&self) -> Share {
         self.solve(0, self.bound()..u64::MAX)
@@ -135,7 +140,10 @@ impl Miner {
     /// Below it are the upper bits of a share.
     fn bound(&self) -> u64 {
         let target = self.job["target"].as_str().unwrap();
-        u64::from_le_bytes(hex::decode(target).unwrap().try_into().unwrap())
+        match hex::decode(target).unwrap()[..] {
+            [a, b, c, d] => u64::MAX / u64::from(u32::MAX / u32::from_le_bytes([a, b, c, d])),
+            ref eight => u64::from_le_bytes(eight.try_into().unwrap()),
+        }
     }
 
     /// With upper bits in this range.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::support::{Pool, PoolSettings, Process, tls, wait_for};
 
-const LOG: &str = "xmrig.log";
+pub(super) const LOG: &str = "xmrig.log";
 
 /// `scripts/xmrig` puts it here.
 fn program() -> PathBuf {
@@ -24,7 +24,7 @@ fn program() -> PathBuf {
 }
 
 /// Starts it with one thread, light.
-fn start(folder: &TempDir, port: u16, more: &[&str]) -> Process {
+pub(super) fn start(folder: &TempDir, port: u16, more: &[&str]) -> Process {
     let mut command = Command::new(program());
     let (pool, user) = (format!("127.0.0.1:{port}"), format!("{SOMEBODY}.xmrig"));
     command
@@ -43,7 +43,7 @@ fn start(folder: &TempDir, port: u16, more: &[&str]) -> Process {
 }
 
 /// What it has to say, which it does not write to a pipe in time.
-fn said(folder: &TempDir) -> String {
+pub(super) fn said(folder: &TempDir) -> String {
     std::fs::read_to_string(folder.path().join(LOG)).unwrap()
 }
 

@@ -3,6 +3,7 @@
 //! [`whole_template`] is what a daemon says of a block that it wants mined: a [`template`], made of a
 //! [`block`] with a [`miner_transaction`] in it, and how to hash it;
 //! [`transaction`] is one that spends, and [`payment`] says whom it pays.
+//! [`self_select`] is a template of a miner's own node, which [`view_key`] shows to pay the pool.
 //! [`tree`] and [`varint`] are what those are hashed and written with. [`address`] and [`login`] say
 //! whom to pay, [`target`] which hash counts, and [`seed`] with which key RandomX hashes.
 //!
@@ -19,15 +20,18 @@ pub mod job;
 pub mod keccak;
 pub mod login;
 pub mod miner_transaction;
+mod one_time_key;
 pub mod payment;
 mod reader;
 pub mod seed;
+pub mod self_select;
 pub mod share;
 pub mod target;
 pub mod template;
 pub mod transaction;
 pub mod tree;
 pub mod varint;
+pub mod view_key;
 pub mod whole_template;
 
 pub use address::Address;
@@ -37,4 +41,5 @@ pub use miner_transaction::MinerTransaction;
 pub use target::ShareTarget;
 pub use template::BlockTemplate;
 pub use transaction::Transaction;
+pub use view_key::ViewKey;
 pub use whole_template::Template;

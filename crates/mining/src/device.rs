@@ -86,6 +86,9 @@ pub struct Profile {
     pub user_max: Option<usize>,
     /// The most bytes of extranonce2 the device can count with.
     pub extranonce2_max: Option<usize>,
+    /// Whether it reads targets of 4 bytes alone, of Monero's dialect; XMRig and all that is known to mine
+    /// RandomX read 8.
+    pub short_target: bool,
 }
 
 impl Profile {
@@ -100,6 +103,7 @@ impl Profile {
             harder_only: false,
             user_max: None,
             extranonce2_max: None,
+            short_target: false,
         }
     }
 

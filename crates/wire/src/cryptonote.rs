@@ -8,6 +8,7 @@
 //! XMRig passes over an answer whose `result` or `error` is no object, as Bitcoin's dialect has them,
 //! and counts the share neither way; so all answers here are objects.
 
+mod block_template;
 pub mod client;
 mod job;
 mod login;
@@ -21,7 +22,8 @@ mod upstream;
 
 pub use crate::id::{Id, MAX_ID, OwnedId};
 pub use crate::job_id::JobId;
-pub use job::{Extensions, Job};
+pub use block_template::{BlockTemplate, MAX_BLOCK};
+pub use job::{Extensions, Job, Work};
 pub use login::{AlgorithmSpeed, Login, MAX_AGENT, MAX_LOGIN, MAX_PASSWORD, MAX_RIG};
 pub use malformed::{Fault, Malformed};
 pub use notice::{Notice, TargetBytes};

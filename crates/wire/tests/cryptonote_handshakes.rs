@@ -3,8 +3,8 @@
 use wire::cryptonote;
 use wire::cryptonote::client::{self, Credentials, Share};
 use wire::cryptonote::{
-    AlgorithmSpeed, ClientMessage, Extensions, Fault, Id, Job, JobId, Login, Method, Notice,
-    Reason, Request, ServerMessage, Submit, TargetBytes, reply,
+    AlgorithmSpeed, BlockTemplate, ClientMessage, Extensions, Fault, Id, Job, JobId, Login,
+    MAX_BLOCK, Method, Notice, Reason, Request, ServerMessage, Submit, TargetBytes, Work, reply,
 };
 
 const ADDRESS: &str = "41yTY1oyTkuFzX4LWNkaVVapycdakhy6uU6cZKZN4twVdZao2tJaWzCW8gPhY6hJ5GSfARM7GjY5B76svoM3dkDZFFrxKKg";
@@ -52,7 +52,7 @@ fn bytes<const N: usize>(digits: &str) -> [u8; N] {
 
 fn a_job(blob: &[u8]) -> Job<'_> {
     Job {
-        blob,
+        work: Work::Blob(blob),
         job_id: JobId(0x1f),
         target: &[0x51, 0xb8, 0x1e, 0x05],
         algorithm: "rx/0",
@@ -693,4 +693,78 @@ fn other_pools_answers_are_read() {
     ] {
         assert_eq!(reconnect(odd), None, "{odd}");
     }
+}
+
+/// XMRig with `self-select`: the job asks for a block, the miner's node makes it, and shares follow.
+#[test]
+fn a_miner_s_own_node_makes_the_block() {
+    let job = Job {
+        work: Work::Own {
+            pool_wallet: ADDRESS,
+            extra_nonce: &[1, 2, 3, 4, 0, 0, 0, 9],
+        },
+        ..a_job(&[])
+    };
+    let mut told = Vec::new();
+    job.write(&mut told);
+    let expected = format!(
+        r#"{{"jsonrpc":"2.0","method":"job","params":{{"pool_wallet":"{ADDRESS}","extra_nonce":"0102030400000009","job_id":"1f","target":"51b81e05","algo":"rx/0","height":3195018,"seed_hash":"{HASH}"}}}}"#
+    );
+    assert_eq!(String::from_utf8(told).unwrap().trim_end(), expected);
+
+    let line = |params: &str| {
+        format!(r#"{{"id":2,"jsonrpc":"2.0","method":"block_template","params":{{{params}}}}}"#)
+    };
+    let whole = format!(
+        r#""id":"4f2b","job_id":"1f","blob":"1010F4","height":101,"difficulty":400,"prev_hash":"{HASH}","seed_hash":"{HASH}","next_seed_hash":"""#
+    );
+    let template = BlockTemplate {
+        session: Some("4f2b".into()),
+        job_id: Some(JobId(0x1f)),
+        block: vec![0x10, 0x10, 0xf4],
+        height: 101,
+        difficulty: 400,
+        previous: bytes(HASH),
+        seed: Some(bytes(HASH)),
+    };
+    case(
+        &line(&whole),
+        "2",
+        ClientMessage::BlockTemplate(template.clone()),
+    );
+    let silent = whole.replace(&format!(r#","seed_hash":"{HASH}""#), "");
+    let template = BlockTemplate {
+        seed: None,
+        ..template
+    };
+    case(&line(&silent), "2", ClientMessage::BlockTemplate(template));
+    for (from, to, fault) in [
+        (r#""job_id":"1f","#, "", Fault::Field("job_id")),
+        ("1010F4", "1010f", Fault::Field("blob")),
+        ("1010F4", "1010fg", Fault::Field("blob")),
+        (r#""blob":"1010F4","#, "", Fault::Field("blob")),
+        ("101,", "-1,", Fault::Field("height")),
+        ("101,", "\"101\",", Fault::Field("height")),
+        ("400", "4e2", Fault::Field("difficulty")),
+        (r#""difficulty":400,"#, "", Fault::Field("difficulty")),
+        (
+            r#""prev_hash":"e2"#,
+            r#""prev_hash":""#,
+            Fault::Field("prev_hash"),
+        ),
+        (
+            r#""seed_hash":"e2"#,
+            r#""seed_hash":""#,
+            Fault::Field("seed_hash"),
+        ),
+        (r#""4f2b""#, "7", Fault::Field("id")),
+    ] {
+        let line = line(&whole.replacen(from, to, 1));
+        refused(&line, Some(Method::BlockTemplate), fault);
+    }
+    let longest = "00".repeat(MAX_BLOCK);
+    let taken = line(&whole.replace("1010F4", &longest));
+    assert!(Request::parse(taken.as_bytes()).is_ok());
+    let longer = line(&whole.replace("1010F4", &(longest + "00")));
+    refused(&longer, Some(Method::BlockTemplate), Fault::Field("blob"));
 }

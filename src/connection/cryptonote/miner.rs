@@ -12,7 +12,8 @@ use mining::{
     Difficulty,
     bucket::Rate,
     cryptonote::{
-        self,
+        self, ShareTarget,
+        self_select::{Brought, Wanted},
         share::{Claim, Submission, check},
     },
     extranonce::Prefix,
@@ -25,8 +26,9 @@ use pow::Hash;
 use store::WorkerName;
 use tokio::time::Instant;
 use tracing::error;
-use wire::cryptonote::{Id, Job, JobId, OwnedId, Reason, Submit, reply};
+use wire::cryptonote::{BlockTemplate, Id, Job, JobId, OwnedId, Reason, Submit, Work, reply};
 
+use super::self_select::{SelfSelect, Useless};
 use crate::{
     bans::Tally,
     block::Found,
@@ -62,7 +64,11 @@ pub(in crate::connection) struct Miner {
     parts: Parts,
     workers: Workers,
     jobs: Jobs<Arc<cryptonote::Job>>,
+    /// Of a miner whose own node makes the blocks; `jobs` has none then.
+    own: Option<SelfSelect>,
     vardiff: Vardiff,
+    /// Whether it reads targets of 4 bytes alone.
+    is_short: bool,
     /// What the miner was told last.
     told: Option<Difficulty>,
     verifying: Vec<Verifying>,
@@ -86,6 +92,8 @@ struct Claimed {
     id: OwnedId,
     claim: Claim,
     job: Arc<cryptonote::Job>,
+    /// What else it may be a share of, where the miner has brought another block meanwhile.
+    before: Option<Arc<cryptonote::Job>>,
     difficulty: Difficulty,
     /// If the draw fell on it. Whoever drops it instead of settling it loses what its worker has shown.
     sample: Option<Sample>,
@@ -94,6 +102,7 @@ struct Claimed {
 impl Miner {
     pub(super) fn new(
         parts: Parts,
+        own: Option<SelfSelect>,
         (device, wishes): (&Device, &Wishes),
         user: &str,
         entry: sessions::Entry,
@@ -106,7 +115,9 @@ impl Miner {
             parts,
             workers,
             jobs: Jobs::default(),
+            own,
             vardiff: Vardiff::new(limits, start, 0),
+            is_short: device.short_target,
             told: None,
             verifying: Vec::new(),
             verified: Vec::new(),
@@ -141,9 +152,13 @@ impl Miner {
 
     /// Makes the first job, for the answer to the login.
     pub(super) fn first_job(&mut self, offer: &Offer, answer: impl FnOnce(&str, &Job<'_>)) {
-        if let Some(job) = self.make_job(offer) {
-            told(&job, |job| answer(&self.parts.session, job));
-        }
+        let session = self.parts.session.clone();
+        self.give_job(offer, |job| answer(&session, job));
+    }
+
+    /// Whether its own node makes the blocks.
+    pub(in crate::connection) fn brings_blocks(&self) -> bool {
+        self.own.is_some()
     }
 
     /// Sends newer work. The same job twice makes a miner hang up, and the login's answer bore one.
@@ -162,32 +177,117 @@ impl Miner {
     }
 
     fn send_job(&mut self, offer: &Offer, out: &mut Vec<u8>) {
-        if let Some(job) = self.make_job(offer) {
-            told(&job, |job| job.write(out));
-        }
+        self.give_job(offer, |job| job.write(out));
     }
 
-    fn make_job(&mut self, offer: &Offer) -> Option<Arc<cryptonote::Job>> {
-        let template = Arc::clone(offer.template.cryptonote()?);
+    /// Makes a job and tells it; or asks for the miner's own.
+    fn give_job(&mut self, offer: &Offer, tell: impl FnOnce(&Job<'_>)) {
+        let Some(template) = offer.template.cryptonote() else {
+            return;
+        };
+        let template = Arc::clone(template);
         let context = &self.parts.context;
         let (id, extranonce) = (context.job_ids.next(), self.parts.prefix.bytes());
-        let current = self.vardiff.current();
-        let job = match cryptonote::Job::new(id, offer.tip, template, extranonce, current) {
-            Ok(job) => Arc::new(job),
-            Err(wrong) => {
-                error!(%wrong, "no job can be made of this template");
-                return None;
+        let current = match self.is_short {
+            true => ShareTarget::compact_of(self.vardiff.current()),
+            false => ShareTarget::of(self.vardiff.current()),
+        };
+        let target = match &mut self.own {
+            Some(own) => {
+                let wanted = Wanted::new(id, offer.tip, template, extranonce, current);
+                tell(&as_told(
+                    id,
+                    &wanted.target,
+                    wanted.template(),
+                    Work::Own {
+                        pool_wallet: own.pool_wallet(),
+                        extra_nonce: wanted.extra_nonce(),
+                    },
+                ));
+                let target = wanted.target;
+                own.ask(wanted);
+                target
+            }
+            None => {
+                let job = match cryptonote::Job::new(id, offer.tip, template, extranonce, current) {
+                    Ok(job) => Arc::new(job),
+                    Err(wrong) => {
+                        error!(%wrong, "no job can be made of this template");
+                        return;
+                    }
+                };
+                let work = Work::Blob(job.blob());
+                tell(&as_told(id, &job.target, &job.template, work));
+                self.jobs.push(Arc::clone(&job));
+                job.target
             }
         };
+        context.metrics.jobs_sent.inc();
         self.tip = offer.tip;
         self.offered = offer.job_id;
-        let difficulty = difficulty_of(&job);
+        let difficulty = difficulty_of(&target);
         if self.told.replace(difficulty) != Some(difficulty) {
             self.workers.set_difficulty(difficulty);
         }
-        context.metrics.jobs_sent.inc();
-        self.jobs.push(Arc::clone(&job));
-        Some(job)
+    }
+
+    /// Takes a block of the miner's own node.
+    pub(super) fn template(
+        &mut self,
+        template: &BlockTemplate<'_>,
+        id: Id<'_>,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) {
+        let (tip, now_ms) = (self.tip, self.ms(now));
+        let Some(own) = &mut self.own else {
+            return reply::refused(out, id, Reason::PermissionDenied);
+        };
+        let brought = Brought {
+            block: &template.block,
+            height: template.height,
+            difficulty: template.difficulty,
+            previous: template.previous,
+            seed: template.seed,
+        };
+        let newest = own.newest();
+        let taken = match template.job_id {
+            Some(JobId(job)) if job <= newest => own.take(job, &brought, tip, now_ms),
+            // One that was never asked for: the miner logs in anew.
+            _ => return reply::refused(out, id, Reason::InvalidJobId),
+        };
+        let metrics = &self.parts.context.metrics;
+        let useless = match taken {
+            Ok(()) => {
+                metrics.templates_taken.inc();
+                return reply::accepted(out, id);
+            }
+            Err(useless) => useless,
+        };
+        metrics.templates_refused.inc();
+        match useless {
+            // Both make XMRig ask its node again after its pause.
+            Useless::TooMany => reply::refused(out, id, Reason::Throttled),
+            Useless::UnknownJob => reply::refused(out, id, Reason::BlockExpired),
+            Useless::Refused(why) => {
+                if why.is_fault() {
+                    // A ban ends the connection with its next turn.
+                    self.parts.tally.invalid(clock::now_ms());
+                }
+                reply::error(out, id, &format!("Block template refused: {why}"));
+            }
+        }
+    }
+
+    /// The job that a share is for, and what else it may be for.
+    fn job(&self, id: u32) -> Option<(Arc<cryptonote::Job>, Option<Arc<cryptonote::Job>>)> {
+        match &self.own {
+            Some(own) => {
+                let (job, before) = own.job(id)?;
+                Some((Arc::clone(job), before.map(Arc::clone)))
+            }
+            None => Some((Arc::clone(self.jobs.get(id)?), None)),
+        }
     }
 
     /// Lets vardiff see that time goes by.
@@ -219,9 +319,12 @@ impl Miner {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Handled {
-        let Some(job) = submit.job_id.and_then(|JobId(id)| self.jobs.get(id)) else {
+        let Some((job, before)) = submit.job_id.and_then(|JobId(id)| self.job(id)) else {
             // One that is merely over is told so: the other text makes the miner log in anew.
-            let newest = self.jobs.newest().map_or(0, |job| job.id);
+            let newest = match &self.own {
+                Some(own) => own.newest(),
+                None => self.jobs.newest().map_or(0, |job| job.id),
+            };
             let is_known = submit.job_id.is_some_and(|JobId(id)| id <= newest);
             let reason = match is_known {
                 true => Reason::BlockExpired,
@@ -230,7 +333,6 @@ impl Miner {
             self.refuse(Reject::UnknownJob, reason, id, out);
             return Handled::Done;
         };
-        let job = Arc::clone(job);
         let named = submit.algorithm.as_deref();
         if named.is_some_and(|named| named != job.template.variant().name()) {
             reply::refused(out, id, Reason::IncorrectAlgorithm);
@@ -248,12 +350,13 @@ impl Miner {
                 return Handled::Done;
             }
         };
-        let (seed, is_block) = (job.seed(), claim.is_block);
+        let is_block = claim.is_block;
         let mut claimed = Claimed {
             id: id.to_owned(),
-            difficulty: difficulty_of(&job),
+            difficulty: difficulty_of(&job.target),
             claim,
             job,
+            before,
             sample: None,
         };
         let rate = self.workers.count(ONLY, self.ms(now));
@@ -261,13 +364,6 @@ impl Miner {
             self.unverified(&claimed, Unverified::Throttled, out);
             return Handled::Done;
         }
-        let to_verify =
-            verifier::Job::new(seed, &claimed.claim.blob, claimed.claim.result, is_block);
-        let Ok(to_verify) = to_verify else {
-            // A template whose blob no miner takes.
-            self.unverified(&claimed, Unverified::UnknownSeed, out);
-            return Handled::Done;
-        };
         let handled = match self.ask(&claimed) {
             Asked::Believe => self.proven(&claimed, now, out),
             asked => {
@@ -275,7 +371,7 @@ impl Miner {
                     Asked::Sample(sample) => Some(sample),
                     _ => None,
                 };
-                self.have_verified(claimed, to_verify, out);
+                self.verify(claimed, out);
                 Handled::Done
             }
         };
@@ -285,8 +381,11 @@ impl Miner {
         handled
     }
 
-    /// Whether to have a share verified.
+    /// Whether to have a share verified. One that may be of either of two blocks is: nobody knows which it is.
     fn ask(&self, claimed: &Claimed) -> Asked {
+        if claimed.before.is_some() {
+            return Asked::Verify;
+        }
         let claim = trust::Claim {
             work: claimed.job.target.work(),
             is_candidate: claimed.claim.is_block,
@@ -295,8 +394,19 @@ impl Miner {
         self.parts.verifier.trusted().ask(name, claim)
     }
 
-    fn have_verified(&mut self, claimed: Claimed, job: verifier::Job, out: &mut Vec<u8>) {
-        match self.parts.verifier.submit(self.parts.origin, job) {
+    fn verify(&mut self, claimed: Claimed, out: &mut Vec<u8>) {
+        let Claim {
+            blob,
+            result,
+            is_block,
+            ..
+        } = &claimed.claim;
+        let to_verify = verifier::Job::new(claimed.job.seed(), blob, *result, *is_block);
+        let Ok(to_verify) = to_verify else {
+            // A template whose blob no miner takes.
+            return self.unverified(&claimed, Unverified::UnknownSeed, out);
+        };
+        match self.parts.verifier.submit(self.parts.origin, to_verify) {
             Ok(pending) => self.verifying.push(Verifying { claimed, pending }),
             Err(unverified) => self.unverified(&claimed, unverified, out),
         }
@@ -326,6 +436,15 @@ impl Miner {
             return None;
         }
         let (mut claimed, verdict) = self.verified.remove(0);
+        if matches!(verdict, Ok(Verdict::False(_)))
+            && let Some(before) = claimed.before.take()
+        {
+            // It was found before the miner's node made another block for the job.
+            claimed.claim.blob = before.blob_with(claimed.claim.nonce);
+            claimed.job = before;
+            self.verify(claimed, out);
+            return Some(Handled::Done);
+        }
         let (trusted, name) = (self.parts.verifier.trusted(), &self.workers.at(ONLY).name);
         let sample = claimed.sample.take();
         let Claimed { claim, id, .. } = &claimed;
@@ -443,20 +562,24 @@ fn reason_of(reject: Reject) -> Reason {
 }
 
 /// A job as the miner is told.
-fn told(job: &cryptonote::Job, tell: impl FnOnce(&Job<'_>)) {
-    let template = &job.template;
-    tell(&Job {
-        blob: job.blob(),
-        job_id: JobId(job.id),
-        target: job.target.as_bytes(),
+fn as_told<'a>(
+    id: u32,
+    target: &'a ShareTarget,
+    template: &cryptonote::Template,
+    work: Work<'a>,
+) -> Job<'a> {
+    Job {
+        work,
+        job_id: JobId(id),
+        target: target.as_bytes(),
         algorithm: template.variant().name(),
         height: template.height().into(),
         seed_hash: template.seed().0,
         next_seed_hash: template.next_seed().map(|seed| seed.0),
-    });
+    }
 }
 
 /// The whole number of hashes that a job's shares stand for.
-fn difficulty_of(job: &cryptonote::Job) -> Difficulty {
-    Difficulty::from_steps(u128::from(job.target.difficulty().get()) << 32)
+fn difficulty_of(target: &ShareTarget) -> Difficulty {
+    Difficulty::from_steps(u128::from(target.difficulty().get()) << 32)
 }

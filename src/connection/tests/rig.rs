@@ -156,6 +156,7 @@ impl<'a> Rig<'a> {
             newest,
             recipe: recipe.clone(),
             verifier: None,
+            view_key: None,
             job_ids: job_ids.clone(),
             prefixes,
             seen: Arc::new(Seen::default()),

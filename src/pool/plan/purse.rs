@@ -1,10 +1,12 @@
 //! What a pool pays from, made of its settings: a wallet, a descriptor, or a wallet of Monero's. Called by
-//! `pool::plan`, and by an operator's commands.
+//! `pool::plan`, and by an operator's commands. And the key by which it sees what it is paid.
+
+use std::sync::Arc;
 
 use mining::{
     Coin, Network,
     coin::AddressRules,
-    cryptonote::{self, address::Tags, payment::DESTINATIONS_MAX},
+    cryptonote::{self, ViewKey, address::Tags, payment::DESTINATIONS_MAX},
 };
 
 use crate::{
@@ -62,6 +64,24 @@ pub(in crate::pool) fn purse(
         config::PaidFrom::Psbt => Purse::Psbt(wallet()?),
         config::PaidFrom::Key => Purse::Key(Box::new(key(settings, daemon, coin)?)),
     })
+}
+
+/// The private view key of the address that blocks pay, from the settings; nothing if none is set.
+pub(super) fn view_key(
+    settings: &config::Pool,
+    coin: &Coin,
+) -> Result<Option<Arc<ViewKey>>, String> {
+    let Some(secret) = &settings.view_key else {
+        return Ok(None);
+    };
+    let tags = tags(coin, settings.network);
+    let tags = tags.ok_or("view_key: only a coin of Monero's family has one")?;
+    let address = cryptonote::Address::parse(&tags, &settings.payout_address);
+    let address = address.map_err(|error| format!("payout_address: {error}"))?;
+    let bytes = wire::hex::array(secret.expose()).ok_or("view_key: 64 hexadecimal digits")?;
+    let key = ViewKey::new(bytes, address);
+    let key = key.map_err(|error| format!("view_key: {error} (payout_address)"))?;
+    Ok(Some(Arc::new(key)))
 }
 
 /// What addresses of a coin of Monero's family begin with; nothing for other coins.
@@ -137,6 +157,47 @@ fn key(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of a pool of this coin, whose blocks pay this address.
+    fn view_key_of(coin: &str, address: &str, secret: &str) -> Result<bool, String> {
+        let settings = config::Pool {
+            payout_address: address.into(),
+            view_key: Some(secret.into()),
+            ..settings(coin)
+        };
+        let key = view_key(&settings, coin.parse().unwrap());
+        key.map(|key| key.is_some())
+    }
+
+    #[test]
+    fn a_view_key_is_that_of_the_address_that_blocks_pay() {
+        // The keys of the number one: to see and to spend.
+        let one = format!("01{}", "00".repeat(31));
+        let point = [&[0x58][..], &[0x66; 31]].concat();
+        let payload = [&[18][..], &point, &point].concat();
+        let sum = mining::cryptonote::keccak::keccak256(&[&payload]);
+        let address = mining::cryptonote::base58::encode(&[&payload, &sum[..4]].concat());
+        assert_eq!(view_key_of("monero", &address, &one), Ok(true));
+        let bare = config::Pool {
+            payout_address: address.clone(),
+            ..settings("monero")
+        };
+        assert!(
+            view_key(&bare, "monero".parse().unwrap())
+                .unwrap()
+                .is_none()
+        );
+        #[track_caller]
+        fn refused(coin: &str, address: &str, secret: &str, why: &str) {
+            let told = view_key_of(coin, address, secret).unwrap_err();
+            assert!(told.contains(why) && !told.contains(secret), "{told}");
+        }
+        let other = format!("02{}", "00".repeat(31));
+        refused("monero", &address, &other, "not the private view key");
+        refused("monero", &address, &one[1..], "64 hexadecimal digits");
+        refused("monero", &address, &"ff".repeat(32), "no private key");
+        refused("bitcoin", &address, &one, "Monero's family");
+    }
 
     fn settings(coin: &str) -> config::Pool {
         let mut settings = config::Pool {

@@ -104,7 +104,7 @@ impl Block {
     }
 
     /// What is hashed for the proof of work. `bytes` are those that this block was read from.
-    fn hashing_blob(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn hashing_blob(&self, bytes: &[u8]) -> Vec<u8> {
         let first = miner_transaction::hash(&[&bytes[self.miner_transaction.prefix.clone()]]);
         let root = Branch::of_first(&self.transactions).root(first);
         let header = &bytes[..self.nonce_offset];

@@ -8,10 +8,16 @@ use std::sync::Arc;
 use pow::{Hash, randomx::Seed};
 
 use super::{ShareTarget, Template, block::Nonce, id, template::WrongReserve};
-use crate::{Difficulty, job::push_hex};
+use crate::job::push_hex;
 
 /// The bytes that a daemon has to reserve at least: for an extranonce and a job's id.
 pub const RESERVE_LEN: usize = 8;
+
+/// What tells a job from all others of the pool.
+pub(super) fn reserve_of(extranonce: [u8; 4], id: u32) -> [u8; RESERVE_LEN] {
+    let ([a, b, c, d], [e, f, g, h]) = (extranonce, id.to_be_bytes());
+    [a, b, c, d, e, f, g, h]
+}
 
 /// One miner's job.
 #[derive(Clone, Debug)]
@@ -29,34 +35,40 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job at `difficulty`, or at the network's where that is easier. Fails only where the daemon
+    /// A job with this target, or with the network's where that is easier. Fails only where the daemon
     /// reserved fewer than [`RESERVE_LEN`] bytes.
     pub fn new(
         id: u32,
         tip: u64,
         template: Arc<Template>,
         extranonce: [u8; 4],
-        difficulty: Difficulty,
+        wanted: ShareTarget,
     ) -> Result<Self, WrongReserve> {
-        let own = [extranonce, id.to_be_bytes()].concat();
         let found = template.block().reserve_len();
-        let rest = found.checked_sub(own.len()).ok_or(WrongReserve {
+        let rest = found.checked_sub(RESERVE_LEN).ok_or(WrongReserve {
             expected: RESERVE_LEN,
             found,
         })?;
-        let reserve = [own, vec![0; rest]].concat().into_boxed_slice();
-        let wanted = ShareTarget::of(difficulty);
-        let target = match wanted.difficulty() > template.difficulty() {
-            true => ShareTarget::new(template.difficulty()),
-            false => wanted,
-        };
+        let reserve = [&reserve_of(extranonce, id)[..], &vec![0; rest]].concat();
+        let target = wanted.at_most(template.difficulty());
+        Self::of_reserve(id, tip, template, target, &reserve)
+    }
+
+    /// A job with all of its reserve. Fails only where the template's is of another length.
+    pub(super) fn of_reserve(
+        id: u32,
+        tip: u64,
+        template: Arc<Template>,
+        target: ShareTarget,
+        reserve: &[u8],
+    ) -> Result<Self, WrongReserve> {
         Ok(Self {
-            blob: template.block().hashing_blob(&reserve)?,
+            blob: template.block().hashing_blob(reserve)?,
             id,
             tip,
             template,
             target,
-            reserve,
+            reserve: reserve.into(),
         })
     }
 

@@ -40,6 +40,12 @@ pub struct MinerTransaction {
     pub(super) prefix: Range<usize>,
     /// The nonces of the extra field, from the block's first byte.
     pub(super) nonces: Vec<Range<usize>>,
+    /// What those nonces are.
+    pub extra_nonces: Vec<Vec<u8>>,
+    /// The keys from which receivers find their outputs: one, as a rule.
+    pub public_keys: Vec<[u8; 32]>,
+    /// One more key for each output; none, as a rule.
+    pub additional_keys: Vec<[u8; 32]>,
 }
 
 /// An output. Whose it is only its receiver can tell, who has the view key.
@@ -109,10 +115,13 @@ impl MinerTransaction {
         let extra_len = number(reader, "length of the extra field")?;
         let extra_start = reader.position();
         let extra = reader.bytes(extra_len).ok_or(Bad::CutOff("extra field"))?;
-        let nonces = extra::nonces(extra)?
-            .into_iter()
-            .map(|nonce| nonce.start + extra_start..nonce.end + extra_start)
-            .collect();
+        let fields = extra::fields(extra)?;
+        let in_block = |nonce: &Range<usize>| nonce.start + extra_start..nonce.end + extra_start;
+        let nonces = fields.nonces.iter().map(in_block).collect();
+        let texts = fields
+            .nonces
+            .iter()
+            .map(|nonce| extra[nonce.clone()].to_vec());
         let end = reader.position();
         match reader.byte().ok_or(Bad::CutOff("type"))? {
             RCT_NULL => {}
@@ -125,6 +134,9 @@ impl MinerTransaction {
             reward: reward.ok_or(Bad::Sum)?,
             prefix: start..end,
             nonces,
+            extra_nonces: texts.collect(),
+            public_keys: fields.public_keys,
+            additional_keys: fields.additional_keys,
         })
     }
 }

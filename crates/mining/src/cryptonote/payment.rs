@@ -9,16 +9,14 @@
 
 use std::fmt;
 
-use curve25519_dalek::{
-    EdwardsPoint, Scalar, edwards::CompressedEdwardsY, traits::IsIdentity as _,
-};
+use curve25519_dalek::{EdwardsPoint, Scalar};
 
 use super::{
     Address,
     address::Kind,
     keccak::keccak256,
+    one_time_key::{OneTime, point, scalar},
     transaction::{Output, Transaction},
-    varint,
 };
 use crate::Amount;
 
@@ -178,15 +176,10 @@ impl Receiver {
 
     /// What an output has, if it is this receiver's and can be spent.
     fn reads(&self, output: &Output, place: usize, derivation: &[u8; 32]) -> Option<Amount> {
-        let mut index = Vec::with_capacity(varint::VARINT_LEN_MAX);
-        varint::push(&mut index, u64::try_from(place).ok()?);
-        if let Some(tag) = output.view_tag {
-            let [expected, ..] = keccak256(&[b"view_tag", derivation, &index]);
-            (tag == expected).then_some(())?;
-        }
-        let shared = scalar(&[derivation, &index]);
-        let key = EdwardsPoint::mul_base(&shared) + self.spend;
-        (key.compress().0 == output.key).then_some(())?;
+        let one_time = OneTime::new(derivation, place);
+        let is_seen = output.view_tag.is_none_or(|tag| tag == one_time.view_tag());
+        (is_seen && one_time.key(&self.spend) == output.key).then_some(())?;
+        let shared = one_time.shared();
         let mask = keccak256(&[b"amount", shared.as_bytes()]);
         let amount: [u8; 8] = std::array::from_fn(|place| output.amount[place] ^ mask[place]);
         let amount = u64::from_le_bytes(amount);
@@ -194,16 +187,6 @@ impl Receiver {
         let commitment = EdwardsPoint::mul_base(&blinding) + point(H)? * Scalar::from(amount);
         (commitment.compress().0 == output.commitment).then_some(Amount::from_units(amount))
     }
-}
-
-/// The number that a hash is.
-fn scalar(parts: &[&[u8]]) -> Scalar {
-    Scalar::from_bytes_mod_order(keccak256(parts))
-}
-
-fn point(bytes: [u8; 32]) -> Option<EdwardsPoint> {
-    let point = CompressedEdwardsY(bytes).decompress()?;
-    (!point.is_identity()).then_some(point)
 }
 
 #[cfg(test)]

@@ -68,8 +68,31 @@ impl ShareTarget {
 
     /// The target of a difficulty that the pool's rules keep: there, difficulty 1 is one hash.
     pub fn of(difficulty: Difficulty) -> Self {
-        let hashes = NonZeroU64::new(difficulty.steps() >> 32);
-        Self::new(hashes.unwrap_or(NonZeroU64::MIN))
+        Self::new(hashes(difficulty))
+    }
+
+    /// The same, told in 4 bytes.
+    pub fn compact_of(difficulty: Difficulty) -> Self {
+        Self::compact(hashes(difficulty))
+    }
+
+    /// This one, or where `most` hashes are fewer, the hardest that takes no more and can be told
+    /// in as many bytes.
+    pub fn at_most(self, most: NonZeroU64) -> Self {
+        if self.difficulty <= most {
+            return self;
+        }
+        let Told::Four(_) = self.told else {
+            return Self::new(most);
+        };
+        let compact = Self::compact(most);
+        match compact.told {
+            // The next one is somewhat easier.
+            Told::Four(told) if compact.difficulty > most => {
+                Self::expanded(u32::from_le_bytes(told).saturating_add(1)).unwrap_or(compact)
+            }
+            _ => compact,
+        }
     }
 
     /// As a miner is told.
@@ -135,6 +158,12 @@ impl ShareTarget {
 /// `difficulty_top64`. Nothing if it is zero.
 pub fn network_difficulty(difficulty: u64, top64: u64) -> Option<NonZeroU128> {
     NonZeroU128::new(u128::from(top64) << 64 | u128::from(difficulty))
+}
+
+/// The whole hashes of a difficulty.
+fn hashes(difficulty: Difficulty) -> NonZeroU64 {
+    let hashes = NonZeroU64::new(difficulty.steps() >> 32);
+    hashes.unwrap_or(NonZeroU64::MIN)
 }
 
 /// Of the largest number and another one, so that it is never zero.
@@ -219,6 +248,29 @@ mod tests {
         );
         // More than four bytes can say.
         case(1 << 32, "ffffffff00000000", 1 << 32, (1 << 32) - 1);
+    }
+
+    #[test]
+    fn a_target_is_never_harder_than_the_network_and_is_told_in_as_many_bytes() {
+        let case = |target: ShareTarget, most, told: &str, real: u64| {
+            let target = target.at_most(hashes(most));
+            assert_eq!(hex::encode(target.as_bytes()), told, "{most}");
+            assert_eq!(target.difficulty().get(), real, "{most}");
+        };
+        let (eight, four) = (ShareTarget::new, ShareTarget::compact);
+        case(eight(hashes(50)), 50, "b81e85eb51b81e05", 50);
+        case(eight(hashes(51)), 50, "b81e85eb51b81e05", 50);
+        case(four(hashes(50)), 1000, "51b81e05", 50);
+        case(four(hashes(1000)), 50, "51b81e05", 50);
+        // 4294 would stand for 1,000,225 hashes, and 4295 stands for 999,992.
+        case(four(hashes(2_000_000)), 1_000_000, "c7100000", 999_992);
+        case(
+            four(hashes(u64::from(u32::MAX))),
+            1 << 31,
+            "02000000",
+            (1 << 31) - 1,
+        );
+        case(four(hashes(9)), 1, "ffffffff", 1);
     }
 
     #[test]

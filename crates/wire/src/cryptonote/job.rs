@@ -11,8 +11,8 @@ use crate::json::{push_integer, push_string};
 /// What a miner needs to hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Job<'a> {
-    /// The hashing blob; zeros for the nonce, or the miner keeps its last byte as NiceHash's.
-    pub blob: &'a [u8],
+    /// What there is to hash.
+    pub work: Work<'a>,
     pub job_id: JobId,
     /// 4 or 8 bytes in the order of the wire.
     pub target: &'a [u8],
@@ -23,6 +23,20 @@ pub struct Job<'a> {
     pub seed_hash: [u8; 32],
     /// The next one, once it is known.
     pub next_seed_hash: Option<[u8; 32]>,
+}
+
+/// What there is to hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work<'a> {
+    /// The hashing blob; zeros for the nonce, or the miner keeps its last byte as NiceHash's.
+    Blob(&'a [u8]),
+    /// A block of the miner's own node, which it has to send before its shares (`self-select`).
+    Own {
+        /// Whom the block has to pay.
+        pool_wallet: &'a str,
+        /// What its miner's transaction has to bear.
+        extra_nonce: &'a [u8],
+    },
 }
 
 /// What a pool announces that it knows, with the login's answer.
@@ -66,8 +80,21 @@ impl Extensions {
 impl Job<'_> {
     /// The object alone.
     pub(super) fn push(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(br#"{"blob":""#);
-        hex::push(out, self.blob);
+        match self.work {
+            Work::Blob(blob) => {
+                out.extend_from_slice(br#"{"blob":""#);
+                hex::push(out, blob);
+            }
+            Work::Own {
+                pool_wallet,
+                extra_nonce,
+            } => {
+                out.extend_from_slice(br#"{"pool_wallet":"#);
+                push_string(out, pool_wallet);
+                out.extend_from_slice(br#","extra_nonce":""#);
+                hex::push(out, extra_nonce);
+            }
+        }
         out.extend_from_slice(br#"","job_id":""#);
         self.job_id.push(out);
         out.extend_from_slice(br#"","target":""#);

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::block_template::BlockTemplate;
 use super::login::Login;
 use super::malformed::{Fault, Malformed, params};
 use super::submit::Submit;
@@ -30,6 +31,8 @@ pub struct Request<'a> {
 pub enum ClientMessage<'a> {
     Login(Login<'a>),
     Submit(Submit<'a>),
+    /// A block of the miner's own node.
+    BlockTemplate(BlockTemplate<'a>),
     /// A sign of life; an answer is due, no more.
     KeepAlive {
         session: Option<Cow<'a, str>>,
@@ -49,15 +52,17 @@ pub enum ClientMessage<'a> {
 pub enum Method {
     Login,
     Submit,
+    BlockTemplate,
     KeepAlive,
     GetJob,
 }
 
 impl Method {
-    fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "login" => Self::Login,
             "submit" => Self::Submit,
+            "block_template" => Self::BlockTemplate,
             "keepalived" | "keepalive" => Self::KeepAlive,
             "getjob" => Self::GetJob,
             _ => return None,
@@ -113,6 +118,7 @@ impl<'a> ClientMessage<'a> {
         Ok(match method {
             Method::Login => Self::Login(Login::read(json)?),
             Method::Submit => Self::Submit(Submit::read(json)?),
+            Method::BlockTemplate => Self::BlockTemplate(BlockTemplate::read(json)?),
             Method::KeepAlive => Self::KeepAlive {
                 session: of_session()?,
             },

@@ -13,7 +13,7 @@ use pow::{
     randomx::{Cache, Memory, Pages, Variant, Vm},
 };
 use wire::cryptonote::{
-    ClientMessage, Extensions, Job as WireJob, JobId, OwnedId, Reason, Request, reply,
+    ClientMessage, Extensions, Job as WireJob, JobId, OwnedId, Reason, Request, Work, reply,
 };
 
 use super::super::pool::{self, Pool};
@@ -93,7 +93,7 @@ impl Job {
 
     fn wire(&self) -> WireJob<'_> {
         WireJob {
-            blob: &self.blob,
+            work: Work::Blob(&self.blob),
             job_id: JobId(self.id),
             target: self.target.as_bytes(),
             algorithm: self.algorithm,

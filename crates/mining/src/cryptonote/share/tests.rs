@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{Amount, Difficulty, Work, cryptonote::whole_template::tests::of_difficulty};
+use crate::{
+    Amount, Work,
+    cryptonote::{ShareTarget, whole_template::tests::of_difficulty},
+};
 
 const TIP: u64 = 3;
 
@@ -14,8 +17,8 @@ struct Rig {
 
 fn job(id: u32, extranonce: [u8; 4], network: u64, difficulty: u64) -> Job {
     let template = of_difficulty(network);
-    let difficulty = Difficulty::from_steps(u128::from(difficulty) << 32);
-    Job::new(id, TIP, Arc::new(template), extranonce, difficulty).unwrap()
+    let target = ShareTarget::new(difficulty.try_into().unwrap());
+    Job::new(id, TIP, Arc::new(template), extranonce, target).unwrap()
 }
 
 impl Rig {
@@ -61,6 +64,24 @@ fn a_claim_at_its_target_is_a_share_of_that_work_and_the_next_one_is_not() {
     // A lie is forgotten, and whoever has the hash may come.
     rig.seen.remove(&hash(bound - 1));
     assert!(rig.check(hash(bound - 1)).is_ok());
+}
+
+/// Four bytes are harder than was meant, and a share is worth what it was told to be.
+#[test]
+fn a_miner_that_is_told_four_bytes_is_judged_and_paid_by_those() {
+    let target = ShareTarget::compact(1_000_000.try_into().unwrap());
+    let template = Arc::new(of_difficulty(u64::MAX));
+    let rig = Rig {
+        job: Job::new(7, TIP, template, [1, 2, 3, 4], target).unwrap(),
+        seen: Seen::of_tip(TIP, []),
+    };
+    let bound = u64::MAX / 1_000_225;
+    let share = rig.check(hash(bound - 1)).unwrap().proven(TIP).unwrap();
+    assert_eq!(share.work(), Work::from_hashes(1_000_225));
+    assert_eq!(rig.check(hash(bound)), Err(Reject::LowDifficulty));
+    // What eight bytes would have told.
+    let meant = u64::MAX / 1_000_000;
+    assert_eq!(rig.check(hash(meant - 1)), Err(Reject::LowDifficulty));
 }
 
 #[test]
