@@ -9,10 +9,10 @@
 //! one of them does is in [`worker`]. A worker is who shows the token that it was given; who does not register
 //! anew or ask for five minutes is forgotten.
 
+mod answer;
 mod figures;
 mod job;
 mod refused;
-mod wire;
 mod worker;
 
 use std::{
@@ -43,11 +43,13 @@ use mining::{
 };
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
+use wire::work::{AskJob, BODY_MAX, Register, SubmitShare};
 
 use self::{
+    answer::{Accepted, Registered},
     figures::Figures,
+    job::Sent,
     refused::Refused,
-    wire::{Accepted, AskJob, BODY_MAX, Register, Registered, SubmitShare},
     worker::{Parts, Worker},
 };
 use crate::{
@@ -152,8 +154,8 @@ async fn register(
     body: Bytes,
 ) -> Result<Response, Refused> {
     work.may_come(peer)?;
-    let asked: Register = wire::body(&body)?;
-    let id = wire::worker_id(&asked.worker_id)?;
+    let asked = Register::parse(&body)?;
+    let id = asked.worker_id.as_str();
     if work.context.rules.scheme == Scheme::Solo {
         return Err(Refused::Solo);
     }
@@ -227,14 +229,19 @@ async fn share(
 ) -> Result<Response, Refused> {
     work.may_come(peer)?;
     let begun = std::time::Instant::now();
-    let asked: SubmitShare = wire::body(&body)?;
+    let asked = SubmitShare::parse(&body)?;
     let worker = work.worker(&asked.worker_id, &headers, asked.token.as_deref())?;
     worker.may_come()?;
     let is_other = |wallet: &String| *wallet != worker.address;
     if asked.wallet_address.as_ref().is_some_and(is_other) {
         return Err(Refused::OtherWallet);
     }
-    let sent = asked.sent()?;
+    let sent = Sent {
+        nonce: asked.nonce,
+        extra_nonce: asked.extra_nonce,
+        hash: asked.hash()?,
+        ntime: asked.ntime,
+    };
     let judged = tokio::spawn(async move {
         let done = worker.share(&asked.job_id, sent, asked.hashrate).await;
         work.figures.share(begun.elapsed());

@@ -16,8 +16,9 @@ use mining::{
 };
 use pow::Hash;
 use serde::Serialize;
+use wire::work::Written;
 
-use super::{refused::Refused, wire::Sent};
+use super::refused::Refused;
 use crate::{connection::Context, template_feed::Offer, verifier};
 
 /// A job.
@@ -40,6 +41,22 @@ pub(super) enum Judged {
         claim: AnyClaim,
         to_verify: verifier::Job,
     },
+}
+
+/// What a worker says of a share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) nonce: u64,
+    pub(super) extra_nonce: u32,
+    pub(super) hash: Written,
+    pub(super) ntime: Option<u32>,
+}
+
+impl Sent {
+    /// The hash that is printed as this one is written: most are, from their last byte to the first.
+    fn printed(&self) -> Hash {
+        Hash(self.hash.reversed())
+    }
 }
 
 /// A claim of either costly hash.
@@ -159,7 +176,7 @@ impl AnyJob {
                 })
             }
             Self::Vision(job) => {
-                let digest = sent.hash.as_printed();
+                let digest = sent.printed();
                 let claim = vision::share::check(job, digest, rules.tip, rules.seen)?;
                 let dataset = Arc::clone(job.template().dataset());
                 let (message, nonce) = (job.message(), sent.nonce);
@@ -225,7 +242,7 @@ fn bitcoin(job: &Job, sent: &Sent, rules: &Rules<'_>) -> Result<Judged, NotJudge
             seen: rules.seen,
         },
     );
-    let is_forged = |share: Share| share.hash() != sent.hash.as_printed();
+    let is_forged = |share: Share| share.hash() != sent.printed();
     let share = match verdict.share {
         Ok(share) if is_forged(share) => {
             rules.seen.remove(&share.hash());

@@ -5,14 +5,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mining::share::Reject;
+use wire::work::BadBody;
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
     #[error("{0}")]
-    Body(String),
-    #[error("worker_id: 1 to 64 characters, none of them a control")]
-    WorkerId,
+    Body(#[from] BadBody),
     #[error("{0}")]
     Address(String),
     #[error("no worker_id given")]
@@ -33,10 +32,6 @@ pub(super) enum Refused {
     NoJob,
     #[error("stale job id")]
     StaleJob,
-    #[error("hash is not hex")]
-    HashNotHex,
-    #[error("hash is not of 32 bytes")]
-    HashLength,
     #[error("nonce: this coin has 32 bits of it")]
     NonceTooLong,
     #[error("extra_nonce: yours are from {0} to below {1}")]

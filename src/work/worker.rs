@@ -27,9 +27,8 @@ use tokio::time::Instant;
 
 use super::{
     figures::{Figures, Recent},
-    job::{AnyClaim, AnyJob, Judged, NotJudged, Rules, Told},
+    job::{AnyClaim, AnyJob, Judged, NotJudged, Rules, Sent, Told},
     refused::Refused,
-    wire::Sent,
 };
 use crate::{
     bans::Tally,
