@@ -17,3 +17,6 @@ pub use self::{
     job::{Job, Work},
     template::{Chain, Template, target_of},
 };
+
+#[cfg(test)]
+mod tests;
