@@ -89,3 +89,4 @@ soak: xmrig
 load:
 	@scripts/packages build
 	$(CARGO) test --locked --release -p adit --test integration load::miners -- --include-ignored --nocapture
+	$(CARGO) test --locked --release -p adit --test integration work::load -- --include-ignored --nocapture

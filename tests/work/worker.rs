@@ -60,6 +60,14 @@ impl Worker {
         self.post("/pool/register", &body)
     }
 
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn bearer(&self) -> String {
+        format!("Bearer {}", self.token.as_deref().unwrap())
+    }
+
     pub(super) fn range(&self) -> (u64, u64) {
         self.range
     }
@@ -145,7 +153,7 @@ fn visionx(job: &Value) -> Box<dyn FnMut(u64) -> String> {
 }
 
 /// Likewise: coinbase, branch and header are put together here.
-fn sha256d(job: &Value, extra_nonce: u64) -> Box<dyn FnMut(u64) -> String> {
+pub(super) fn sha256d(job: &Value, extra_nonce: u64) -> Box<dyn FnMut(u64) -> String + Send> {
     let bytes = |key: &str| hex::decode(job[key].as_str().unwrap()).unwrap();
     let size = usize::try_from(job["extranonce2_size"].as_u64().unwrap()).unwrap();
     let extra = extra_nonce.to_be_bytes();
