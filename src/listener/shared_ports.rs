@@ -195,6 +195,8 @@ mod tests {
 
     #[test]
     fn a_port_that_two_pools_cannot_share_is_refused() {
+        type Change = (&'static str, fn(&mut Listener));
+
         let xmr = |listener| pool("xmr", "monero", vec![listener]);
         let btc = || pool("btc", "bitcoin", vec![at(3333)]);
         let same = refused(&[btc(), pool("ltc", "litecoin", vec![at(3333)])]);
@@ -206,7 +208,7 @@ mod tests {
         assert!(twice.contains("names it twice"), "{twice}");
         let three = refused(&[btc(), xmr(at(3333)), pool("d", "dogecoin", vec![at(3333)])]);
         assert!(three.contains("no more"), "{three}");
-        let changes: [(&str, fn(&mut Listener)); 8] = [
+        let changes: [Change; 8] = [
             ("connections_max", |listener| listener.connections_max = 9),
             ("connections_per_address_max", |listener| {
                 listener.connections_per_address_max = 9;

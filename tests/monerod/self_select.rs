@@ -18,7 +18,7 @@ struct Rig {
     chain: Chain,
     wallet: Wallet,
     address: String,
-    /// The line of `[[pool]]` with the private view key of that wallet.
+    /// Lines of `[[pool]]` with the private view key of that wallet.
     key: String,
     folder: TempDir,
 }
@@ -30,7 +30,8 @@ impl Rig {
         let wallet = Wallet::start(&folder, &chain);
         let address = wallet.create("pool");
         let key = wallet.ask("query_key", json!({"key_type": "view_key"}));
-        let key = format!("view_key = {}\n", key["key"]);
+        // No job comes but for a new tip.
+        let key = format!("view_key = {}\nrefresh_s = 3600\n", key["key"]);
         Self {
             chain,
             wallet,
@@ -44,6 +45,14 @@ impl Rig {
     fn block_for(&self, wallet: &Value, extra_nonce: &Value) -> Value {
         let params = json!({"wallet_address": wallet, "extra_nonce": extra_nonce});
         self.chain.ask("get_block_template", params)
+    }
+
+    /// The miner has a job for the block after the newest.
+    fn hear_of_tip(&self, miner: &mut Miner) {
+        let next = self.chain.height() + 1;
+        while miner.job["height"] != next {
+            miner.hear_new_job();
+        }
     }
 
     /// What the miner's job asks for.
@@ -185,7 +194,7 @@ fn a_block_of_the_miner_s_own_node_is_mined_if_it_pays_the_pool() {
     // Somebody else finds a block: the job is over, and its block is of no more use.
     let old = miner.job.clone();
     rig.chain.generate(1, SOMEBODY);
-    miner.hear_new_job();
+    rig.hear_of_tip(&mut miner);
     assert_ne!(miner.job["extra_nonce"], old["extra_nonce"]);
     let over = |params: &mut Value| params["job_id"] = old["job_id"].clone();
     let why = "Block template refused: the job is over";
@@ -208,7 +217,7 @@ fn a_block_of_the_miner_s_own_node_is_mined_if_it_pays_the_pool() {
     assert_eq!(balances, [(rig.address.clone(), paid)]);
 
     // Which transactions are in it is the miner's choice, and nodes know whether they are any.
-    miner.hear_new_job();
+    rig.hear_of_tip(&mut miner);
     let mut block = rig.block(&miner);
     let text = block["blocktemplate_blob"].as_str().unwrap();
     let none = text.strip_suffix("00").expect("no transactions");
