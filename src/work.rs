@@ -241,6 +241,7 @@ async fn share(
         extra_nonce: asked.extra_nonce,
         hash: asked.hash()?,
         ntime: asked.ntime,
+        commitment: asked.commitment()?,
     };
     let judged = tokio::spawn(async move {
         let done = worker.share(&asked.job_id, sent, asked.hashrate).await;

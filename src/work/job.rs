@@ -50,6 +50,7 @@ pub(super) struct Sent {
     pub(super) extra_nonce: u32,
     pub(super) hash: Written,
     pub(super) ntime: Option<u32>,
+    pub(super) commitment: Option<Written>,
 }
 
 impl Sent {
@@ -166,10 +167,11 @@ impl AnyJob {
                 let submission = cryptonote::share::Submission {
                     nonce: nonce.to_le_bytes(),
                     result: Hash(sent.hash.0),
+                    commitment: sent.commitment.map(|written| Hash(written.0)),
                 };
                 let claim = cryptonote::share::check(job, &submission, rules.tip, rules.seen)?;
                 let (seed, is_block) = (job.seed(), claim.is_block);
-                let to_verify = verifier::Job::new(seed, &claim.blob, claim.result, is_block);
+                let to_verify = verifier::Job::new(seed, &claim.blob, claim.hash, is_block);
                 Ok(Judged::Claimed {
                     to_verify: to_verify.map_err(|_| Refused::NoJob)?,
                     claim: AnyClaim::CryptoNote(claim),

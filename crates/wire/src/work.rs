@@ -71,6 +71,9 @@ pub struct SubmitShare {
     /// The time in the header, in seconds since 1970, where it is one of 80 bytes.
     #[serde(default)]
     pub ntime: Option<u32>,
+    /// What the hash is, says the worker, where `hash` is a commitment to it (`rx/2`).
+    #[serde(default)]
+    pub commitment: Option<String>,
     /// By which the worker is known, where no header says it.
     #[serde(default)]
     pub token: Option<String>,
@@ -130,6 +133,11 @@ impl SubmitShare {
     /// The hash.
     pub fn hash(&self) -> Result<Written, BadBody> {
         Written::parse(&self.hash)
+    }
+
+    /// The hash behind a commitment.
+    pub fn commitment(&self) -> Result<Option<Written>, BadBody> {
+        self.commitment.as_deref().map(Written::parse).transpose()
     }
 }
 

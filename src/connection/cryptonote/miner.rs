@@ -341,6 +341,7 @@ impl Miner {
         let submission = Submission {
             nonce: submit.nonce,
             result: Hash(submit.result),
+            commitment: submit.commitment.map(Hash),
         };
         let context = Arc::clone(&self.parts.context);
         let claim = match check(&job, &submission, self.tip, &context.seen) {
@@ -397,11 +398,11 @@ impl Miner {
     fn verify(&mut self, claimed: Claimed, out: &mut Vec<u8>) {
         let Claim {
             blob,
-            result,
+            hash,
             is_block,
             ..
         } = &claimed.claim;
-        let to_verify = verifier::Job::new(claimed.job.seed(), blob, *result, *is_block);
+        let to_verify = verifier::Job::new(claimed.job.seed(), blob, *hash, *is_block);
         let Ok(to_verify) = to_verify else {
             // A template whose blob no miner takes.
             return self.unverified(&claimed, Unverified::UnknownSeed, out);

@@ -4,7 +4,10 @@
 //! A miner says what the hash is, and a hash takes milliseconds; so what it says is held against the job
 //! before anything is hashed, and what turns out to be another hash was a lie.
 
-use pow::Hash;
+use pow::{
+    Hash,
+    randomx::{Variant, commitment},
+};
 
 use super::{Job, block::Nonce};
 use crate::{
@@ -19,8 +22,10 @@ use crate::{
 pub struct Submission {
     /// In the order of the blob.
     pub nonce: Nonce,
-    /// What the hash is, says the miner.
+    /// What meets the target, says the miner.
     pub result: Hash,
+    /// Where that is a commitment, what the hash is, says the miner.
+    pub commitment: Option<Hash>,
 }
 
 /// A share that is good if its hash is what the miner says.
@@ -28,8 +33,10 @@ pub struct Submission {
 pub struct Claim {
     /// What is hashed.
     pub blob: Vec<u8>,
-    /// What the hash should be.
+    /// What meets the target.
     pub result: Hash,
+    /// What the hash should be: the same, unless the variant has commitments.
+    pub hash: Hash,
     /// The nonce, for the block.
     pub nonce: Nonce,
     /// Whether it would be a block. Nothing but its hash can keep one from the daemons.
@@ -42,7 +49,10 @@ pub struct Claim {
 ///
 /// A block is a share, too: a share's target is never harder than the network's.
 pub fn check(job: &Job, submission: &Submission, tip: u64, seen: &Seen) -> Result<Claim, Reject> {
-    let Submission { nonce, result } = *submission;
+    let Submission { nonce, result, .. } = *submission;
+    let blob = job.blob_with(nonce);
+    let variant = job.template.variant();
+    let hash = hash_of(variant, &blob, submission).ok_or(Reject::WrongResult)?;
     let judged = Judged {
         tip: job.tip,
         height: job.template.height(),
@@ -52,12 +62,23 @@ pub fn check(job: &Job, submission: &Submission, tip: u64, seen: &Seen) -> Resul
     };
     let claim = claim::Claim::check(result, judged, tip, seen)?;
     Ok(Claim {
-        blob: job.blob_with(nonce),
+        blob,
         result,
+        hash,
         nonce,
         is_block: claim.is_block,
         claim,
     })
+}
+
+/// The hash that a submission stands for; nothing if its commitment is to another one, or is not there. That costs
+/// a hundred thousandth of what the hash does.
+fn hash_of(variant: Variant, blob: &[u8], submission: &Submission) -> Option<Hash> {
+    if !variant.has_commitment() {
+        return Some(submission.result);
+    }
+    let hash = submission.commitment?;
+    (commitment(blob, &hash) == submission.result).then_some(hash)
 }
 
 impl Claim {

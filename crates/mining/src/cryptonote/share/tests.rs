@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     Amount, Work,
-    cryptonote::{ShareTarget, whole_template::tests::of_difficulty},
+    cryptonote::{
+        ShareTarget,
+        whole_template::tests::{of_difficulty, of_version},
+    },
 };
 
 const TIP: u64 = 3;
@@ -37,6 +40,7 @@ impl Rig {
         let submission = Submission {
             nonce: [9, 8, 7, 6],
             result,
+            commitment: None,
         };
         check(&self.job, &submission, tip, &self.seen)
     }
@@ -141,4 +145,43 @@ fn a_job_is_never_harder_than_the_network_and_no_two_are_the_same_work() {
     let blob = jobs[0].blob_with([0xa, 0xb, 0xc, 0xd]);
     assert_eq!(blob[39..43], [0xa, 0xb, 0xc, 0xd]);
     assert_eq!(jobs[0].blob()[39..43], [0; 4]);
+}
+
+/// `rx/2`: the result is a commitment, and what is verified is the hash behind it.
+#[test]
+fn a_commitment_that_is_not_to_its_hash_is_refused_before_anything_is_hashed() {
+    let target = ShareTarget::new(1.try_into().unwrap());
+    let job = Job::new(7, TIP, Arc::new(of_version(17)), [1, 2, 3, 4], target).unwrap();
+    let seen = Seen::of_tip(TIP, []);
+    let (nonce, hash) = ([9, 8, 7, 6], Hash([5; 32]));
+    let result = commitment(&job.blob_with(nonce), &hash);
+    let submission = Submission {
+        nonce,
+        result,
+        commitment: Some(hash),
+    };
+    for damaged in [
+        Submission {
+            commitment: None,
+            ..submission
+        },
+        Submission {
+            commitment: Some(Hash([6; 32])),
+            ..submission
+        },
+        Submission {
+            nonce: [9, 8, 7, 5],
+            ..submission
+        },
+        Submission {
+            result: hash,
+            ..submission
+        },
+    ] {
+        let refused = check(&job, &damaged, TIP, &seen);
+        assert_eq!(refused, Err(Reject::WrongResult), "{damaged:?}");
+    }
+    let claim = check(&job, &submission, TIP, &seen).unwrap();
+    assert_eq!((claim.result, claim.hash), (result, hash));
+    assert_eq!(check(&job, &submission, TIP, &seen), Err(Reject::Duplicate));
 }

@@ -102,6 +102,13 @@ pub(crate) fn of_difficulty(difficulty: u64) -> Template {
     answer.template().unwrap()
 }
 
+/// One for blocks of this major version.
+pub(crate) fn of_version(version: u8) -> Template {
+    let mut answer = answers().remove(0);
+    (answer.block[0], answer.hashing_blob[0]) = (version, version);
+    answer.template().unwrap()
+}
+
 #[test]
 fn what_a_daemon_says_is_one_whole() {
     let answers = answers();
