@@ -90,3 +90,4 @@ load:
 	@scripts/packages build
 	$(CARGO) test --locked --release -p adit --test integration load::miners -- --include-ignored --nocapture
 	$(CARGO) test --locked --release -p adit --test integration work::load -- --include-ignored --nocapture
+	$(CARGO) test --locked --release -p adit --test integration monerod::load -- --include-ignored --nocapture --test-threads 1

@@ -42,7 +42,10 @@ use mining::{
     username::{Username, worker_name},
 };
 use serde::Serialize;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 use wire::work::{AskJob, BODY_MAX, Register, SubmitShare};
 
 use self::{
@@ -87,6 +90,7 @@ pub(crate) struct Work {
     ranges: Ranges,
     figures: Arc<Figures>,
     workers: Mutex<Workers>,
+    tasks: Tasks,
     /// Numbers for the verifier's queue, which no connection has.
     numbers: AtomicU64,
 }
@@ -119,6 +123,7 @@ pub(crate) fn routes(
         ranges: Ranges::default(),
         figures: Arc::default(),
         workers: Mutex::default(),
+        tasks: tasks.clone(),
         // Beyond those of connections, which count from 0.
         numbers: AtomicU64::new(1 << 63),
     });
@@ -243,12 +248,18 @@ async fn share(
         ntime: asked.ntime,
         commitment: asked.commitment()?,
     };
-    let judged = tokio::spawn(async move {
+    let (tell, told) = oneshot::channel();
+    let (tasks, metrics) = (work.tasks.clone(), Arc::clone(&work.context.metrics));
+    let judged = async move {
         let done = worker.share(&asked.job_id, sent, asked.hashrate).await;
         work.figures.share(begun.elapsed());
-        done
+        // Whoever has hung up need not be told.
+        let _ = tell.send(done);
+    };
+    tasks.spawn_connection(Stage::Doors, judged, move || {
+        metrics.panics.inc();
     });
-    let done = judged.await.map_err(|_| Refused::NotStored)??;
+    let done = told.await.map_err(|_| Refused::NotStored)??;
     let message = match done.is_block {
         true => "Block found!",
         false => "Share accepted",

@@ -3,6 +3,7 @@
 mod agree;
 mod beside;
 pub(crate) mod chain;
+mod load;
 pub(crate) mod miner;
 mod paid;
 mod self_select;

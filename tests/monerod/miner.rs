@@ -47,7 +47,10 @@ fn machine(seed: &str) -> Vm {
 
 impl Miner {
     pub(crate) fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(loopback(port)).unwrap();
+        Self::over(TcpStream::connect(loopback(port)).unwrap())
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self {
             reader: BufReader::new(stream),
@@ -74,6 +77,11 @@ impl Miner {
         self.session = told["result"]["id"].clone();
         self.job = told["result"]["job"].clone();
         told
+    }
+
+    /// For whoever writes more than a line at a time.
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        self.reader.get_mut()
     }
 
     pub(crate) fn say(&mut self, line: &str) {

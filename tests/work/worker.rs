@@ -172,7 +172,7 @@ pub(super) fn sha256d(job: &Value, extra_nonce: u64) -> Box<dyn FnMut(u64) -> St
             .unwrap()
             .to_le_bytes()
     };
-    let bits = u32::from_str_radix(job["bits"].as_str().unwrap(), 16).unwrap();
+    let bits = wire::hex::u32_padded(job["bits"].as_str().unwrap()).unwrap();
     let mut header = [
         &number("version")[..],
         &previous,
