@@ -372,9 +372,10 @@ impl State {
     fn capacity(&self, plan: Plan) -> Option<Capacity> {
         let is_current = |known: &&Known| self.wanted.is_some_and(|it| it.current == known.seed);
         let current = self.known.iter().find(is_current);
-        let kind = match (self.wanted, current) {
-            (None, _) => Kind::VisionX,
-            (Some(_), Some(known)) if known.dataset.is_some() => Kind::Fast,
+        let kind = match current {
+            Some(known) if known.dataset.is_some() => Kind::Fast,
+            // It has no seeds.
+            None if self.measured.has(Kind::VisionX) => Kind::VisionX,
             _ => Kind::Light,
         };
         let threads = u64::try_from(plan.threads.get()).unwrap_or(u64::MAX);

@@ -8,6 +8,7 @@ pub(crate) mod miner;
 mod paid;
 mod self_select;
 mod shared_port;
+mod signed;
 mod trust;
 mod xmrig;
 

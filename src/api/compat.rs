@@ -27,16 +27,13 @@ use axum::{
     middleware,
     response::{IntoResponse, Redirect, Response},
 };
-use mining::Address;
+use mining::{Address, address::ADDRESS_LEN_MAX};
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::{ckpool::keep as keep_ckpool_files, metrics_alias::metrics_of};
 
 use super::problem::Problem;
 use crate::{config, pool::Pool};
-
-/// The longest address; bech32 has no longer text.
-const ADDRESS_MAX: usize = 90;
 
 /// The routes of all shapes that are on.
 pub(super) fn routes(shapes: &config::Compat) -> Router<Vec<Pool>> {
@@ -102,10 +99,12 @@ fn answer(kept: Kept, body: impl Serialize) -> Response {
 /// The page of a miner. Whatever stands there must be able to be an address.
 fn page_of(address: &str) -> Result<Response, Problem> {
     let is_plain = !address.is_empty()
-        && address.len() <= ADDRESS_MAX
+        && address.len() <= ADDRESS_LEN_MAX
         && address.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !is_plain {
-        return Err(bad_address("letters and digits, at most 90"));
+        return Err(bad_address(
+            "letters and digits, and no more than an address has",
+        ));
     }
     Ok(Redirect::temporary(&format!("/miners/{address}")).into_response())
 }
@@ -166,8 +165,8 @@ impl FromRequestParts<Vec<Pool>> for Owner {
 
     async fn from_request_parts(parts: &mut Parts, pools: &Vec<Pool>) -> Result<Self, Problem> {
         let text = of_path(parts, "address").await?.unwrap_or_default();
-        if text.len() > ADDRESS_MAX {
-            return Err(bad_address("an address has at most 90 characters"));
+        if text.len() > ADDRESS_LEN_MAX {
+            return Err(Problem::long_address());
         }
         let meant = Choice::of(parts).await?.among(pools)?;
         let (mut unknown, mut why_not) = (None, String::new());

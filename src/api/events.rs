@@ -18,6 +18,7 @@ use axum::{
     },
 };
 use futures_util::stream;
+use mining::address::ADDRESS_LEN_MAX;
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -52,8 +53,6 @@ const PER_ADDRESS: usize = 20;
 const PER_NETWORK: usize = 200;
 /// A client whose connection is lost comes back after that.
 const RETRY: Duration = Duration::from_secs(3);
-/// The longest address that is listened for.
-const ADDRESS_MAX: usize = 90;
 
 /// Where events come from. Clones share it.
 #[derive(Clone)]
@@ -133,10 +132,9 @@ impl<S: Send + Sync> FromRequestParts<S> for EventsQuery {
         if query
             .address
             .as_ref()
-            .is_some_and(|text| text.len() > ADDRESS_MAX)
+            .is_some_and(|text| text.len() > ADDRESS_LEN_MAX)
         {
-            let message = "an address has at most 90 characters";
-            return Err(Problem::bad("bad_address", message));
+            return Err(Problem::long_address());
         }
         Ok(query)
     }

@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequestParts, RawPathParams},
     http::request::Parts,
 };
-use mining::{Address, ledger::Account};
+use mining::{Address, address::ADDRESS_LEN_MAX, ledger::Account};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,9 +17,6 @@ use super::{
     sessions,
 };
 use crate::{clock, display, pool::Pool};
-
-/// The longest address; bech32 has no longer text.
-const ADDRESS_MAX: usize = 90;
 
 /// The miner of the path, and the pools that know it: at least one.
 #[derive(Clone)]
@@ -130,8 +127,8 @@ impl FromRequestParts<Vec<Pool>> for Miner {
         let params = params.map_err(|_| Problem::bad("bad_path", "the path is no UTF-8"))?;
         let text = params.iter().find(|(name, _)| *name == "address");
         let text = text.map_or("", |(_, text)| text);
-        if text.len() > ADDRESS_MAX {
-            return Err(bad("an address has at most 90 characters"));
+        if text.len() > ADDRESS_LEN_MAX {
+            return Err(Problem::long_address());
         }
         let mut parsed = Vec::new();
         let mut why_not = "there is no pool".to_owned();

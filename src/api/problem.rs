@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use mining::address::ADDRESS_LEN_MAX;
 use serde::{Serialize, de::DeserializeOwned};
 use store::{ReadError, SettingsError, SubscribeError, WriteError};
 use utoipa::{IntoResponses, ToSchema};
@@ -78,6 +79,12 @@ impl Problem {
     /// The request makes no sense.
     pub(super) fn bad(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// No coin has an address of so many characters.
+    pub(crate) fn long_address() -> Self {
+        let message = format!("an address has at most {ADDRESS_LEN_MAX} characters");
+        Self::bad("bad_address", message)
     }
 
     /// It makes sense, but what it names is not there.

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, header},
     response::Response,
 };
-use mining::Address;
+use mining::{Address, address::ADDRESS_LEN_MAX};
 use serde::Deserialize;
 
 use super::{ENGLISH, Shell, page as answer, qr};
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The longest of what a visitor fills in.
-pub(super) const TYPED_MAX: usize = 90;
+pub(super) const TYPED_MAX: usize = ADDRESS_LEN_MAX;
 /// What stands in the place of an address until one is filled in.
 pub(super) const YOUR_ADDRESS: &str = "YOUR-ADDRESS";
 /// What a machine is called until it has a name.

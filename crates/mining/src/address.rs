@@ -12,6 +12,10 @@ use crate::{
     cryptonote,
 };
 
+/// The most characters of any coin's address: Monero's integrated ones, where their tags have two bytes. Those of
+/// bech32 have 90.
+pub const ADDRESS_LEN_MAX: usize = 108;
+
 /// An address of one coin and network.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address {

@@ -5,7 +5,8 @@
 //! [`transaction`] is one that spends, and [`payment`] says whom it pays.
 //! [`self_select`] is a template of a miner's own node, which [`view_key`] shows to pay the pool.
 //! [`tree`] and [`varint`] are what those are hashed and written with. [`address`] and [`login`] say
-//! whom to pay, [`target`] which hash counts, and [`seed`] with which key RandomX hashes.
+//! whom to pay, [`signed_message`] whether its owner signed something, [`target`] which hash counts, and [`seed`] with
+//! which key RandomX hashes.
 //!
 //! Hashes of this family are written in the order of their bytes, unlike Bitcoin's, so they are plain
 //! arrays here. Only where one is compared with a target is it a [`pow::Hash`], and where blocks of all
@@ -26,6 +27,7 @@ mod reader;
 pub mod seed;
 pub mod self_select;
 pub mod share;
+pub mod signed_message;
 pub mod target;
 pub mod template;
 pub mod transaction;

@@ -21,7 +21,7 @@ use pow::Hash;
 
 use crate::{Amount, Scheme, block::BlockState};
 
-/// The longest text of an account: an address has at most 100 characters.
+/// The longest text of an account: an address has at most 108 characters.
 const ACCOUNT_MAX: usize = 160;
 
 /// Who or what has a balance.

@@ -2,7 +2,8 @@
 //!
 //! Called where somebody without an account asks for what only the owner of an address may have. What
 //! wallets make is taken: the old signed messages with the headers of BIP137, as Electrum and hardware
-//! wallets write them too, and BIP322 "simple" and "full", with or without the prefix of its version 1.
+//! wallets write them too, BIP322 "simple" and "full", with or without the prefix of its version 1, and for
+//! Monero's kin what [`cryptonote::signed_message`](crate::cryptonote::signed_message) tells of.
 //! An error says what the signer can do about it.
 //!
 //! A signature says that a key signed a text, and no more. BIP322 commits to the script and not to
@@ -21,7 +22,8 @@ use bitcoin::{
 
 use crate::{
     address::Address,
-    coin::{Coin, Network},
+    coin::{Coin, Network, NetworkRules},
+    cryptonote::{self, signed_message},
 };
 
 /// The most characters of a signature. A full one of the longest kind has about 400.
@@ -45,7 +47,7 @@ pub enum BadSignature {
     #[error("not base64")]
     Base64,
     /// Base64 of something else.
-    #[error("neither a signed message of the old form nor a BIP322 signature")]
+    #[error("no signature of the kind that wallets of this coin make")]
     Form,
     /// The address is not one of this coin and network.
     #[error("the address is of another coin or network")]
@@ -93,6 +95,12 @@ pub fn verify(
     // One script can be an address of several coins, so the script alone does not tell.
     if Address::parse(coin, network, address.as_str()).as_ref() != Ok(address) {
         return Err(BadSignature::OtherCoin);
+    }
+    let rules = coin.on(network);
+    if let Some(tags) = rules.and_then(NetworkRules::tags) {
+        let address = cryptonote::Address::parse(&tags, address.as_str());
+        let address = address.map_err(|_| BadSignature::OtherCoin)?;
+        return signed_message::verify(&address, message, signature);
     }
     let no_script = BadSignature::CannotSign("an address without a script");
     let script = Script::from_bytes(address.script().ok_or(no_script)?);

@@ -11,14 +11,11 @@ use std::{
 };
 
 use anyhow::Context as _;
+use mining::address::ADDRESS_LEN_MAX;
 use tokio_util::sync::CancellationToken;
 
 use super::{INACTIVE_AFTER_MS, PoolNow, User, pool_status};
-use crate::{
-    api::compat::{ADDRESS_MAX, figures},
-    clock,
-    pool::Pool,
-};
+use crate::{api::compat::figures, clock, pool::Pool};
 
 /// ckpool writes its own so often.
 const EVERY: Duration = Duration::from_secs(60);
@@ -93,7 +90,7 @@ async fn write(folder: &Path, pool: &Pool) -> anyhow::Result<()> {
 /// Whether an address can be the name of a file, and of none but its own.
 fn is_file_name(address: &str) -> bool {
     !address.is_empty()
-        && address.len() <= ADDRESS_MAX
+        && address.len() <= ADDRESS_LEN_MAX
         && address.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
