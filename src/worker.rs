@@ -1,5 +1,5 @@
-//! A CPU worker: joins a pool over Stratum V1 or that of Monero's miners, and mines for it until it is told
-//! to stop.
+//! A CPU worker: joins a pool over Stratum V1, that of Monero's miners or HTTP, and mines for it until it is
+//! told to stop.
 //!
 //! Called by `adit mine`, by the demo and by tests. [`run`] owns the hash threads and one
 //! connection after another; what goes on is seen in a [`Snapshot`] and told as [`Event`]s. An
@@ -11,12 +11,14 @@ mod backoff;
 mod cryptonote;
 mod dialect;
 mod endpoint;
+mod http;
 mod rate;
 mod session;
 mod status;
 mod stream;
 mod sv1;
 mod threads;
+mod vision;
 mod waits;
 
 use std::{pin::pin, thread::available_parallelism, time::Duration};
@@ -39,13 +41,15 @@ use crate::{
     verifier::{self, Mode},
 };
 use backoff::Backoff;
-use cryptonote::{CryptoNote, Seeds};
-use dialect::{Dialect, FoundOf, Hasher, HasherOf, Supply};
+use cryptonote::Seeds;
+use dialect::{FoundOf, Hasher, Supply, Wants};
+use http::{Banned, Kept, Member};
 use rate::Rate;
 use session::{Ended, Left, Rig};
 use status::Status;
-use sv1::{Extranonces, SpeaksCryptoNote, Sv1};
+use sv1::Extranonces;
 use threads::HashThreads;
+use vision::Nonces;
 use waits::Waits;
 
 /// More threads than any machine has cores.
@@ -54,8 +58,8 @@ const THREADS_MAX: usize = 1024;
 /// What to mine, where, as whom.
 #[derive(Clone)]
 pub struct Config {
-    /// Each `stratum+tcp://host:port`, `stratum+ssl://host:port` or `host:port`. The first one is mined for; the
-    /// others, in their order, while it is away.
+    /// Each `stratum+tcp://host:port`, `stratum+ssl://host:port`, `http://host:port`, `https://host:port` or
+    /// `host:port`. The first one is mined for; the others, in their order, while it is away.
     pub urls: Vec<String>,
     /// The certificates that are trusted over TLS; if there are none, those that an authority has signed.
     pub tls_fingerprints: Vec<Fingerprint>,
@@ -66,13 +70,14 @@ pub struct Config {
     /// Threads that hash.
     pub threads: usize,
     /// The pool's proof of work. Nothing is [`Algorithm::of_user`], and SHA-256d gives way to `rx/0` where
-    /// the pool answers in the words of Monero's; Stratum V1 does not tell which one it wants.
+    /// the pool answers in the words of Monero's; Stratum V1 does not tell which one it wants. A pool of HTTP
+    /// tells it with each job.
     pub algorithm: Option<Algorithm>,
     /// How much memory RandomX may take.
     pub randomx: Mode,
     /// The name given at `mining.subscribe`.
     pub agent: String,
-    /// Asked for after authorization.
+    /// Asked for after authorization; over HTTP there is no way to ask.
     pub suggest_difficulty: Option<f64>,
     /// The percentage of the time that threads hash; 100 is all of it.
     pub throttle: u8,
@@ -149,17 +154,55 @@ async fn run_within(
         pools: &pools,
         cancel: &cancel,
     };
-    let algorithm = config.algorithm;
-    let algorithm = algorithm.unwrap_or_else(|| Algorithm::of_user(&config.user));
-    if let Algorithm::Header(_) = algorithm {
-        match worker.mine::<Sv1>(&Extranonces::default()).await {
-            Err(other) if other.is::<SpeaksCryptoNote>() => {
-                info!(%other, "mining rx/0");
-            }
-            ended => return ended,
+    let mut way = Way::new(&pools, waits);
+    let mut algorithm = config.algorithm;
+    loop {
+        let mined = match algorithm.unwrap_or_else(|| Algorithm::of_user(&config.user)) {
+            Algorithm::Header(_) => worker.mine(&Extranonces::default(), &mut way).await,
+            Algorithm::RandomX(_) => worker.mine_randomx(&mut way).await,
+            Algorithm::VisionX => worker.mine(&Nonces::default(), &mut way).await,
+        };
+        let wanted = match &mined {
+            Err(failure) => failure.downcast_ref(),
+            Ok(()) => None,
+        };
+        let Some(Wants(wanted)) = wanted else {
+            return mined;
+        };
+        info!(%wanted, "the pool wants another algorithm");
+        algorithm = Some(*wanted);
+    }
+}
+
+/// Where among the pools the worker is, whatever it mines.
+struct Way {
+    at: usize,
+    endpoint: Endpoint,
+    backoff: Backoff,
+    way_home: Backoff,
+    /// Jobs so far, over all connections.
+    jobs: u64,
+    /// As whom the last pool of HTTP knows us.
+    member: Option<Member>,
+    /// The algorithm has changed, and no pool has proved to work since.
+    has_turned: bool,
+    /// It was a pool of HTTP that wanted it so; those of lines do not say what they want.
+    by_http: bool,
+}
+
+impl Way {
+    fn new(pools: &[Endpoint], waits: &Waits) -> Self {
+        Self {
+            at: 0,
+            endpoint: pools[0].clone(),
+            backoff: Backoff::new(waits.first, waits.longest),
+            way_home: Backoff::new(waits.home, waits.home_longest),
+            jobs: 0,
+            member: None,
+            has_turned: false,
+            by_http: false,
         }
     }
-    worker.mine_randomx().await
 }
 
 /// A worker, whatever it mines.
@@ -173,7 +216,7 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    async fn mine_randomx(&self) -> anyhow::Result<()> {
+    async fn mine_randomx(&self, way: &mut Way) -> anyhow::Result<()> {
         let cores = available_parallelism().map_or(1, usize::from);
         let wished = verifier::Config {
             mode: self.config.randomx,
@@ -185,19 +228,19 @@ impl Worker<'_> {
         let mode = if plan.is_fast { "fast" } else { "light" };
         info!(mode, threads = plan.threads, "mining RandomX");
         let seeds = Seeds::start(plan).context("cannot start the thread for RandomX's memory")?;
-        let ended = self.mine::<CryptoNote>(&seeds).await;
+        let ended = self.mine(&seeds, way).await;
         seeds.end().await;
         ended
     }
 
-    /// Mines in one dialect.
-    async fn mine<D: Dialect>(&self, supply: &D::Supply) -> anyhow::Result<()> {
+    /// Mines by one family of algorithms.
+    async fn mine<S: Supply>(&self, supply: &S, way: &mut Way) -> anyhow::Result<()> {
         let (threads, found) =
             HashThreads::start(self.config.threads, self.config.throttle.into(), supply)
                 .context("cannot start the hash threads")?;
         let ended = tokio::select! {
             () = self.cancel.cancelled() => Ok(()),
-            failed = self.sessions::<D>(supply, &threads, found) => Err(failed),
+            failed = self.sessions(supply, &threads, found, way) => Err(failed),
             failed = self.watch(supply, &threads) => Err(failed),
         };
         self.status.hashes(threads.hashes(), 0);
@@ -208,19 +251,37 @@ impl Worker<'_> {
     }
 
     /// One connection after another; ends with the first failure if failures are final.
-    async fn sessions<D: Dialect>(
+    async fn sessions<S: Supply>(
         &self,
-        supply: &D::Supply,
-        threads: &HashThreads<HasherOf<D>>,
-        mut found: mpsc::Receiver<FoundOf<D>>,
+        supply: &S,
+        threads: &HashThreads<S::Hasher>,
+        mut found: mpsc::Receiver<FoundOf<S>>,
+        way: &mut Way,
     ) -> anyhow::Error {
         let waits = self.waits;
-        let mut backoff = Backoff::new(waits.first, waits.longest);
-        let mut way_home = Backoff::new(waits.home, waits.home_longest);
-        let mut jobs = 0;
-        let mut at = 0;
-        let mut endpoint = self.pools[at].clone();
+        let mut kept = Kept::default();
+        let Way {
+            at,
+            endpoint,
+            backoff,
+            way_home,
+            jobs,
+            member,
+            has_turned,
+            by_http,
+        } = way;
         loop {
+            let is_elsewhere = !endpoint.is_http() && *by_http;
+            if is_elsewhere {
+                *by_http = false;
+                let usual = Algorithm::of_user(&self.config.user);
+                if !supply.mines(usual) {
+                    return Wants(usual).into();
+                }
+            }
+            if !member.as_ref().is_some_and(|member| member.is_of(endpoint)) {
+                kept.forget(self.status);
+            }
             let mut rig = Rig {
                 config: self.config,
                 waits,
@@ -228,20 +289,26 @@ impl Worker<'_> {
                 threads,
                 supply,
                 found: &mut found,
-                jobs: &mut jobs,
+                member,
+                kept: &mut kept,
+                jobs,
             };
             let Ended {
                 how,
                 proved,
                 unanswered,
             } = {
-                let home = pin!(self.home(at, &mut way_home));
-                session::run::<D>(&mut rig, &endpoint, home).await
+                let home = pin!(self.home(*at, way_home));
+                match endpoint.is_http() {
+                    true => http::run(&mut rig, endpoint, home).await,
+                    false => S::by_lines(&mut rig, endpoint, home).await,
+                }
             };
             if proved {
                 backoff.reset();
+                *has_turned = false;
             }
-            if proved && at == 0 {
+            if proved && *at == 0 {
                 way_home.reset();
             }
             let mut wait = Duration::ZERO;
@@ -254,30 +321,42 @@ impl Worker<'_> {
                     } = left;
                     self.status.disconnected(why.into(), unanswered).await;
                     if self.pools[0] == to {
-                        at = 0;
+                        *at = 0;
                     }
-                    endpoint = to;
+                    *endpoint = to;
                     // Waited in any case, or a pool that only ever sends us away would be a busy loop.
                     wait = backoff.wait().max(asked);
                 }
                 Err(failure) => {
                     let told = format!("{failure:#}");
                     self.status.disconnected(told.clone(), unanswered).await;
-                    if self.config.fail_fast || failure.is::<SpeaksCryptoNote>() {
+                    if failure.is::<Wants>() {
+                        *by_http = endpoint.is_http();
+                        // Twice in a row is waited for, or two pools that want different things would be a
+                        // busy loop.
+                        if std::mem::replace(has_turned, true) {
+                            sleep(backoff.wait()).await;
+                        }
+                        return failure;
+                    }
+                    if self.config.fail_fast {
                         return failure;
                     }
                     // The first pool is the first to be tried again. Each round is waited for, not each
                     // pool of it.
-                    at = if proved {
+                    *at = if proved {
                         0
                     } else {
-                        (at + 1) % self.pools.len()
+                        (*at + 1) % self.pools.len()
                     };
-                    if at == 0 {
+                    if *at == 0 {
                         wait = backoff.wait();
+                        if failure.is::<Banned>() {
+                            wait = wait.max(waits.longest);
+                        }
                     }
                     warn!(pool = %endpoint, failure = told, ?wait, "no connection");
-                    endpoint = self.pools[at].clone();
+                    *endpoint = self.pools[*at].clone();
                 }
             }
             sleep(wait).await;

@@ -81,7 +81,12 @@ impl FromStr for Target {
     type Err = NoTarget;
 
     fn from_str(url: &str) -> Result<Self, NoTarget> {
-        Ok(Self(url.parse()?))
+        let endpoint: Endpoint = url.parse()?;
+        // What is rented speaks in lines.
+        match endpoint.is_http() {
+            true => Err(NoEndpoint::Scheme("http".to_owned()).into()),
+            false => Ok(Self(endpoint)),
+        }
     }
 }
 

@@ -29,7 +29,8 @@ use report::Report;
 /// Join a pool and mine on this machine's CPU
 #[derive(clap::Args)]
 pub(crate) struct Mine {
-    /// Pool to join: stratum+tcp://host:port, or stratum+ssl:// over TLS. Given again, one to go to while those before it are away
+    /// Pool to join: stratum+tcp://host:port or http://host:port, and stratum+ssl:// or https:// over TLS. Given again,
+    /// one to go to while those before it are away
     #[arg(short = 'o', long = "url", value_name = "URL", required = true)]
     urls: Vec<String>,
     /// SHA-256 of a pool's certificate, which is then trusted alone; otherwise an authority must have signed it
@@ -44,8 +45,13 @@ pub(crate) struct Mine {
     /// Threads that hash [default: one a core]
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
-    /// The pool's proof of work: sha256d, scrypt, rx/0 or randomx [default: rx/0 for a Monero address or where
-    /// the pool's first answer is that of Monero's, otherwise sha256d: Stratum V1 does not tell it]
+    /// How much of the machine to take: laptop (a quarter of the cores, half of the time), balanced (half of the cores)
+    /// or beast (all of it)
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["threads", "throttle"])]
+    profile: Option<Profile>,
+    /// The pool's proof of work: sha256d, scrypt, rx/0 or randomx, or visionx [default: what a pool of HTTP says with
+    /// its job; rx/0 for a Monero address or where the pool's first answer is that of Monero's, otherwise sha256d:
+    /// Stratum V1 does not tell it]
     #[arg(short, long, value_name = "NAME")]
     algorithm: Option<Algorithm>,
     /// RandomX: fast takes 2.6 GiB of memory and hashes eight times as fast as light, which takes 517 MiB; auto is fast
@@ -74,6 +80,25 @@ pub(crate) struct Mine {
     /// Append the hash of each accepted share to this file, one a line
     #[arg(long, hide = true, value_name = "PATH")]
     accepted_log: Option<PathBuf>,
+}
+
+/// How much of a machine is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Profile {
+    Laptop,
+    Balanced,
+    Beast,
+}
+
+impl Profile {
+    /// Threads, at least one, and the percentage of the time that they hash.
+    fn of(self, cores: usize) -> (usize, u8) {
+        match self {
+            Self::Laptop => ((cores / 4).max(1), 50),
+            Self::Balanced => ((cores / 2).max(1), 100),
+            Self::Beast => (cores.max(1), 100),
+        }
+    }
 }
 
 /// Events that wait to be printed; the worker waits while there are more.
@@ -116,17 +141,21 @@ impl Mine {
 
     fn config(&self, events: mpsc::Sender<Event>) -> Config {
         let ours = Config::new("", &self.user);
-        let cores = || available_parallelism().map_or(1, usize::from);
+        let cores = available_parallelism().map_or(1, usize::from);
+        let (threads, throttle) = match self.profile {
+            Some(profile) => profile.of(cores),
+            None => (self.threads.unwrap_or(cores), self.throttle),
+        };
         Config {
             password: self.password.clone(),
-            threads: self.threads.unwrap_or_else(cores),
+            threads,
             urls: self.urls.clone(),
             tls_fingerprints: self.tls_fingerprints.clone(),
             algorithm: self.algorithm,
             randomx: self.randomx_mode,
             agent: self.agent.clone().unwrap_or(ours.agent),
             suggest_difficulty: self.suggest_difficulty,
-            throttle: self.throttle,
+            throttle,
             fail_fast: self.fail_fast,
             events: Some(events),
             ..ours
@@ -292,11 +321,27 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_is_a_part_of_the_machine_and_stands_alone() {
+        for (cores, laptop, balanced) in [(1, 1, 1), (2, 1, 1), (4, 1, 2), (16, 4, 8)] {
+            assert_eq!(Profile::Laptop.of(cores), (laptop, 50), "{cores}");
+            assert_eq!(Profile::Balanced.of(cores), (balanced, 100), "{cores}");
+            assert_eq!(Profile::Beast.of(cores), (cores, 100), "{cores}");
+        }
+        let (events, _) = mpsc::channel(1);
+        let laptop = parse(&["--profile", "laptop"]).unwrap().config(events);
+        assert_eq!(laptop.throttle, 50);
+        for other in ["--threads", "--throttle"] {
+            assert!(parse(&["--profile", "beast", other, "2"]).is_err());
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_before_anything_starts() {
         for more in [
             ["--algorithm", "x11"],
             ["--algorithm", "rx/2"],
             ["--randomx-mode", "quick"],
+            ["--profile", "monster"],
             ["--tls-fingerprint", "ab:cd"],
             ["--throttle", "0"],
             ["--throttle", "101"],

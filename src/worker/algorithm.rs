@@ -1,9 +1,13 @@
-//! What a worker hashes, by the names of `--algorithm` and of the wire; it says which dialect is spoken.
+//! What a worker hashes, by the names of `--algorithm` and of the wire; it says which dialect is spoken
+//! where lines are.
 
 use std::{fmt, str::FromStr};
 
 use mining::cryptonote::address::{Address, Tags};
-use pow::randomx::{NoCache, Variant};
+use pow::{
+    ProofOfWork,
+    randomx::{NoCache, Variant},
+};
 
 /// A proof of work that this version computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +16,15 @@ pub enum Algorithm {
     Header(pow::Algorithm),
     /// A blob of CryptoNote's family; spoken is the Stratum of Monero's miners.
     RandomX(Variant),
+    /// A message of Vision's family, which is told over HTTP alone.
+    VisionX,
 }
 
 /// Why a name is none that can be mined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotMined {
     /// Nobody's name.
-    #[error("known are sha256d, scrypt and rx/0")]
+    #[error("known are sha256d, scrypt, rx/0 and visionx")]
     Unknown,
     /// Known, and not computed: it is never computed as something else.
     #[error("{0}")]
@@ -43,6 +49,7 @@ impl Algorithm {
         match self {
             Self::Header(algorithm) => algorithm.name(),
             Self::RandomX(variant) => variant.name(),
+            Self::VisionX => ProofOfWork::VisionX.name(),
         }
     }
 }
@@ -68,6 +75,9 @@ impl FromStr for Algorithm {
         let headers = [pow::Algorithm::Sha256d, pow::Algorithm::Scrypt];
         if let Some(algorithm) = headers.into_iter().find(|it| it.name() == name) {
             return Ok(Self::Header(algorithm));
+        }
+        if name == Self::VisionX.name() {
+            return Ok(Self::VisionX);
         }
         let variant = variant(name).ok_or(NotMined::Unknown)?;
         if !variant.is_computed() {
@@ -96,6 +106,7 @@ mod tests {
             ("scrypt", Algorithm::Header(pow::Algorithm::Scrypt)),
             ("rx/0", Algorithm::RandomX(Variant::Rx0)),
             ("randomx", Algorithm::RandomX(Variant::Rx0)),
+            ("visionx", Algorithm::VisionX),
         ] {
             assert_eq!(name.parse(), Ok(algorithm), "{name}");
             assert_eq!(algorithm.name().parse(), Ok(algorithm), "{name}");

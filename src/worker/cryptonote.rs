@@ -7,6 +7,7 @@
 mod job;
 mod search;
 mod seeds;
+mod told;
 
 use std::sync::Arc;
 
@@ -222,7 +223,7 @@ impl CryptoNote {
 fn variant(session: &Session<'_, CryptoNote>) -> Variant {
     match session.config.algorithm {
         Some(Algorithm::RandomX(variant)) => variant,
-        Some(Algorithm::Header(_)) | None => Variant::Rx0,
+        Some(Algorithm::Header(_) | Algorithm::VisionX) | None => Variant::Rx0,
     }
 }
 

@@ -1,17 +1,27 @@
 //! What differs between the protocols that a worker speaks, and between what it hashes for them. All
 //! else (connections, threads, waits, figures) is written once, over these.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use pow::Hash;
 use tokio::time::Instant;
 
-use super::session::{Left, Session};
+use super::{
+    algorithm::Algorithm,
+    endpoint::Endpoint,
+    http::Told,
+    session::{Ended, Left, Rig, Session},
+};
 
-/// A protocol, as far as one connection has come with it.
+/// Nobody has named an algorithm, and the pool wants another one than was begun with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the pool's work is for {0}")]
+pub(super) struct Wants(pub(super) Algorithm);
+
+/// A protocol of lines, as far as one connection has come with it.
 pub(super) trait Dialect: Sized {
     /// What outlives the connection.
-    type Supply: Supply<Hasher: Hasher<Job: Job, Found: Found<Job = JobOf<Self>>>>;
+    type Supply: Supply;
 
     /// Before anything was said.
     fn new(supply: &Self::Supply) -> Self;
@@ -27,7 +37,7 @@ pub(super) trait Dialect: Sized {
     ) -> anyhow::Result<Option<Left>>;
 
     /// Appends a share to what is sent.
-    fn share(&self, session: &mut Session<'_, Self>, id: u64, found: &FoundOf<Self>);
+    fn share(&self, session: &mut Session<'_, Self>, id: u64, found: &FoundOf<Self::Supply>);
 
     /// When there is something to do although no line has come.
     fn due(&self, session: &Session<'_, Self>) -> Option<Instant>;
@@ -36,14 +46,27 @@ pub(super) trait Dialect: Sized {
     fn overdue(&mut self, session: &mut Session<'_, Self>) -> anyhow::Result<()>;
 }
 
-pub(super) type HasherOf<D> = <<D as Dialect>::Supply as Supply>::Hasher;
-pub(super) type JobOf<D> = <HasherOf<D> as Hasher>::Job;
-pub(super) type FoundOf<D> = <HasherOf<D> as Hasher>::Found;
+pub(super) type HasherOf<S> = <S as Supply>::Hasher;
+pub(super) type JobOf<S> = <HasherOf<S> as Hasher>::Job;
+pub(super) type FoundOf<S> = <HasherOf<S> as Hasher>::Found;
 
-/// What the threads and connections of a dialect share.
-pub(super) trait Supply {
+/// What the threads and connections share that mine by one family of algorithms.
+pub(super) trait Supply: Sized {
     /// Of one thread.
-    type Hasher: Hasher;
+    type Hasher: Hasher<Job: Job, Found: Found<Job = JobOf<Self>>>;
+
+    /// Whether it is of this family.
+    fn mines(&self, algorithm: Algorithm) -> bool;
+
+    /// One connection to a pool that speaks in lines.
+    async fn by_lines(
+        rig: &mut Rig<'_, Self>,
+        endpoint: &Endpoint,
+        home: Pin<&mut impl Future<Output = Endpoint>>,
+    ) -> Ended;
+
+    /// The job of a pool that was asked over HTTP. `before` is the one before it, of the same worker.
+    fn job(&self, told: &Told, before: Option<&JobOf<Self>>) -> anyhow::Result<JobOf<Self>>;
 
     /// For one more thread.
     fn hasher(&self) -> Self::Hasher;
@@ -118,4 +141,19 @@ pub(super) trait Found {
 
     /// The difficulty that this hash would still have met.
     fn difficulty(&self) -> f64;
+
+    /// What a pool is sent over HTTP.
+    fn proof(&self) -> Proof;
+}
+
+/// What proves a share over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Proof {
+    pub(super) nonce: u64,
+    /// Of the range that the pool has given; 0 where there is no place for one.
+    pub(super) extra_nonce: u32,
+    /// 32 bytes in hexadecimal, in the order in which the coin has them.
+    pub(super) hash: String,
+    /// The time in the header, where it was ours to choose.
+    pub(super) ntime: Option<u32>,
 }

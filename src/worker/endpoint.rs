@@ -1,18 +1,20 @@
 //! Where a pool is: the URL of `--url`, read once.
 //!
 //! Miners have it as `stratum+tcp://host:port`, `tcp://host:port` or bare `host:port`, and over TLS as
-//! `stratum+ssl://host:port`; the scheme says nothing of the dialect. A scheme
+//! `stratum+ssl://host:port`; the scheme says nothing of the dialect. Pools that are asked over HTTP are
+//! `http://host:port` or `https://host:port`, by ports 80 and 443 where none is said. A scheme
 //! that stands for another protocol is an error which says so, never a connection that talks the
 //! wrong language.
 
 use std::{fmt, str::FromStr};
 
-/// Host and port of a pool, and whether it speaks TLS there.
+/// Host and port of a pool, and what it speaks there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     host: String,
     port: u16,
     is_tls: bool,
+    is_http: bool,
 }
 
 /// Why a URL names no pool that can be joined.
@@ -21,7 +23,7 @@ pub enum NoEndpoint {
     /// The protocol is known, and not spoken by this version.
     #[error(
         "{scheme}:// is {protocol}, which this version does not speak: it joins pools over \
-         stratum+tcp:// and stratum+ssl://; {protocol} will come with a later one"
+         stratum+tcp://, stratum+ssl://, http:// and https://; {protocol} will come with a later one"
     )]
     NotYet {
         scheme: String,
@@ -57,6 +59,20 @@ impl Endpoint {
         self.is_tls
     }
 
+    /// Whether work is asked for over HTTP, rather than told in lines.
+    pub fn is_http(&self) -> bool {
+        self.is_http
+    }
+
+    /// `host:port`, as it stands in a URL and in the header `Host`.
+    pub fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        }
+    }
+
     /// Whether `host` is the same host in other letters.
     pub fn is_host(&self, host: &str) -> bool {
         self.host.eq_ignore_ascii_case(bare(host))
@@ -67,7 +83,7 @@ impl Endpoint {
         Self {
             host: self.host.clone(),
             port,
-            is_tls: self.is_tls,
+            ..*self
         }
     }
 }
@@ -77,15 +93,21 @@ impl FromStr for Endpoint {
 
     fn from_str(url: &str) -> Result<Self, NoEndpoint> {
         let url = url.trim();
-        let (is_tls, authority) = match url.split_once("://") {
-            None => (false, url),
-            Some((scheme, rest)) => (is_tls(&scheme.to_ascii_lowercase())?, rest),
+        let (spoken, authority) = match url.split_once("://") {
+            None => (Spoken::default(), url),
+            Some((scheme, rest)) => (Spoken::by(&scheme.to_ascii_lowercase())?, rest),
         };
+        let Spoken {
+            is_tls,
+            is_http,
+            usual_port,
+        } = spoken;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let shown = || authority.chars().take(MAX_HOST).collect::<String>();
         let (host, port) = authority
             .rsplit_once(':')
             .filter(|(host, port)| !host.is_empty() && !port.contains(']'))
+            .or(usual_port.map(|port| (authority, port)))
             .ok_or_else(|| NoEndpoint::Port(shown()))?;
         let digits = port.bytes().all(|byte| byte.is_ascii_digit());
         let port = port.parse().ok().filter(|port| digits && *port != 0);
@@ -104,33 +126,57 @@ impl FromStr for Endpoint {
             host: host.to_owned(),
             port,
             is_tls,
+            is_http,
         })
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "ssl" } else { "tcp" };
-        if self.host.contains(':') {
-            write!(f, "stratum+{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "stratum+{scheme}://{}:{}", self.host, self.port)
-        }
+        let scheme = match (self.is_http, self.is_tls) {
+            (false, false) => "stratum+tcp",
+            (false, true) => "stratum+ssl",
+            (true, false) => "http",
+            (true, true) => "https",
+        };
+        write!(f, "{scheme}://{}", self.authority())
     }
 }
 
-fn is_tls(scheme: &str) -> Result<bool, NoEndpoint> {
-    let protocol = match scheme {
-        "stratum+tcp" | "tcp" | "stratum" => return Ok(false),
-        "stratum+ssl" | "stratum+tls" | "stratums" | "ssl" | "tls" => return Ok(true),
-        "stratum2+tcp" | "stratum2+ssl" | "sv2" => "Stratum V2",
-        "http" | "https" | "daemon+http" | "daemon+https" => "work over HTTP",
-        _ => return Err(NoEndpoint::Scheme(scheme.chars().take(32).collect())),
-    };
-    Err(NoEndpoint::NotYet {
-        scheme: scheme.to_owned(),
-        protocol,
-    })
+/// What a scheme stands for.
+#[derive(Default)]
+struct Spoken {
+    is_tls: bool,
+    is_http: bool,
+    /// Where none is said.
+    usual_port: Option<&'static str>,
+}
+
+impl Spoken {
+    fn by(scheme: &str) -> Result<Self, NoEndpoint> {
+        let lines = |is_tls| Self {
+            is_tls,
+            ..Self::default()
+        };
+        let http = |is_tls, port| Self {
+            is_tls,
+            is_http: true,
+            usual_port: Some(port),
+        };
+        let protocol = match scheme {
+            "stratum+tcp" | "tcp" | "stratum" => return Ok(lines(false)),
+            "stratum+ssl" | "stratum+tls" | "stratums" | "ssl" | "tls" => return Ok(lines(true)),
+            "http" => return Ok(http(false, "80")),
+            "https" => return Ok(http(true, "443")),
+            "stratum2+tcp" | "stratum2+ssl" | "sv2" => "Stratum V2",
+            "daemon+http" | "daemon+https" => "a node's own work",
+            _ => return Err(NoEndpoint::Scheme(scheme.chars().take(32).collect())),
+        };
+        Err(NoEndpoint::NotYet {
+            scheme: scheme.to_owned(),
+            protocol,
+        })
+    }
 }
 
 fn bare(host: &str) -> &str {
@@ -159,6 +205,9 @@ mod tests {
         case("stratum+tcp://[::1]:3333", "::1", 3333);
         case("stratum+ssl://pool.example:443", "pool.example", 443);
         case("TLS://[::1]:443", "::1", 443);
+        case("http://pool.example:3333/", "pool.example", 3333);
+        case("HTTP://pool.example", "pool.example", 80);
+        case("https://[::1]", "::1", 443);
         for (url, is_tls) in [
             ("ssl://a:1", true),
             ("stratums://a:1", true),
@@ -167,6 +216,12 @@ mod tests {
             let endpoint: Endpoint = url.parse().unwrap();
             assert_eq!(endpoint.is_tls(), is_tls, "{url}");
             assert_eq!(endpoint.with_port(2).is_tls(), is_tls, "{url}");
+            assert!(!endpoint.is_http(), "{url}");
+        }
+        for (url, is_tls) in [("http://a", false), ("https://a:1", true)] {
+            let endpoint: Endpoint = url.parse().unwrap();
+            assert_eq!((endpoint.is_http(), endpoint.is_tls()), (true, is_tls));
+            assert!(endpoint.with_port(2).is_http(), "{url}");
         }
     }
 
@@ -178,7 +233,12 @@ mod tests {
             assert!(error.contains(told), "{error}");
         }
         case("stratum2+tcp://pool.example:34254/9bX", "Stratum V2");
-        case("https://pool.example", "work over HTTP");
+        case("daemon+http://127.0.0.1:8332", "a node's own work");
+        case("http://pool.example/pool", "no host");
+        case("http://pool.example:80/pool", "no port");
+        case("http://pool.example:", "no port");
+        case("http://", "no host");
+        case("https://user@pool.example", "no host");
         case("ftp://pool.example:21", "no scheme");
         case("pool.example", "no port");
         case("stratum+tcp://pool.example:", "no port");

@@ -16,8 +16,9 @@ use wire::LineBuffer;
 
 use super::{
     Config,
-    dialect::{Dialect, Found as _, FoundOf, HasherOf, Job as _, JobOf},
+    dialect::{Dialect, Found as _, FoundOf, HasherOf, Job as _, JobOf, Supply},
     endpoint::Endpoint,
+    http::{Kept, Member},
     status::{Status, shown},
     stream::{self, Stream},
     threads::HashThreads,
@@ -43,13 +44,17 @@ const FIRST_SHARE: u64 = 16;
 pub(super) const NO_REASON: &str = "no reason given";
 
 /// What a session works with, and what outlives it.
-pub(super) struct Rig<'a, D: Dialect> {
+pub(super) struct Rig<'a, S: Supply> {
     pub(super) config: &'a Config,
     pub(super) waits: &'a Waits,
     pub(super) status: &'a Status,
-    pub(super) threads: &'a HashThreads<HasherOf<D>>,
-    pub(super) supply: &'a D::Supply,
-    pub(super) found: &'a mut mpsc::Receiver<FoundOf<D>>,
+    pub(super) threads: &'a HashThreads<S::Hasher>,
+    pub(super) supply: &'a S,
+    pub(super) found: &'a mut mpsc::Receiver<FoundOf<S>>,
+    /// As whom the last pool of HTTP knows us.
+    pub(super) member: &'a mut Option<Member>,
+    /// What it has told us and is still to be told.
+    pub(super) kept: &'a mut Kept<S>,
     /// Jobs so far, over all connections.
     pub(super) jobs: &'a mut u64,
 }
@@ -71,6 +76,17 @@ pub(super) struct Ended {
     pub(super) unanswered: usize,
 }
 
+impl Ended {
+    /// It has not begun.
+    pub(super) fn without_a_word(failure: anyhow::Error) -> Self {
+        Self {
+            how: Err(failure),
+            proved: false,
+            unanswered: 0,
+        }
+    }
+}
+
 struct InFlight<F> {
     id: u64,
     sent: Instant,
@@ -82,7 +98,7 @@ pub(super) struct Session<'a, D: Dialect> {
     pub(super) config: &'a Config,
     pub(super) waits: &'a Waits,
     status: &'a Status,
-    threads: &'a HashThreads<HasherOf<D>>,
+    threads: &'a HashThreads<HasherOf<D::Supply>>,
     jobs: &'a mut u64,
     endpoint: &'a Endpoint,
     /// What is sent next.
@@ -96,7 +112,7 @@ pub(super) struct Session<'a, D: Dialect> {
     /// The oldest job whose shares the pool still takes.
     valid_from: u64,
     next_id: u64,
-    in_flight: Vec<InFlight<FoundOf<D>>>,
+    in_flight: Vec<InFlight<FoundOf<D::Supply>>>,
     accepted: bool,
     /// When the pool's last message was shown.
     messaged: Option<Instant>,
@@ -105,7 +121,7 @@ pub(super) struct Session<'a, D: Dialect> {
 /// Connects to `endpoint` and stays as long as it goes well, or until `home` says that the worker should
 /// be elsewhere.
 pub(super) async fn run<D: Dialect>(
-    rig: &mut Rig<'_, D>,
+    rig: &mut Rig<'_, D::Supply>,
     endpoint: &Endpoint,
     home: Pin<&mut impl Future<Output = Endpoint>>,
 ) -> Ended {
@@ -113,11 +129,7 @@ pub(super) async fn run<D: Dialect>(
     let stream = match stream::connect(endpoint, pins, rig.waits.connect).await {
         Ok(stream) => stream,
         Err(error) => {
-            return Ended {
-                how: Err(error),
-                proved: false,
-                unanswered: 0,
-            };
+            return Ended::without_a_word(error);
         }
     };
     let now = Instant::now();
@@ -166,7 +178,7 @@ impl<D: Dialect> Session<'_, D> {
         &mut self,
         dialect: &mut D,
         mut stream: Box<dyn Stream>,
-        found: &mut mpsc::Receiver<FoundOf<D>>,
+        found: &mut mpsc::Receiver<FoundOf<D::Supply>>,
     ) -> anyhow::Result<Left> {
         let mut lines = LineBuffer::new(LINE_MAX);
         let mut buffer = vec![0; READ_SIZE];
@@ -242,12 +254,12 @@ impl<D: Dialect> Session<'_, D> {
     }
 
     /// `clean` is told as it is: what came before is over.
-    pub(super) async fn work_on(&mut self, job: Arc<JobOf<D>>, clean: bool) {
+    pub(super) async fn work_on(&mut self, job: Arc<JobOf<D::Supply>>, clean: bool) {
         self.threads.work_on(Arc::clone(&job));
         self.status.job(&*job, clean).await;
     }
 
-    fn submit(&mut self, dialect: &D, found: FoundOf<D>) {
+    fn submit(&mut self, dialect: &D, found: FoundOf<D::Supply>) {
         if found.job().number() < self.valid_from {
             self.status.discarded();
             return;

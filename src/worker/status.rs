@@ -124,6 +124,25 @@ impl Status {
         self.emit(Event::Disconnected { reason }).await;
     }
 
+    /// Shares whose answer will not come.
+    pub(super) fn unanswered(&self, count: u64) {
+        self.snapshot
+            .send_modify(|snapshot| snapshot.unanswered += count);
+    }
+
+    /// The connection stands, and there is no job.
+    pub(super) fn workless(&self) {
+        self.snapshot.send_modify(|snapshot| {
+            snapshot.job_id = None;
+            snapshot.difficulty = None;
+        });
+    }
+
+    /// Hashes per second, as they are shown.
+    pub(super) fn hashrate(&self) -> u64 {
+        self.snapshot.borrow().hashrate
+    }
+
     /// No connection and no job.
     pub(super) fn idle(&self) {
         self.snapshot.send_modify(|snapshot| {

@@ -4,11 +4,13 @@
 
 mod job;
 mod search;
+mod told;
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use mining::Difficulty;
+use pow::randomx::Variant;
 use tokio::time::Instant;
 use tracing::debug;
 use wire::{
@@ -21,7 +23,7 @@ pub(super) use search::Extranonces;
 
 use super::{
     algorithm::Algorithm,
-    dialect::Dialect,
+    dialect::{Dialect, Wants},
     session::{Left, NO_REASON, Session},
     status::shown,
 };
@@ -36,11 +38,6 @@ const SUBSCRIBE: u64 = 2;
 const AUTHORIZE: u64 = 3;
 const SUGGEST_DIFFICULTY: u64 = 4;
 const EXTRANONCE_SUBSCRIBE: u64 = 5;
-
-/// Nobody has named an algorithm, and the pool has answered in the other dialect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the pool speaks the Stratum of Monero's miners")]
-pub(super) struct SpeaksCryptoNote;
 
 /// How far the handshake has come.
 enum Phase {
@@ -91,7 +88,7 @@ impl Dialect for Sv1 {
         let is_first = matches!(self.phase, Phase::Configuring | Phase::Subscribing);
         let is_undecided = session.config.algorithm.is_none();
         if is_first && is_undecided && cryptonote::refuses(line) {
-            return Err(SpeaksCryptoNote.into());
+            return Err(Wants(Algorithm::RandomX(Variant::Rx0)).into());
         }
         let message = ServerMessage::parse(line)
             .with_context(|| format!("cannot read {:?}", shown(&String::from_utf8_lossy(line))))?;
@@ -277,7 +274,7 @@ impl Sv1 {
 fn algorithm(session: &Session<'_, Sv1>) -> pow::Algorithm {
     match session.config.algorithm {
         Some(Algorithm::Header(algorithm)) => algorithm,
-        Some(Algorithm::RandomX(_)) | None => pow::Algorithm::Sha256d,
+        Some(Algorithm::RandomX(_) | Algorithm::VisionX) | None => pow::Algorithm::Sha256d,
     }
 }
 

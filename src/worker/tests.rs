@@ -2,6 +2,7 @@
 
 mod cryptonote;
 mod hostile;
+mod http;
 pub(crate) mod pool;
 mod tls;
 mod work;
@@ -28,7 +29,11 @@ struct Worker {
 
 impl Worker {
     fn start(pool: &Pool, waits: Waits, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::new(pool.url(), "bcrt1qaddress.rig");
+        Self::start_at(pool.url(), waits, change)
+    }
+
+    fn start_at(url: String, waits: Waits, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::new(url, "bcrt1qaddress.rig");
         change(&mut config);
         let (snapshot, figures) = watch::channel(Snapshot::default());
         let cancel = CancellationToken::new();

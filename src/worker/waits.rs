@@ -26,6 +26,12 @@ pub(super) struct Waits {
     pub(super) keep_alive: Duration,
     /// Between any two attempts, also where the pool asks for more.
     pub(super) longest: Duration,
+    /// How long a pool of HTTP is asked to hold its answer back for a new job.
+    pub(super) poll: Duration,
+    /// Between two questions where the pool did not hold it back.
+    pub(super) ask_again: Duration,
+    /// After so long without news from a pool of HTTP its job is worth nothing.
+    pub(super) stale: Duration,
     /// Between two samples of the hashrate.
     pub(super) sample: Duration,
 }
@@ -44,6 +50,9 @@ impl Default for Waits {
             home_longest: Duration::from_secs(3600),
             keep_alive: Duration::from_secs(60),
             longest: Duration::from_secs(60),
+            poll: Duration::from_secs(50),
+            ask_again: Duration::from_secs(5),
+            stale: Duration::from_secs(60),
             sample: Duration::from_secs(1),
         }
     }

@@ -17,7 +17,10 @@ use mining::cryptonote::{
 use pow::{Hash, randomx::Seed};
 use wire::cryptonote::{Notice, client::Share};
 
-use crate::{display, worker::dialect};
+use crate::{
+    display,
+    worker::dialect::{self, Proof},
+};
 
 /// The bytes of the hash of the block before, which stand before the nonce.
 const PREVIOUS: usize = 32;
@@ -210,6 +213,15 @@ impl dialect::Found for Found {
     fn difficulty(&self) -> f64 {
         let [.., upper] = self.hash.limbs();
         display::to_f64((u64::MAX / upper.max(1)).into())
+    }
+
+    fn proof(&self) -> Proof {
+        Proof {
+            nonce: u32::from_le_bytes(self.nonce).into(),
+            extra_nonce: 0,
+            hash: hex::encode(self.hash.0),
+            ntime: None,
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::{
     io,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -22,8 +23,17 @@ use pow::randomx::{Cache, Dataset, Memory, NoCache, NoDataset, Seed, Variant};
 use tokio::{runtime::Handle, sync::watch, time::timeout};
 use tracing::{error, info, warn};
 
-use super::search::Searcher;
-use crate::{verifier::Plan, worker::dialect::Supply};
+use super::{CryptoNote, job::Job, search::Searcher, told};
+use crate::{
+    verifier::Plan,
+    worker::{
+        algorithm::Algorithm,
+        dialect::Supply,
+        endpoint::Endpoint,
+        http::Told,
+        session::{self, Ended, Rig},
+    },
+};
 
 /// How long to wait when memory was short.
 const RETRY: Duration = Duration::from_secs(10);
@@ -143,6 +153,24 @@ impl Drop for Wishes {
 
 impl Supply for Seeds {
     type Hasher = Searcher;
+
+    fn mines(&self, algorithm: Algorithm) -> bool {
+        matches!(algorithm, Algorithm::RandomX(Variant::Rx0))
+    }
+
+    async fn by_lines(
+        rig: &mut Rig<'_, Self>,
+        endpoint: &Endpoint,
+        home: Pin<&mut impl Future<Output = Endpoint>>,
+    ) -> Ended {
+        session::run::<CryptoNote>(rig, endpoint, home).await
+    }
+
+    fn job(&self, told: &Told, before: Option<&Job>) -> anyhow::Result<Job> {
+        let (job, next) = told::job(told, before)?;
+        self.want(job.seed(), next);
+        Ok(job)
+    }
 
     fn hasher(&self) -> Searcher {
         Searcher::new(self.0.prepared.clone(), self.0.plan.pages)

@@ -4,13 +4,13 @@
 //! difficulty, version mask. A later difficulty does not change it. [`Found`] is made only by
 //! hashing the whole way again, coinbase to header, so no fault of the fast search reaches a pool.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use mining::{Difficulty, Target};
 use pow::{Algorithm, Hash, Midstate, sha256::sha256d_pair};
 use wire::sv1::{Notify, Subscribed, Work};
 
-use crate::worker::dialect;
+use crate::worker::dialect::{self, Proof};
 
 /// How far a header's time runs ahead of the one in its job, in seconds. Consensus allows two hours
 /// ahead of the network's clock; a job older than this is replaced by any pool that is alive.
@@ -45,6 +45,8 @@ pub(in crate::worker) struct Job {
     work: Work,
     /// The coinbase up to extranonce2.
     coinbase: Midstate,
+    /// Which extranonces2 are ours, if not all are.
+    range: Option<Range<u32>>,
     received: Instant,
 }
 
@@ -52,6 +54,8 @@ pub(in crate::worker) struct Job {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Roll {
     pub(super) extranonce2: Vec<u8>,
+    /// The number that it stands for, where the pool has given a range of them.
+    pub(super) extra_nonce: u32,
     /// A subset of the mask; zero if rolling was not agreed.
     pub(super) version_bits: u32,
 }
@@ -79,8 +83,17 @@ impl Job {
             terms,
             coinbase: Midstate::new(&prefix),
             work: notify.work,
+            range: None,
             received: Instant::now(),
         }
+    }
+
+    /// The same job by the target itself, with extranonces2 of this range alone.
+    pub(super) fn over_http(mut self, target: Target, range: Range<u32>) -> Self {
+        self.terms.difficulty = Difficulty::at_most(target, self.algorithm);
+        self.target = target;
+        self.range = Some(range);
+        self
     }
 
     /// The same job under another mask.
@@ -97,6 +110,11 @@ impl Job {
 
     pub(super) fn terms(&self) -> &Terms {
         &self.terms
+    }
+
+    /// Which extranonces2 are ours, if not all are.
+    pub(super) fn range(&self) -> Option<&Range<u32>> {
+        self.range.as_ref()
     }
 
     pub(super) fn target(&self) -> Target {
@@ -200,6 +218,15 @@ impl dialect::Found for Found {
             });
         difficulty.to_f64()
     }
+
+    fn proof(&self) -> Proof {
+        Proof {
+            nonce: self.nonce.into(),
+            extra_nonce: self.roll.extra_nonce,
+            hash: self.hash.to_string(),
+            ntime: Some(self.ntime),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -218,6 +245,7 @@ pub(in crate::worker) mod tests {
     pub(in crate::worker) fn found() -> Found {
         let roll = Roll {
             extranonce2: vec![0; 4],
+            extra_nonce: 0,
             version_bits: 0,
         };
         Found::new(&Arc::new(job(1, None)), &roll, 0, 0).expect("every hash is a proof")
@@ -268,6 +296,7 @@ pub(in crate::worker) mod tests {
         let job = job(1, Some(0x1fff_e000));
         let roll = Roll {
             extranonce2: vec![9, 8, 7, 6],
+            extra_nonce: 0,
             version_bits: 0x0400_2000,
         };
         let coinbase = [vec![1; 70], vec![8, 0, 0, 2, 9, 8, 7, 6], vec![2; 50]].concat();
@@ -292,6 +321,7 @@ pub(in crate::worker) mod tests {
         let job = Arc::new(job(256, None));
         let roll = Roll {
             extranonce2: vec![0; 4],
+            extra_nonce: 0,
             version_bits: 0,
         };
         let mut proofs = 0;
@@ -315,6 +345,7 @@ pub(in crate::worker) mod tests {
         assert_eq!((job.number(), job.first_version_bits()), (2, 0x4000));
         let roll = Roll {
             extranonce2: vec![0; 4],
+            extra_nonce: 0,
             version_bits: u32::MAX,
         };
         assert_eq!(job.header(&roll, 0, 0)[..4], 0x2000_6000_u32.to_le_bytes());

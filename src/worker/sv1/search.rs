@@ -5,15 +5,29 @@
 //! process lives: no two threads, jobs or connections get the same ones, so a pool that sends the
 //! same job twice gets no share twice.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    ops::Range,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use pow::{Algorithm, HeaderHasher, scrypt};
+use pow::{HeaderHasher, scrypt};
 
-use super::job::{Found, Header, Job, Roll};
-use crate::worker::dialect::{self, Step, Supply};
+use super::{
+    Sv1,
+    job::{Found, Header, Job, Roll},
+    told,
+};
+use crate::worker::{
+    algorithm::Algorithm,
+    dialect::{self, Step, Supply},
+    endpoint::Endpoint,
+    http::Told,
+    session::{self, Ended, Rig},
+};
 
 /// Hashes between two looks at what else there is to do: about two milliseconds of a core.
 const BATCH_SHA256D: u32 = 1 << 14;
@@ -31,16 +45,51 @@ pub(in crate::worker) struct Searcher {
 }
 
 impl Extranonces {
+    /// The next one that a job may have, and the number that it stands for where the pool has given a range.
+    fn take_for(&self, job: &Job) -> (u32, Vec<u8>) {
+        let size = job.terms().subscribed.extranonce2_size;
+        match job.range() {
+            None => (0, self.take(size)),
+            Some(range) => {
+                let number = self.take_within(range);
+                (number, bytes(number.into(), size))
+            }
+        }
+    }
+
     /// The next `size` bytes, which are at most 16.
-    pub(super) fn take(&self, size: usize) -> Vec<u8> {
-        let number = u128::from(self.0.fetch_add(1, Ordering::Relaxed));
-        let bytes = number.to_be_bytes();
-        bytes[bytes.len() - size.min(bytes.len())..].to_vec()
+    fn take(&self, size: usize) -> Vec<u8> {
+        bytes(self.0.fetch_add(1, Ordering::Relaxed), size)
+    }
+
+    /// The next number of a range. After its last one comes the first again, some millions of seconds of a
+    /// processor later.
+    fn take_within(&self, range: &Range<u32>) -> u32 {
+        let width = u64::from(range.end.saturating_sub(range.start).max(1));
+        let place = self.0.fetch_add(1, Ordering::Relaxed) % width;
+        let place = u32::try_from(place).expect("a remainder of 32 bits has 32 bits");
+        range.start + place
     }
 }
 
 impl Supply for Extranonces {
     type Hasher = Searcher;
+
+    fn mines(&self, algorithm: Algorithm) -> bool {
+        matches!(algorithm, Algorithm::Header(_))
+    }
+
+    async fn by_lines(
+        rig: &mut Rig<'_, Self>,
+        endpoint: &Endpoint,
+        home: Pin<&mut impl Future<Output = Endpoint>>,
+    ) -> Ended {
+        session::run::<Sv1>(rig, endpoint, home).await
+    }
+
+    fn job(&self, told: &Told, _: Option<&Job>) -> anyhow::Result<Job> {
+        told::job(told)
+    }
 
     fn hasher(&self) -> Searcher {
         Searcher {
@@ -93,8 +142,10 @@ impl Search {
     }
 
     fn until(job: Arc<Job>, extranonces: Extranonces, last_nonce: u32) -> Self {
+        let (extra_nonce, extranonce2) = extranonces.take_for(&job);
         let roll = Roll {
-            extranonce2: extranonces.take(job.terms().subscribed.extranonce2_size),
+            extranonce2,
+            extra_nonce,
             version_bits: job.first_version_bits(),
         };
         let ntime = job.ntime();
@@ -141,8 +192,8 @@ impl Search {
         let mask = self.job.terms().version_mask.unwrap_or(0);
         self.roll.version_bits = self.roll.version_bits.wrapping_sub(mask) & mask;
         if self.roll.version_bits == self.job.first_version_bits() {
-            let size = self.job.terms().subscribed.extranonce2_size;
-            self.roll.extranonce2 = self.extranonces.take(size);
+            let next = self.extranonces.take_for(&self.job);
+            (self.roll.extra_nonce, self.roll.extranonce2) = next;
         }
         let header = self.job.header(&self.roll, self.ntime, 0);
         self.hasher = Hasher::new(self.job.algorithm(), &header);
@@ -151,10 +202,10 @@ impl Search {
 }
 
 impl Hasher {
-    fn new(algorithm: Algorithm, header: &Header) -> Self {
+    fn new(algorithm: pow::Algorithm, header: &Header) -> Self {
         match algorithm {
-            Algorithm::Sha256d => Self::Sha256d(HeaderHasher::new(header)),
-            Algorithm::Scrypt => Self::Scrypt(*header),
+            pow::Algorithm::Sha256d => Self::Sha256d(HeaderHasher::new(header)),
+            pow::Algorithm::Scrypt => Self::Scrypt(*header),
         }
     }
 
@@ -176,6 +227,12 @@ impl Hasher {
             }),
         }
     }
+}
+
+/// The last `size` bytes of a number, which are at most 16, behind as many zeros as there is room for.
+fn bytes(number: u64, size: usize) -> Vec<u8> {
+    let bytes = u128::from(number).to_be_bytes();
+    bytes[bytes.len() - size.min(bytes.len())..].to_vec()
 }
 
 #[cfg(test)]
@@ -243,6 +300,7 @@ mod tests {
         let (_, found) = proofs(&mut search, 1);
         let roll = Roll {
             extranonce2: vec![0; 4],
+            extra_nonce: 0,
             version_bits: 0,
         };
         let expected: Vec<u32> = (0..50_000)
@@ -251,6 +309,25 @@ mod tests {
         let nonces: Vec<u32> = found.iter().map(|found| found.share("w").nonce).collect();
         assert!(nonces.len() > 10);
         assert_eq!(nonces, expected);
+    }
+
+    #[test]
+    fn extra_nonces_of_a_range_are_rolled_within_it() {
+        let easy = mining::Target::MAX;
+        let job = Arc::new(job(1, None).over_http(easy, 7..10));
+        let mut search = Search::until(job, Extranonces::default(), 0);
+        let (_, found) = proofs(&mut search, 5);
+        let rolls: Vec<_> = found
+            .iter()
+            .map(|found| {
+                (
+                    found.proof().extra_nonce,
+                    found.share("w").extranonce2.to_vec(),
+                )
+            })
+            .collect();
+        let expected = [7, 8, 9, 7, 8].map(|number: u32| (number, number.to_be_bytes().to_vec()));
+        assert_eq!(rolls, expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 
 /// Ends TLS before a pool: its port, and the fingerprint of its certificate.
-async fn in_front_of(pool: &Pool) -> (u16, Fingerprint) {
+pub(super) async fn in_front_of(behind: u16) -> (u16, Fingerprint) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let certificate = made.cert.der().clone();
     let print = Fingerprint::of(&certificate);
@@ -24,7 +24,6 @@ async fn in_front_of(pool: &Pool) -> (u16, Fingerprint) {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let behind = pool.port();
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -40,7 +39,7 @@ async fn in_front_of(pool: &Pool) -> (u16, Fingerprint) {
 #[tokio::test]
 async fn a_pool_is_mined_for_over_tls_where_its_fingerprint_was_named() {
     let pool = Pool::new().await;
-    let (port, print) = in_front_of(&pool).await;
+    let (port, print) = in_front_of(pool.port()).await;
     let url = format!("stratum+ssl://127.0.0.1:{port}");
     let worker = Worker::start(&pool, quick(), |config| {
         config.urls = vec![url.clone()];
@@ -59,7 +58,7 @@ async fn a_pool_is_mined_for_over_tls_where_its_fingerprint_was_named() {
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_is_refused_and_its_fingerprint_told() {
     let pool = Pool::new().await;
-    let (port, print) = in_front_of(&pool).await;
+    let (port, print) = in_front_of(pool.port()).await;
     for (pins, told) in [
         (vec![], format!("--tls-fingerprint {print}")),
         (
