@@ -59,9 +59,12 @@ pub(super) struct Connection<'a> {
     open: Option<Open>,
 }
 
+/// What reads and writes on a connection.
+type Driver = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
+
 struct Open {
     sender: http1::SendRequest<Full<Bytes>>,
-    connection: Pin<Box<http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>>>,
+    connection: Pin<Box<Driver>>,
 }
 
 /// The pool has not answered in time. Asking again at once is no use.
