@@ -1,6 +1,7 @@
 //! The HTTP work protocol through its door: a pool that is hosted on a simulated node, and workers that register,
 //! fetch jobs and send shares by plain HTTP.
 
+mod mine;
 mod money;
 mod worker;
 
