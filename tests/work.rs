@@ -2,6 +2,7 @@
 //! fetch jobs and send shares by plain HTTP.
 
 mod load;
+mod mine;
 mod money;
 mod worker;
 

@@ -62,8 +62,8 @@ pub(super) struct Member {
 pub(super) struct Kept<S: Supply> {
     /// The newest job.
     job: Option<Arc<JobOf<S>>>,
-    /// The block that it is behind.
-    previous: Option<String>,
+    /// The block that it is behind, and the first job of those.
+    previous: Option<(String, u64)>,
     /// What waits for its answer.
     share: Option<Sending<FoundOf<S>>>,
 }
@@ -207,6 +207,7 @@ async fn visit<S: Supply>(
         return anyhow::anyhow!("not registered");
     };
     *joined = Some(Instant::now());
+    let valid_from = rig.kept.previous.as_ref().map_or(0, |(_, first)| *first);
     info!(pool = %endpoint, user = config.user, worker = member.id, "registered");
     let visit = Visit {
         rig: Reached {
@@ -218,7 +219,7 @@ async fn visit<S: Supply>(
         },
         member,
         token,
-        valid_from: AtomicU64::new(member.since),
+        valid_from: AtomicU64::new(valid_from.max(member.since)),
         has_accepted: AtomicBool::new(false),
     };
     let Kept {
@@ -302,7 +303,7 @@ impl<S: Supply> Visit<'_, S> {
         news: &mut Connection<'_>,
         jobs: &mut u64,
         newest: &mut Option<Arc<JobOf<S>>>,
-        previous: &mut Option<String>,
+        previous: &mut Option<(String, u64)>,
     ) -> anyhow::Result<std::convert::Infallible> {
         let Reached { waits, .. } = &self.rig;
         let mut later = Backoff::new(waits.first, waits.longest);
@@ -328,10 +329,11 @@ impl<S: Supply> Visit<'_, S> {
                     self.let_in(&mut is_in).await;
                     let job = self.rig.supply.job(&told, newest.as_deref());
                     let job = Arc::new(job.context("the pool's job cannot be mined")?);
-                    let is_new_block = previous.as_deref() != Some(told.previous());
+                    let behind = previous.as_ref().map(|(block, _)| &**block);
+                    let is_new_block = behind != Some(told.previous());
                     if is_new_block {
                         self.valid_from.store(job.number(), Relaxed);
-                        *previous = Some(told.previous().to_owned());
+                        *previous = Some((told.previous().to_owned(), job.number()));
                     }
                     have = Some(told.id().to_owned());
                     self.rig.threads.work_on(Arc::clone(&job));

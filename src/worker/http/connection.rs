@@ -2,9 +2,9 @@
 //!
 //! One question at a time. No redirect is followed, and of an answer no more is read than a pool has to say.
 
-use std::{fmt, pin::Pin, time::Duration};
+use std::{pin::Pin, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Method, Request, StatusCode,
@@ -59,25 +59,12 @@ pub(super) struct Connection<'a> {
     open: Option<Open>,
 }
 
-/// What reads and writes on a connection.
-type Driver = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
+type Conversation = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
 
 struct Open {
     sender: http1::SendRequest<Full<Bytes>>,
-    connection: Pin<Box<Driver>>,
+    connection: Pin<Box<Conversation>>,
 }
-
-/// The pool has not answered in time. Asking again at once is no use.
-#[derive(Debug)]
-pub(super) struct Slow(Duration);
-
-impl fmt::Display for Slow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no answer in {:?}", self.0)
-    }
-}
-
-impl std::error::Error for Slow {}
 
 impl Question {
     pub(super) fn get(path: String, token: Option<&HeaderValue>) -> Self {
@@ -131,7 +118,7 @@ impl<'a> Connection<'a> {
         let asked = self.attempt(question, within).await;
         match asked {
             // Pools close what was silent for some seconds.
-            Err(failure) if was_open && !failure.is::<Slow>() => {
+            Err(failure) if was_open && failure.is::<hyper::Error>() => {
                 let mut answer = self.attempt(question, within).await?;
                 answer.is_second = true;
                 Ok(answer)
@@ -147,7 +134,7 @@ impl<'a> Connection<'a> {
         };
         let request = self.request(question)?;
         let answer = timeout(within, open.exchange(request)).await;
-        let answer = answer.map_err(|_| Slow(within))??;
+        let answer = answer.map_err(|_| anyhow!("no answer in {within:?}"))??;
         // Whoever is dropped in between loses the connection, and no answer is taken for another one's.
         self.open = Some(open);
         Ok(answer)

@@ -27,10 +27,13 @@ pub(super) async fn in_front_of(behind: u16) -> (u16, Fingerprint) {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            if let Ok(mut stream) = acceptor.accept(stream).await {
-                let mut pool = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
-                let _ = copy_bidirectional(&mut stream, &mut pool).await;
-            }
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    let mut pool = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
+                    let _ = copy_bidirectional(&mut stream, &mut pool).await;
+                }
+            });
         }
     });
     (port, print)

@@ -73,14 +73,16 @@ impl Pool {
         if let Some(place) = self.waiting.iter().position(is_it) {
             return self.waiting.remove(place).unwrap();
         }
-        loop {
-            let question = timeout(PATIENCE, self.questions.recv()).await;
-            let question = question.expect("the worker asks").unwrap();
-            if is_it(&question) {
-                return question;
+        let asked = timeout(PATIENCE, async {
+            loop {
+                let question = self.questions.recv().await.unwrap();
+                if is_it(&question) {
+                    return question;
+                }
+                self.waiting.push_back(question);
             }
-            self.waiting.push_back(question);
-        }
+        });
+        asked.await.expect("the worker asks")
     }
 
     /// Nothing was asked for this path that was not answered.
@@ -94,9 +96,10 @@ impl Pool {
             .any(|question| question.path.starts_with(path))
     }
 
-    /// Registers whoever comes, with this token.
+    /// Registers whoever comes, with this token. What was asked before is of no use any more.
     pub(super) async fn register(&mut self, token: &str) -> Value {
         let question = self.asked("/pool/register").await;
+        self.waiting.clear();
         let body = question.body.clone();
         question.answer(
             200,

@@ -1,0 +1,212 @@
+//! `adit mine` at pools of HTTP: real nodes, a real pool, and the program that comes with it.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{HARD, ONE_IN_4, Vision};
+use crate::{
+    monerod::chain::{Chain, SOMEBODY},
+    support::{ADDRESS, FIXED_DIFFICULTY, Pool, PoolSettings, Process, Rig, adit, wait_for},
+};
+
+/// The program, as it is started by a person; its events are in its log.
+fn mine(folder: &Path, urls: &[&str], user: &str, more: &[&str]) -> Process {
+    let mut arguments = vec!["mine", "--user", user, "--threads", "1", "--json"];
+    for url in urls {
+        arguments.extend(["--url", url]);
+    }
+    arguments.extend(more);
+    Process::start(adit(&arguments), folder.join("mine.log"))
+}
+
+fn url(pool: &Pool) -> String {
+    format!("http://127.0.0.1:{}", pool.miners)
+}
+
+/// What it has told so far.
+fn events(miner: &Process) -> Vec<Value> {
+    let log = miner.log_text();
+    let lines = log.lines().filter(|line| line.starts_with('{'));
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+fn count(miner: &Process, kind: &str) -> usize {
+    let told = events(miner);
+    told.iter().filter(|event| event["event"] == kind).count()
+}
+
+/// Its last words, once it has ended.
+#[track_caller]
+fn summary(miner: &Process) -> Value {
+    let told = events(miner);
+    let last = told.last().expect("it has told something").clone();
+    assert_eq!(last["event"], "summary", "{last}");
+    last
+}
+
+#[test]
+fn adit_mine_finds_a_visionx_block_over_http() {
+    let folder = TempDir::new().unwrap();
+    let host = Vision::start(
+        &["--algorithm", "visionx", "--difficulty", "100"],
+        "",
+        ONE_IN_4,
+    );
+    let user = format!("{ADDRESS}.rig1");
+    let mut miner = mine(
+        folder.path(),
+        &[&url(&host.pool)],
+        &user,
+        &["--throttle", "50"],
+    );
+    wait_for("a block of the worker's", || {
+        (host.node.rpc.height() >= 2).then_some(())
+    });
+    assert!(miner.stop().success());
+    let summary = summary(&miner);
+    assert!(summary["accepted"].as_u64() >= Some(2), "{summary}");
+    assert_eq!(summary["unanswered"], 0, "{summary}");
+    // What was late is all that may have been refused.
+    for reason in summary["rejected"].as_object().unwrap().keys() {
+        assert_eq!(reason, "stale job id", "{summary}");
+    }
+    let found = wait_for("the block in the books", || host.pool.last_block());
+    assert_eq!(found["worker"], user, "{found}");
+    assert_eq!(host.pool.rejected("wrong_result"), 0);
+    assert_eq!(host.pool.rejected("duplicate"), 0);
+}
+
+#[test]
+fn adit_mine_earns_shares_of_bitcoin_over_http_beside_stratum() {
+    let folder = TempDir::new().unwrap();
+    let rig = Rig::with(FIXED_DIFFICULTY);
+    let user = format!("{ADDRESS}.http");
+    let more = ["--shares", "60", "--fail-fast", "--throttle", "1"];
+    let mut miner = mine(folder.path(), &[&url(&rig.pool)], &user, &more);
+    assert!(miner.wait().success());
+    let summary = summary(&miner);
+    assert_eq!(summary["accepted"], 60, "{summary}");
+    assert_eq!(rig.pool.rejected("wrong_result"), 0);
+    assert_eq!(rig.pool.rejected("duplicate"), 0);
+    wait_for("the shares on the disk", || {
+        (rig.pool.status()["shares"]["stored"].as_u64() >= Some(60)).then_some(())
+    });
+}
+
+#[test]
+fn adit_mine_finds_a_block_of_monero_over_http() {
+    let folder = TempDir::new().unwrap();
+    let chain = Chain::start(&folder, 50);
+    let pool = Pool::start(
+        &folder,
+        &PoolSettings {
+            coin: "monero",
+            address: SOMEBODY,
+            pool: "randomx = { mode = \"light\", threads = 1 }\n",
+            listener: "start_difficulty = 20.0\nmin_difficulty = 20.0\nmax_difficulty = 20.0\n",
+            daemons: chain.daemon(),
+            ..PoolSettings::default()
+        },
+    );
+    let before = chain.height();
+    let user = format!("{SOMEBODY}.rig");
+    let more = ["--randomx-mode", "light"];
+    let mut miner = mine(folder.path(), &[&url(&pool)], &user, &more);
+    wait_for("a block of the worker's", || {
+        (chain.height() > before && count(&miner, "accepted") > 0).then_some(())
+    });
+    assert!(miner.stop().success());
+    let summary = summary(&miner);
+    assert_eq!(summary["unanswered"], 0, "{summary}");
+    assert_eq!(pool.rejected("wrong_result"), 0);
+    assert_eq!(pool.rejected("duplicate"), 0);
+}
+
+#[test]
+fn a_pool_that_was_killed_is_mined_for_again_under_a_new_registration() {
+    let folder = TempDir::new().unwrap();
+    let mut host = Vision::start(HARD, "", ONE_IN_4);
+    let user = format!("{ADDRESS}.rig1");
+    let more = ["--algorithm", "visionx", "--throttle", "2"];
+    let mut miner = mine(folder.path(), &[&url(&host.pool)], &user, &more);
+    wait_for("some shares", || {
+        (count(&miner, "accepted") >= 3).then_some(())
+    });
+    host.pool.process.kill();
+    wait_for("the worker to notice", || {
+        (count(&miner, "disconnected") >= 1).then_some(())
+    });
+    let before = count(&miner, "accepted");
+    host.pool.start_again();
+    host.pool.wait_until_ready();
+    wait_for("shares by the new registration", || {
+        (count(&miner, "accepted") >= before + 3).then_some(())
+    });
+    assert!(miner.stop().success());
+    let summary = summary(&miner);
+    assert_eq!(summary["connections"], 2, "{summary}");
+    // All that were answered with yes are on the disk, over both lives of the pool.
+    let accepted = summary["accepted"].as_u64();
+    let stored = host.pool.status()["shares"]["stored"].as_u64();
+    assert!(stored >= accepted, "{stored:?} {summary}");
+    assert_eq!(host.pool.rejected("wrong_result"), 0);
+}
+
+#[test]
+fn two_programs_of_one_name_are_two_workers_and_each_has_its_own_nonces() {
+    let folders = [(); 2].map(|()| TempDir::new().unwrap());
+    let host = Vision::start(HARD, "", ONE_IN_4);
+    let user = format!("{ADDRESS}.rig1");
+    let miners = folders.each_ref().map(|folder| {
+        mine(
+            folder.path(),
+            &[&url(&host.pool)],
+            &user,
+            &["--shares", "10", "--throttle", "10"],
+        )
+    });
+    for mut miner in miners {
+        assert!(miner.wait().success());
+        let summary = summary(&miner);
+        assert_eq!(summary["rejected"], json!({}), "{summary}");
+    }
+    assert_eq!(host.pool.rejected("duplicate"), 0);
+    // Both are the same worker where work is paid for.
+    let stats = host.worker("looking").get("/pool/stats").json();
+    let names: Vec<&Value> = stats["workers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|worker| worker["worker_name"] == "rig1")
+        .map(|worker| &worker["worker_id"])
+        .collect();
+    assert!(names.len() == 2 && names[0] != names[1], "{stats}");
+}
+
+#[test]
+fn who_is_not_let_in_is_told_why_and_goes_to_the_next_pool() {
+    let folder = TempDir::new().unwrap();
+    let host = Vision::start(HARD, "", ONE_IN_4);
+    let url = url(&host.pool);
+    let user = format!("{SOMEBODY}.rig1");
+    let mut miner = mine(folder.path(), &[&url], &user, &["--fail-fast"]);
+    assert!(!miner.wait().success());
+    let log = miner.log_text();
+    assert!(
+        log.contains("does not register") && log.contains("wallet_address"),
+        "{log}"
+    );
+
+    // A page that is no pool stands first.
+    let page = format!("http://127.0.0.1:{}", host.pool.http);
+    let user = format!("{ADDRESS}.rig1");
+    let more = ["--shares", "2", "--throttle", "10"];
+    let mut miner = mine(folder.path(), &[&page, &url], &user, &more);
+    assert!(miner.wait().success());
+    let summary = summary(&miner);
+    assert_eq!(summary["pool"], json!(url), "{summary}");
+}
