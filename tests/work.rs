@@ -276,6 +276,10 @@ fn a_browser_at_the_port_is_told_where_it_is_and_stratum_that_it_is_not_spoken()
         page.text
     );
     assert!(!page.text.contains("stratum"), "{}", page.text);
+    let (_, connect) = host.pool.get("/connect").unwrap();
+    let command = format!("adit mine --url http://127.0.0.1:{port} --user");
+    assert!(connect.contains(&command), "{connect}");
+    assert!(!connect.contains("stratum+"), "{connect}");
     let mut miner = Miner::connect(port);
     let told = miner.ask("mining.subscribe", json!(["test"]));
     assert_eq!(

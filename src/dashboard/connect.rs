@@ -159,10 +159,11 @@ impl Where {
                     Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
                     _ => host,
                 };
-                let protocol = if door.tls == "only" {
-                    "stratum+ssl"
-                } else {
-                    "stratum+tcp"
+                let protocol = match (pool.algorithm, door.tls) {
+                    ("visionx", "only") => "https",
+                    ("visionx", _) => "http",
+                    (_, "only") => "stratum+ssl",
+                    _ => "stratum+tcp",
                 };
                 let port = address.port();
                 let url = format!("{protocol}://{host}:{port}");
@@ -218,8 +219,10 @@ pub(super) fn came_to(headers: &HeaderMap) -> Option<&str> {
 
 /// What to type, in the words of each device's own page.
 fn devices(place: &Where, user: &str, algorithm: &str) -> Vec<Device> {
-    if algorithm == "randomx" {
-        return randomx(place, user);
+    match algorithm {
+        "randomx" => return randomx(place, user),
+        "visionx" => return visionx(place, user),
+        _ => {}
     }
     let (host, port, url) = (&place.host, place.port, &place.url);
     let bare = format!("{host}:{port}");
@@ -305,6 +308,23 @@ fn devices(place: &Where, user: &str, algorithm: &str) -> Vec<Device> {
         },
     ]);
     all
+}
+
+/// Vision's miners, which come by HTTP.
+fn visionx(place: &Where, user: &str) -> Vec<Device> {
+    let url = &place.url;
+    vec![
+        Device {
+            name: "adit",
+            lines: vec![("Command", format!("adit mine --url {url} --user {user}"))],
+            note: "The CPU worker of this program, on any machine.",
+        },
+        Device {
+            name: "A node that joins pools",
+            lines: vec![("Pool URL", url.clone()), ("Wallet", user.to_owned())],
+            note: "The wallet is the address before the point; what stands behind it is the worker's name.",
+        },
+    ]
 }
 
 /// Monero's miners: programs, all of them.
