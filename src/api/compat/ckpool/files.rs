@@ -143,7 +143,7 @@ mod tests {
             "a.b",
             "a\0",
             "ä",
-            &"a".repeat(91),
+            &"a".repeat(ADDRESS_LEN_MAX + 1),
         ] {
             assert!(!is_file_name(bad), "{bad:?}");
         }
