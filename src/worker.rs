@@ -43,7 +43,7 @@ use crate::{
 use backoff::Backoff;
 use cryptonote::Seeds;
 use dialect::{FoundOf, Hasher, Supply, Wants};
-use http::{Banned, Kept, Member};
+use http::{Banned, Kept, Members};
 use rate::Rate;
 use session::{Ended, Left, Rig};
 use status::Status;
@@ -182,8 +182,8 @@ struct Way {
     way_home: Backoff,
     /// Jobs so far, over all connections.
     jobs: u64,
-    /// As whom the last pool of HTTP knows us.
-    member: Option<Member>,
+    /// As whom pools of HTTP know us.
+    members: Members,
     /// The algorithm has changed, and no pool has proved to work since.
     has_turned: bool,
     /// It was a pool of HTTP that wanted it so; those of lines do not say what they want.
@@ -198,7 +198,7 @@ impl Way {
             backoff: Backoff::new(waits.first, waits.longest),
             way_home: Backoff::new(waits.home, waits.home_longest),
             jobs: 0,
-            member: None,
+            members: Members::default(),
             has_turned: false,
             by_http: false,
         }
@@ -260,13 +260,14 @@ impl Worker<'_> {
     ) -> anyhow::Error {
         let waits = self.waits;
         let mut kept = Kept::default();
+        let mut last = None;
         let Way {
             at,
             endpoint,
             backoff,
             way_home,
             jobs,
-            member,
+            members,
             has_turned,
             by_http,
         } = way;
@@ -279,8 +280,8 @@ impl Worker<'_> {
                     return Wants(usual).into();
                 }
             }
-            if !member.as_ref().is_some_and(|member| member.is_of(endpoint)) {
-                kept.forget(self.status);
+            if last.replace(endpoint.clone()).as_ref() != Some(&*endpoint) {
+                kept.forget(self.status, *jobs);
             }
             let mut rig = Rig {
                 config: self.config,
@@ -289,7 +290,7 @@ impl Worker<'_> {
                 threads,
                 supply,
                 found: &mut found,
-                member,
+                members,
                 kept: &mut kept,
                 jobs,
             };

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use hyper::{StatusCode, header::HeaderValue};
 use reqwest::Url;
 use tokio::{
@@ -54,16 +54,20 @@ pub(super) struct Member {
     id: String,
     /// Without it, the pool takes us for somebody else when we come again.
     token: Option<String>,
-    /// The oldest job that was told to this member.
-    since: u64,
 }
 
-/// What outlives a connection.
+/// As whom each pool knows us. There are no more of them than pools.
+#[derive(Default)]
+pub(super) struct Members(Vec<Member>);
+
+/// What outlives a connection to a pool, as long as the worker goes to no other one.
 pub(super) struct Kept<S: Supply> {
     /// The newest job.
     job: Option<Arc<JobOf<S>>>,
     /// The block that it is behind, and the first job of those.
     previous: Option<(String, u64)>,
+    /// The oldest job of this pool's.
+    since: u64,
     /// What waits for its answer.
     share: Option<Sending<FoundOf<S>>>,
 }
@@ -100,7 +104,7 @@ struct Visit<'a, S: Supply> {
     token: Option<HeaderValue>,
     /// The oldest job whose shares are worth sending.
     valid_from: AtomicU64,
-    has_accepted: AtomicBool,
+    has_accepted: &'a AtomicBool,
 }
 
 /// What both conversations of a visit work with.
@@ -117,6 +121,7 @@ impl<S: Supply> Default for Kept<S> {
         Self {
             job: None,
             previous: None,
+            since: 0,
             share: None,
         }
     }
@@ -124,13 +129,17 @@ impl<S: Supply> Default for Kept<S> {
 
 impl<S: Supply> Kept<S> {
     /// The pool it was kept for is left, or does not know us any more.
-    pub(super) fn forget(&mut self, status: &super::Status) {
+    /// `jobs` were told so far.
+    pub(super) fn forget(&mut self, status: &super::Status, jobs: u64) {
         match self.share.take() {
             Some(Sending { is_again: true, .. }) => status.unanswered(1),
             Some(_) => status.discarded(),
             None => {}
         }
-        *self = Self::default();
+        *self = Self {
+            since: jobs + 1,
+            ..Self::default()
+        };
     }
 }
 
@@ -149,13 +158,20 @@ impl Member {
             endpoint: endpoint.clone(),
             id: format!("{name}-{}", hex::encode(chance)),
             token: None,
-            since: 0,
         })
     }
+}
 
-    /// Whether it is one of this pool's.
-    pub(super) fn is_of(&self, endpoint: &Endpoint) -> bool {
-        self.endpoint == *endpoint
+impl Members {
+    fn of(&self, endpoint: &Endpoint) -> Option<&Member> {
+        self.0.iter().find(|member| member.endpoint == *endpoint)
+    }
+
+    /// Takes one off the list.
+    fn take(&mut self, endpoint: &Endpoint) -> Option<Member> {
+        let mut members = self.0.iter();
+        let place = members.position(|member| member.endpoint == *endpoint)?;
+        Some(self.0.swap_remove(place))
     }
 }
 
@@ -177,7 +193,8 @@ pub(super) async fn run<S: Supply>(
     };
     rig.threads.idle();
     if how.as_ref().is_err_and(|failure| failure.is::<Forgotten>()) {
-        *rig.member = None;
+        drop(rig.members.take(endpoint));
+        rig.kept.forget(rig.status, *rig.jobs);
     }
     let lasted = joined.is_some_and(|since: Instant| since.elapsed() > rig.waits.proved);
     Ended {
@@ -203,12 +220,20 @@ async fn visit<S: Supply>(
         Ok(token) => token,
         Err(failure) => return failure,
     };
-    let Some(member) = &*rig.member else {
+    let Some(member) = rig.members.of(endpoint) else {
         return anyhow::anyhow!("not registered");
     };
     *joined = Some(Instant::now());
-    let valid_from = rig.kept.previous.as_ref().map_or(0, |(_, first)| *first);
     info!(pool = %endpoint, user = config.user, worker = member.id, "registered");
+    let Kept {
+        job,
+        previous,
+        since,
+        share,
+    } = &mut *rig.kept;
+    if let Some((_, first)) = previous {
+        *since = (*since).max(*first);
+    }
     let visit = Visit {
         rig: Reached {
             config,
@@ -219,19 +244,13 @@ async fn visit<S: Supply>(
         },
         member,
         token,
-        valid_from: AtomicU64::new(valid_from.max(member.since)),
-        has_accepted: AtomicBool::new(false),
+        valid_from: AtomicU64::new(*since),
+        has_accepted,
     };
-    let Kept {
-        job,
-        previous,
-        share,
-    } = &mut *rig.kept;
     let failed = tokio::select! {
         failed = visit.follow(&mut news, rig.jobs, job, previous) => failed,
         failed = visit.deliver(&mut shares, rig.found, share) => failed,
     };
-    has_accepted.store(visit.has_accepted.load(Relaxed), Relaxed);
     match failed {
         Ok(never) => match never {},
         Err(failure) => failure,
@@ -244,8 +263,7 @@ async fn register<S: Supply>(
     endpoint: &Endpoint,
     news: &mut Connection<'_>,
 ) -> anyhow::Result<Option<HeaderValue>> {
-    let known = rig.member.take().filter(|member| member.is_of(endpoint));
-    let (mut member, is_known) = match known {
+    let (mut member, is_known) = match rig.members.take(endpoint) {
         Some(member) => (member, true),
         None => (Member::new(endpoint, &rig.config.user)?, false),
     };
@@ -258,27 +276,34 @@ async fn register<S: Supply>(
         token: member.token.as_deref(),
     };
     let question = Question::post("/pool/register", None, &body)?;
-    let asked = news.ask(&question, rig.waits.answer).await;
-    let answer = match asked {
-        Ok(answer) => answer,
+    let asked = news.ask(&question, rig.waits.answer).await.and_then(said);
+    let user = &rig.config.user;
+    let registered = match asked {
+        Ok(Said::Yes(body)) => Ok(body),
+        Ok(Said::No(reason)) => Err((
+            false,
+            anyhow!("the pool does not register {user}: {reason}"),
+        )),
+        Ok(Said::Later(_, reason)) => {
+            Err((is_known, anyhow!("the pool registers nobody now: {reason}")))
+        }
         Err(failure) => {
-            // Whatever the pool has made of a new name, we have no token for it.
-            *rig.member = is_known.then_some(member);
-            return Err(failure);
+            // Who is banned does not come under another name. Whatever the pool has made of a new one, we have
+            // no token for it.
+            let is_kept = failure.is::<Banned>() || is_known && !failure.is::<Forgotten>();
+            Err((is_kept, failure))
         }
     };
-    let body = match said(answer)? {
-        Said::Yes(body) => body,
-        Said::No(reason) => bail!("the pool does not register {}: {reason}", rig.config.user),
-        Said::Later(_, reason) => {
-            *rig.member = is_known.then_some(member);
-            bail!("the pool registers nobody now: {reason}")
+    let body = match registered {
+        Ok(body) => body,
+        Err((is_kept, failure)) => {
+            rig.members.0.extend(is_kept.then_some(member));
+            return Err(failure);
         }
     };
     let told: Registered = serde_json::from_slice(&body).context("cannot read the registration")?;
     if !is_known || told.token != member.token {
-        rig.kept.forget(rig.status);
-        member.since = *rig.jobs + 1;
+        rig.kept.forget(rig.status, *rig.jobs);
     }
     member.token = told.token;
     let bearer = member.token.as_ref().map(|token| {
@@ -287,10 +312,8 @@ async fn register<S: Supply>(
         Ok::<_, hyper::http::header::InvalidHeaderValue>(bearer)
     });
     let bearer = bearer.transpose().context("the token cannot be shown")?;
-    // Without a token the name cannot be had again.
-    let is_new = !is_known;
-    *rig.member = Some(member);
-    if let Some(message) = told.message.filter(|_| is_new) {
+    rig.members.0.push(member);
+    if let Some(message) = told.message.filter(|_| !is_known) {
         rig.status.message(&message).await;
     }
     Ok(bearer)

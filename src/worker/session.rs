@@ -18,7 +18,7 @@ use super::{
     Config,
     dialect::{Dialect, Found as _, FoundOf, HasherOf, Job as _, JobOf, Supply},
     endpoint::Endpoint,
-    http::{Kept, Member},
+    http::{Kept, Members},
     status::{Status, shown},
     stream::{self, Stream},
     threads::HashThreads,
@@ -51,8 +51,8 @@ pub(super) struct Rig<'a, S: Supply> {
     pub(super) threads: &'a HashThreads<S::Hasher>,
     pub(super) supply: &'a S,
     pub(super) found: &'a mut mpsc::Receiver<FoundOf<S>>,
-    /// As whom the last pool of HTTP knows us.
-    pub(super) member: &'a mut Option<Member>,
+    /// As whom pools of HTTP know us.
+    pub(super) members: &'a mut Members,
     /// What it has told us and is still to be told.
     pub(super) kept: &'a mut Kept<S>,
     /// Jobs so far, over all connections.

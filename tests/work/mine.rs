@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::{HARD, ONE_IN_4, Vision};
 use crate::{
     monerod::chain::{Chain, SOMEBODY},
-    support::{ADDRESS, FIXED_DIFFICULTY, Pool, PoolSettings, Process, Rig, adit, wait_for},
+    support::{ADDRESS, FIXED_DIFFICULTY, Node, Pool, PoolSettings, Process, Rig, adit, wait_for},
 };
 
 /// The program, as it is started by a person; its events are in its log.
@@ -95,6 +95,27 @@ fn adit_mine_earns_shares_of_bitcoin_over_http_beside_stratum() {
     wait_for("the shares on the disk", || {
         (rig.pool.status()["shares"]["stored"].as_u64() >= Some(60)).then_some(())
     });
+}
+
+/// Nobody says what to hash but the pool.
+#[test]
+fn adit_mine_earns_shares_of_scrypt_over_http() {
+    let folder = TempDir::new().unwrap();
+    let node = Node::start(&folder, "node", &["--algorithm", "scrypt"]);
+    let address = "rltc1qw508d6qejxtdg4y5r3zarvary0c5xw7k693xs3";
+    let settings = PoolSettings {
+        coin: "litecoin",
+        address,
+        daemons: node.rpc.daemon(),
+        ..PoolSettings::default()
+    };
+    let pool = Pool::start(&folder, &settings);
+    let user = format!("{address}.rig1");
+    let more = ["--shares", "5", "--throttle", "10"];
+    let mut miner = mine(folder.path(), &[&url(&pool)], &user, &more);
+    assert!(miner.wait().success());
+    assert!(summary(&miner)["accepted"].as_u64() >= Some(5));
+    assert_eq!(pool.rejected("wrong_result"), 0);
 }
 
 #[test]

@@ -396,18 +396,27 @@ async fn a_ban_is_waited_out() {
     let mut worker = start(&pool, waits, |config| {
         config.algorithm = Some(Algorithm::VisionX)
     });
-    pool.asked("/pool/register")
-        .await
-        .answer(403, &json!("worker rig is banned"));
+    let first = pool.asked("/pool/register").await;
+    first.answer(403, &json!("worker rig is banned"));
     let begun = std::time::Instant::now();
     let told = worker.until(|figures| figures.last_error.is_some()).await;
     assert_eq!(
         told.last_error.as_deref(),
         Some("the pool has banned us: worker rig is banned")
     );
-    pool.register("t").await;
+    let again = pool.register("t").await;
+    assert_eq!(again["worker_id"], first.body["worker_id"]);
+    // While it mines, too.
+    pool.asked("/pool/job")
+        .await
+        .answer(403, &json!("worker rig is banned"));
+    let after = pool.register("t").await;
+    assert_eq!(
+        (&after["worker_id"], &after["token"]),
+        (&again["worker_id"], &json!("t"))
+    );
     assert!(
-        begun.elapsed() >= Duration::from_millis(700),
+        begun.elapsed() >= Duration::from_millis(1_100),
         "{:?}",
         begun.elapsed()
     );
