@@ -147,10 +147,7 @@ impl Context {
     /// What a miner is told that speaks another dialect than this port.
     fn is_for(&self) -> String {
         let (coin, algorithm) = (self.coin.title(), self.coin.algorithm().name());
-        let how = match self.coin.vision() {
-            Some(_) => ", over HTTP",
-            None => "",
-        };
+        let how = self.coin.vision().map_or("", |_| ", over HTTP");
         format!("This port is for miners of {coin} ({algorithm}){how}")
     }
 }

@@ -47,6 +47,7 @@ mod subsidy_only;
 mod template;
 #[cfg(test)]
 mod tests;
+mod vision_template;
 pub mod wallet;
 
 pub use bitcoind::{BlockStatus, Proposal};

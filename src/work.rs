@@ -216,6 +216,7 @@ async fn job(
         tokio::select! {
             // Whether it came or not, the worker is told the newest.
             _ = timeout(wait, newest.wait_for(is_other)) => {}
+            () = worker.changed() => {}
             () = stopping.cancelled() => {}
         }
     }

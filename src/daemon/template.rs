@@ -10,12 +10,14 @@ use mining::{
     Amount, AnyTemplate, Coin, Network, Target, Template,
     target::NotATarget,
     template::{Room, TemplateKind, Transactions},
-    vision,
 };
 
 use pow::Hash;
 
-use super::reply::{BlockTemplate, TemplateTransaction};
+use super::{
+    reply::{BlockTemplate, TemplateTransaction},
+    vision_template::vision_template,
+};
 
 /// Why a template cannot be mined. Another one may be better; until then this daemon is unfit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,12 +77,6 @@ const COMMITMENT_LIMIT: usize = 256;
 /// The coinbase's script has 100 bytes, and height and extranonce must fit too.
 const FLAGS_LIMIT: usize = 32;
 
-/// The one version of headers of Vision's family.
-const VISION_HEADER_VERSION: u32 = 1;
-
-/// The network's has 7 bytes.
-const CHAIN_ID_LIMIT: usize = 64;
-
 /// The challenge that anything satisfies.
 const OP_TRUE: &str = "51";
 
@@ -113,40 +109,8 @@ fn template(reply: &BlockTemplate<'_>, coin: &Coin, network: Network) -> Result<
     Ok(template)
 }
 
-/// Makes the template of Vision's family.
-fn vision_template(
-    reply: &BlockTemplate<'_>,
-    coin: &Coin,
-    network: Network,
-) -> Result<vision::Template, Refused> {
-    let difficulty = reply.difficulty.ok_or(Refused::NoVisionX("difficulty"))?;
-    let hashed = reply.visionx.as_ref();
-    let hashed = hashed.ok_or(Refused::NoVisionX("chain and figures"))?;
-    if hashed.header_version != VISION_HEADER_VERSION {
-        return Err(Refused::HeaderVersion(hashed.header_version));
-    }
-    let target = Target::from_hex(&reply.target)?;
-    if target != vision::target_of(difficulty) {
-        return Err(Refused::NotItsTarget(difficulty));
-    }
-    if hashed.chain_id.len() > CHAIN_ID_LIMIT {
-        return Err(Refused::OutOfRange { field: "chain_id" });
-    }
-    let mut genesis = [0; 32];
-    hex::decode_to_slice(&*hashed.genesis_pow_hash, &mut genesis).map_err(|_| Refused::NotHex {
-        field: "genesis_pow_hash",
-    })?;
-    let chain = vision::Chain {
-        id: hashed.chain_id.clone().into_owned(),
-        genesis,
-        params: hashed.params,
-    };
-    let (body, txids) = body(reply, coin, network, 0, target)?;
-    Ok(vision::Template::new(body, &txids, difficulty, chain))
-}
-
 /// What all templates have that a daemon of Bitcoin's kind gives, and the ids of the transactions.
-fn body(
+pub(super) fn body(
     reply: &BlockTemplate<'_>,
     coin: &Coin,
     network: Network,

@@ -23,7 +23,7 @@ use mining::{
     vardiff::Vardiff,
 };
 use store::{FoundBlock, WorkerName};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     figures::{Figures, Recent},
@@ -71,6 +71,8 @@ pub(super) struct Worker {
     started: Instant,
     state: Mutex<State>,
     accepted: AtomicU64,
+    /// Its next job is at another difficulty.
+    harder: Notify,
 }
 
 struct State {
@@ -174,8 +176,14 @@ impl Worker {
                 recent: Recent::default(),
             }),
             accepted: AtomicU64::new(0),
+            harder: Notify::new(),
             context,
         }
+    }
+
+    /// Resolves when its difficulty changes.
+    pub(super) async fn changed(&self) {
+        self.harder.notified().await;
     }
 
     /// The extra nonces that nobody else has.
@@ -451,8 +459,9 @@ impl Worker {
             .or(state.vardiff.share(job.difficulty(), ms))
             .is_some()
         {
-            // The next job that it asks for is at the new difficulty.
+            // The next job that it asks for is at the new difficulty, and if it waits it need not wait any more.
             state.made = None;
+            self.harder.notify_waiters();
         }
         Ok(entry)
     }

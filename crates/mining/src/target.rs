@@ -210,9 +210,8 @@ impl Sum for Work {
     }
 }
 
-/// The target of difficulty 2^-32. Difficulty 1 is 0xffff * 2^208 for SHA-256d, and 65,536 times
-/// easier for scrypt, as every miner and every pool of these coins has it. For RandomX and VisionX it is one
-/// hash.
+/// The target of difficulty 2^-32. Difficulty 1 is 0xffff * 2^208 for SHA-256d, and 65,536 times easier for scrypt,
+/// as every miner and every pool of these coins has it. For RandomX and VisionX it is one hash.
 fn target_of_one_step(proof: ProofOfWork) -> U320 {
     let shift = match proof {
         ProofOfWork::Header(Algorithm::Sha256d) => 208,

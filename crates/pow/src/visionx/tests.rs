@@ -1,3 +1,5 @@
+//! The vectors of the reference, by both ways to hash, and what both say of anything else.
+
 use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
