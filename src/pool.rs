@@ -337,7 +337,7 @@ pub async fn start(
             &context,
             &terms,
             &settings.name,
-            port.address,
+            (port.address, port.limits),
             without_token,
             tasks,
         );

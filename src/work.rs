@@ -58,6 +58,7 @@ use self::{
 use crate::{
     clock,
     connection::Context,
+    listener::{Addresses, Limits},
     pool::Terms,
     tasks::{Stage, Tasks},
     template_feed::Newest,
@@ -88,6 +89,8 @@ pub(crate) struct Work {
     /// Whether a worker may come without its token, as older programs do.
     without_token: bool,
     ranges: Ranges,
+    /// Workers from one address, and from one network: as many as connections may be.
+    addresses: Addresses,
     figures: Arc<Figures>,
     workers: Mutex<Workers>,
     tasks: Tasks,
@@ -110,7 +113,7 @@ pub(crate) fn routes(
     context: &Arc<Context>,
     terms: &Arc<Terms>,
     name: &str,
-    address: SocketAddr,
+    (address, limits): (SocketAddr, Limits),
     without_token: bool,
     tasks: &Tasks,
 ) -> Router {
@@ -121,6 +124,7 @@ pub(crate) fn routes(
         address,
         without_token,
         ranges: Ranges::default(),
+        addresses: Addresses::new(limits.per_address, limits.per_network),
         figures: Arc::default(),
         workers: Mutex::default(),
         tasks: tasks.clone(),
@@ -446,6 +450,8 @@ impl Work {
             Some((_, window)) => *window,
             None => ban::Window::new(clock::now_ms()),
         };
+        let counted = self.addresses.enter(peer.ip());
+        let counted = counted.ok_or(Refused::Crowded)?;
         let prefix = self
             .context
             .prefixes
@@ -459,6 +465,7 @@ impl Work {
             agent,
             peer,
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            counted,
             prefix,
             range,
             window,

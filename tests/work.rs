@@ -264,6 +264,26 @@ fn workers_of_http_and_of_stratum_share_a_round_of_bitcoin() {
 }
 
 #[test]
+fn one_address_has_as_many_workers_as_connections_and_asks_no_faster() {
+    let few = format!("{ONE_IN_4}connections_per_address_max = 2\nmessages_per_second_max = 5\n");
+    let host = Vision::start(HARD, "", &few);
+    let kept = ["one", "two"].map(|id| host.worker(id));
+    let third = Worker::with_token(host.pool.miners, "three", ADDRESS, None);
+    refused(
+        &third.registration(),
+        503,
+        "as many workers from there as there may be",
+    );
+    let asked = kept[0].ask_on_one_connection("/pool/mode", 40);
+    let answered = asked.iter().filter(|status| **status == 200).count();
+    assert!((20..40).contains(&answered), "{asked:?}");
+    assert!(
+        asked.iter().all(|status| [200, 429].contains(status)),
+        "{asked:?}"
+    );
+}
+
+#[test]
 fn a_browser_at_the_port_is_told_where_it_is_and_stratum_that_it_is_not_spoken() {
     let host = Vision::start(HARD, "", ONE_IN_4);
     let worker = host.worker("looking");

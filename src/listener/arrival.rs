@@ -93,7 +93,8 @@ impl Door {
             Err(refused) => return self.turn_away(peer, &refused),
         };
         if speech == Speech::Http {
-            let served = Box::pin(http::serve(stream, peer, &self.routes, &stopping));
+            let http = (&self.routes, self.context.rules.messages);
+            let served = Box::pin(http::serve(stream, peer, http, &stopping));
             if let Err(error) = served.await {
                 debug!(%peer, %error, "a connection of HTTP ended");
             }

@@ -4,20 +4,24 @@
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use axum::{
     Extension, Router,
-    http::{HeaderMap, Request, header},
+    http::{HeaderMap, Request, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use hyper::{body::Incoming, service::service_fn};
+use mining::bucket::{Bucket, Limit};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use crate::{config, http, stream::Stream};
 
+/// What a connection is told that asks faster than its port's messages may come.
+const TOO_MANY: &str = "too many requests";
 /// The longest name of a host (RFC 1035).
 const HOST_MAX: usize = 253;
 
@@ -86,14 +90,27 @@ pub(super) fn routes(work: Router, page: Page) -> Router {
 pub(super) async fn serve(
     stream: Stream,
     peer: SocketAddr,
-    routes: &Router,
+    (routes, messages): (&Router, Limit),
     stopping: &CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let local = Local(stream.local_addr()?);
+    let begun = Instant::now();
+    let bucket = Mutex::new(Bucket::new(messages, 0));
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(local);
-        routes.clone().call(request)
+        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let may_ask = bucket
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(ms);
+        let answered = may_ask.then(|| routes.clone().call(request));
+        async {
+            match answered {
+                Some(answered) => answered.await,
+                None => Ok((StatusCode::TOO_MANY_REQUESTS, TOO_MANY).into_response()),
+            }
+        }
     });
     Ok(http::converse(stream, answer, stopping).await?)
 }

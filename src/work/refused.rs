@@ -24,6 +24,8 @@ pub(super) enum Refused {
     Token(String),
     #[error("as many workers as there may be")]
     Full,
+    #[error("as many workers from there as there may be")]
+    Crowded,
     #[error("this port pays each miner by its own coinbase, which HTTP has no way to")]
     Solo,
     #[error("no work: {0}")]
@@ -58,7 +60,7 @@ impl Refused {
             Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Banned(_) => StatusCode::FORBIDDEN,
             Self::Rate(_) | Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
-            Self::Full | Self::NoWork(_) | Self::NoJob | Self::NotStored => {
+            Self::Full | Self::Crowded | Self::NoWork(_) | Self::NoJob | Self::NotStored => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             _ => StatusCode::BAD_REQUEST,

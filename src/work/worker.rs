@@ -35,6 +35,7 @@ use crate::{
     block::Found,
     clock,
     connection::{Context, Device, Wishes, Workers},
+    listener::Counted,
     mailbox::{Mailbox, Notice, Outcome},
     share_log::Entry,
     template_feed::{Newest, Offer},
@@ -71,6 +72,8 @@ pub(super) struct Worker {
     started: Instant,
     state: Mutex<State>,
     accepted: AtomicU64,
+    /// Its place among those of its address.
+    _counted: Counted,
     /// Its next job is at another difficulty.
     harder: Notify,
 }
@@ -103,6 +106,7 @@ pub(super) struct Parts {
     pub(super) agent: String,
     pub(super) peer: SocketAddr,
     pub(super) number: u64,
+    pub(super) counted: Counted,
     pub(super) prefix: Prefix,
     pub(super) range: NonceRange,
     pub(super) window: ban::Window,
@@ -128,6 +132,7 @@ impl Worker {
             agent,
             peer,
             number,
+            counted,
             prefix,
             range,
             window,
@@ -176,6 +181,7 @@ impl Worker {
                 recent: Recent::default(),
             }),
             accepted: AtomicU64::new(0),
+            _counted: counted,
             harder: Notify::new(),
             context,
         }

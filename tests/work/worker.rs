@@ -1,11 +1,16 @@
 //! A worker of HTTP as a test drives it: it hashes for real.
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    sync::atomic::AtomicBool,
+    time::Duration,
+};
 
 use pow::visionx::{Dataset, EpochSeed, Figures, Machine, Params};
 use serde_json::{Value, json};
 
-use crate::support::runtime;
+use crate::support::{loopback, runtime};
 
 /// More hashes than any share of a test takes.
 const HASHES_MAX: u64 = 100_000;
@@ -111,6 +116,30 @@ impl Worker {
             }
         }
         panic!("no share in {HASHES_MAX} hashes");
+    }
+
+    /// The statuses of so many answers, one after the other.
+    pub(super) fn ask_on_one_connection(&self, path: &str, count: usize) -> Vec<u16> {
+        let mut stream = TcpStream::connect(loopback(self.port)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let mut statuses = Vec::new();
+        for _ in 0..count {
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut reader = BufReader::new(&stream);
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            statuses.push(line[9..12].parse().unwrap());
+            let mut length = 0;
+            while line != "\r\n" {
+                line.clear();
+                reader.read_line(&mut line).unwrap();
+                if let Some(value) = line.strip_prefix("content-length: ") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).unwrap();
+        }
+        statuses
     }
 
     pub(super) fn get(&self, path: &str) -> Answer {
