@@ -194,16 +194,17 @@ impl Server {
             request.extensions_mut().insert(asking);
             self.routes.clone().call(request)
         });
-        if let Err(error) = converse(socket, answer, &stopping).await {
+        if let Err(error) = converse(socket, answer, HEAD_WITHIN, &stopping).await {
             debug!(%peer, %error, "a connection of HTTP ended");
         }
     }
 }
 
-/// Answers one request after the other until either side has enough.
+/// Answers one request after the other until either side has enough, each with its head within this time.
 pub(crate) async fn converse<S, A>(
     stream: S,
     answer: A,
+    head_within: Duration,
     stopping: &CancellationToken,
 ) -> hyper::Result<()>
 where
@@ -214,7 +215,7 @@ where
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(head_within)
         .max_buf_size(HEAD_MAX);
     let stream = TokioIo::new(Patience::with(stream, READER_WITHIN));
     let conversation = builder.serve_connection(stream, answer);

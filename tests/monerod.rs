@@ -116,7 +116,7 @@ fn each_share_of_monero_is_verified_and_each_refusal_says_what_it_is() {
     assert_eq!(status["blocks"]["found"], 0, "{status}");
     assert_eq!(pool.rejected("wrong_result"), 2);
     // Nobody has said that any should be believed.
-    for (name, count) in [("verified", 2), ("forged", 2), ("believed", 0)] {
+    for (name, count) in [("verified", 3), ("forged", 2), ("believed", 0)] {
         let name = format!("adit_shares_{name}_total");
         assert_eq!(pool.metric(&name), count, "{name}");
     }

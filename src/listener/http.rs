@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -20,6 +20,9 @@ use tower_service::Service as _;
 
 use crate::{config, http, stream::Stream};
 
+/// How long a head may take, and how long a worker's connection may be idle before the next one: no longer than
+/// miners have to say who they are.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// What a connection is told that asks faster than its port's messages may come.
 const TOO_MANY: &str = "too many requests";
 /// The longest name of a host (RFC 1035).
@@ -112,7 +115,7 @@ pub(super) async fn serve(
             }
         }
     });
-    Ok(http::converse(stream, answer, stopping).await?)
+    Ok(http::converse(stream, answer, HEAD_WITHIN, stopping).await?)
 }
 
 impl Page {

@@ -96,18 +96,19 @@ fn a18_monerod_and_the_pool_judge_the_same_shares_alike() {
         let nonce: [u8; 4] = dice.next().to_le_bytes()[..4].try_into().unwrap();
         let result = machine.hash(&own.blob_with(nonce));
         let (place, bit) = (dice.next(), 1 << (dice.next() % 8));
-        let mut damaged = Submission {
+        let sound = Submission {
             nonce,
             result,
             commitment: None,
         };
+        let mut damaged = sound;
         let mut damaged_job = &own;
         match dice.next() % 3 {
             0 => damaged.nonce[usize::try_from(place % 4).unwrap()] ^= bit,
             1 => damaged.result.0[usize::try_from(place % 32).unwrap()] ^= bit,
             _ => damaged_job = &other,
         }
-        let good = (damaged, &own);
+        let good = (sound, &own);
         for (is_damaged, (submission, job)) in [good, (damaged, damaged_job)].iter().enumerate() {
             let seen = Seen::of_tip(TIP, []);
             let claim = check(job, submission, TIP, &seen).ok();
