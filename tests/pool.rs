@@ -113,7 +113,7 @@ fn a_database_of_another_chain_is_refused() {
     let config = folder.path().join("adit.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     let text = text.replace("coin = \"bitcoin\"", "coin = \"litecoin\"");
-    let text = text.replace(ADDRESS, "rltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kg3g4ty");
+    let text = text.replace(ADDRESS, "rltc1qw508d6qejxtdg4y5r3zarvary0c5xw7k693xs3");
     std::fs::write(&config, text).unwrap();
     let ended = adit(&["pool", "-c", config.to_str().unwrap()])
         .output()
