@@ -340,6 +340,13 @@ impl Verifier {
         &self.0.trusted
     }
 
+    /// The time between two shares of each miner to aim at, in milliseconds: `wanted_ms`, or more where so many
+    /// miners would send more than can be verified.
+    pub fn share_time_ms(&self, wanted_ms: u64, miners: usize) -> u64 {
+        let least = self.capacity().map(|it| it.share_time_ms(miners));
+        least.map_or(wanted_ms, |least| wanted_ms.max(least))
+    }
+
     /// What has been done.
     pub fn figures(&self) -> Figures {
         let state = self.0.state();

@@ -370,15 +370,15 @@ async fn metrics(
     work.may_come(peer)?;
     let sums = work.figures.now();
     let context = &work.context;
-    let paid = context.store.paid_out(context.pool).await;
-    let (total_payouts, paid) = paid.unwrap_or_default();
+    let paid = context.store.paid(context.pool).await;
+    let paid = paid.unwrap_or_default();
     let metrics = Metrics {
         total_shares_received: sums.received,
         invalid_shares_received: sums.invalid,
         invalid_share_rate: sums.invalid_rate(),
         blocks_found: sums.blocks,
-        total_payouts,
-        total_payouts_land: paid.units(),
+        total_payouts: paid.payouts,
+        total_payouts_land: paid.amount.units(),
         avg_job_response_time_ms: sums.job_ms(),
         avg_share_response_time_ms: sums.share_ms(),
         current_hashrate: sums.hashrate(worker::seconds()),

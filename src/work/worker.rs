@@ -273,12 +273,11 @@ impl Worker {
     /// Honest workers together never send more than can be verified.
     fn pace(&self, state: &mut State) {
         let context = &self.context;
-        let least = context.verifier.as_ref().and_then(|verifier| {
-            let capacity = verifier.capacity()?;
-            Some(capacity.share_time_ms(context.sessions.count()))
-        });
-        let wanted = context.rules.vardiff.share_time_ms;
-        state.vardiff.aim_at(wanted.max(least.unwrap_or(0)));
+        if let Some(verifier) = &context.verifier {
+            let wanted = context.rules.vardiff.share_time_ms;
+            let miners = context.sessions.count();
+            state.vardiff.aim_at(verifier.share_time_ms(wanted, miners));
+        }
     }
 
     /// Judges a share and has it written down.

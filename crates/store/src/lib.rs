@@ -73,7 +73,7 @@ pub use miners::{CreditDetail, Miner, MinerBalance};
 pub use minutes::{Minute, RolledUp};
 pub use operator_log::{Act, KeptAct};
 pub use payers::Lease;
-pub use payouts::{OwnPayment, PaymentRow, Payout, PayoutError, Signed};
+pub use payouts::{OwnPayment, Paid, PaymentRow, Payout, PayoutError, Signed};
 pub use pools::{GenesisError, PoolError, PoolId};
 pub use ranking::BestShare;
 pub use receipts::{AccountSum, Chunk, LogChange, OpenLog, PlacedShare, Unlogged, UnsignedLog};

@@ -22,6 +22,8 @@ use crate::{
     rows, sql,
 };
 
+pub use list::Paid;
+
 /// A payment of a payout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentRow {

@@ -132,14 +132,14 @@ impl Money {
     pub(super) async fn of(pool: &Pool) -> Result<Self, ReadError> {
         let store = &pool.store;
         let paid = store.balance(pool.id, &Account::Paid).await?.posted;
-        let (payouts, miners_paid) = store.paid_counts(pool.id).await?;
+        let confirmed = store.paid(pool.id).await?;
         let newest = blocks(pool, 20).await?;
         let mut in_chain = newest.into_iter().filter(BlockNow::is_in_chain);
         let accounting = &pool.terms.accounting;
         Ok(Self {
             paid: Amount::from_units(u64::try_from(paid).unwrap_or(0)),
-            payouts,
-            miners_paid,
+            payouts: confirmed.payouts,
+            miners_paid: confirmed.accounts,
             threshold: pool.terms.policy.threshold,
             pays: pool.terms.pays,
             scheme: accounting

@@ -304,11 +304,9 @@ impl Miner {
         let Parts {
             context, verifier, ..
         } = &self.parts;
-        let least = verifier.capacity().map_or(0, |capacity| {
-            capacity.share_time_ms(context.sessions.count())
-        });
         let wanted = context.rules.vardiff.share_time_ms;
-        self.vardiff.aim_at(wanted.max(least));
+        let miners = context.sessions.count();
+        self.vardiff.aim_at(verifier.share_time_ms(wanted, miners));
     }
 
     /// Judges what costs nothing, and has the rest verified, unless it is believed.

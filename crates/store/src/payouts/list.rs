@@ -19,6 +19,17 @@ macro_rules! select_payouts {
     };
 }
 
+/// What confirmed payouts come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paid {
+    /// How many there are.
+    pub payouts: u64,
+    /// The accounts that were paid by any of them.
+    pub accounts: u64,
+    /// What all of them have paid.
+    pub amount: Amount,
+}
+
 impl Store {
     /// The payouts that are neither confirmed nor released, oldest first.
     pub async fn open_payouts(&self, pool: PoolId) -> Result<Vec<Payout>, ReadError> {
@@ -164,11 +175,11 @@ impl Store {
         Ok(rows.into_iter().map(payment).collect::<sqlx::Result<_>>()?)
     }
 
-    /// How many payouts are confirmed, and what all of them have paid.
-    pub async fn paid_out(&self, pool: PoolId) -> Result<(u64, Amount), ReadError> {
+    /// How many payouts are confirmed, how many accounts were ever paid by one, and how much in all.
+    pub async fn paid(&self, pool: PoolId) -> Result<Paid, ReadError> {
         let mut reading = self.database.read().await?;
-        let (payouts, amount): (i64, i64) = sql::query(
-            "SELECT COUNT(DISTINCT payouts.number),
+        let (payouts, accounts, amount): (i64, i64, i64) = sql::query(
+            "SELECT COUNT(DISTINCT payouts.number), COUNT(DISTINCT payments.account),
                  CAST(COALESCE(SUM(payments.amount), 0) AS BIGINT)
              FROM payouts JOIN payments
                  ON payments.pool = payouts.pool AND payments.payout = payouts.number
@@ -177,28 +188,11 @@ impl Store {
         .bind(pool.0)
         .fetch_one(&mut reading)
         .await?;
-        Ok((
-            rows::unsigned(payouts, "the number of payouts")?,
-            rows::amount(amount)?,
-        ))
-    }
-
-    /// How many payouts are confirmed, and how many accounts were ever paid by one.
-    pub async fn paid_counts(&self, pool: PoolId) -> Result<(u64, u64), ReadError> {
-        let mut reading = self.database.read().await?;
-        let (payouts, accounts): (i64, i64) = sql::query(
-            "SELECT COUNT(DISTINCT payouts.number), COUNT(DISTINCT payments.account)
-             FROM payouts JOIN payments
-                 ON payments.pool = payouts.pool AND payments.payout = payouts.number
-             WHERE payouts.pool = $1 AND payouts.state = 'confirmed'",
-        )
-        .bind(pool.0)
-        .fetch_one(&mut reading)
-        .await?;
-        Ok((
-            rows::unsigned(payouts, "the number of payouts")?,
-            rows::unsigned(accounts, "the number of accounts")?,
-        ))
+        Ok(Paid {
+            payouts: rows::unsigned(payouts, "the number of payouts")?,
+            accounts: rows::unsigned(accounts, "the number of accounts")?,
+            amount: rows::amount(amount)?,
+        })
     }
 }
 

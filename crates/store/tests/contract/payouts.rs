@@ -141,7 +141,9 @@ async fn a_payout_is_paid_once(place: Place) {
     assert_eq!((recent[1].payout, recent[1].txid), (number, Some(hash(9))));
     let one = store.recent_payments(pool, 1).await.unwrap();
     assert_eq!(one, recent[..1]);
-    assert_eq!(store.paid_counts(pool).await, Ok((1, 2)));
+    let paid = store.paid(pool).await.unwrap();
+    assert_eq!((paid.payouts, paid.accounts), (1, 2));
+    assert_eq!(paid.amount, units(1400));
 }
 
 async fn a_payout_that_is_released_gives_all_back(place: Place) {
