@@ -15,10 +15,12 @@ pub(crate) mod daemons;
 pub(crate) mod doctor;
 pub(crate) mod estimate;
 pub(crate) mod events;
+mod front;
 pub(crate) mod hashrate;
 pub(crate) mod health;
 pub(crate) mod luck;
 pub(crate) mod miner;
+pub(crate) mod node;
 mod openapi;
 pub(crate) mod operator;
 mod origin;
@@ -41,7 +43,10 @@ mod subscriptions;
 mod verification;
 pub(crate) mod workers;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::Context as _;
 use axum::{
@@ -63,6 +68,7 @@ use crate::{
     http::{self, Rules, answer},
     listener,
     metrics::Metrics,
+    node::Node,
     pool::Pool,
     systemd::Sockets,
     tasks::{Stage, Tasks},
@@ -70,6 +76,7 @@ use crate::{
 
 pub use configuration::Setting;
 use events::Live;
+pub(crate) use front::Front;
 use operator::{Office, Operator};
 pub use pools::PoolSummary;
 use problem::{OperatorProblems, Problem};
@@ -127,24 +134,54 @@ pub async fn open(
     shapes: &config::Compat,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
-    let address = door.rules.listen;
     let tasks = &tasks.on(http::threads()?);
-    if let Some(folder) = &shapes.ckpool_logdir {
-        let stopping = tasks.ending(Stage::Doors);
-        let keep = compat::keep_ckpool_files(folder.clone(), pools.clone(), stopping);
-        tasks.spawn(Stage::Doors, "ckpool files", keep);
-    }
+    let routes = of_pools(pools, None, shapes, door.office(), tasks);
+    serve(&door, routes, tasks)
+}
+
+fn serve(door: &Door, routes: Router, tasks: &Tasks) -> anyhow::Result<SocketAddr> {
+    let address = door.rules.listen;
     let listener = door
         .sockets
         .listen(address, || listener::listen(address))
         .with_context(|| format!("cannot listen for HTTP at {address}"))?;
     let address = listener.local_addr()?;
     info!(%address, "listening for HTTP");
-    let live = Live::start(pools.clone(), tasks);
-    let office = Office::new(&door.rules, door.settings, door.store);
-    let routes = routes(pools, live, shapes, office);
-    http::serve(listener, routes, &door.rules, door.files, tasks)?;
+    http::serve(
+        listener,
+        routes,
+        &door.rules,
+        Arc::clone(&door.files),
+        tasks,
+    )?;
     Ok(address)
+}
+
+impl Door {
+    fn office(&self) -> Office {
+        Office::new(&self.rules, self.settings.clone(), self.store.clone())
+    }
+}
+
+/// All that is answered of these pools, and what keeps it true while they run.
+fn of_pools(
+    pools: Vec<Pool>,
+    node: Option<Node>,
+    shapes: &config::Compat,
+    office: Office,
+    tasks: &Tasks,
+) -> Router {
+    if let Some(folder) = &shapes.ckpool_logdir {
+        let stopping = tasks.ending(Stage::Doors);
+        let keep = compat::keep_ckpool_files(folder.clone(), pools.clone(), stopping);
+        tasks.spawn(Stage::Doors, "ckpool files", keep);
+    }
+    let live = Live::start(pools.clone(), tasks);
+    let routes = routes(pools, live, shapes, office);
+    match node {
+        Some(node) => routes.layer(Extension(node)),
+        None => routes,
+    }
 }
 
 fn routes(pools: Vec<Pool>, live: Live, shapes: &config::Compat, office: Office) -> Router {
@@ -153,8 +190,10 @@ fn routes(pools: Vec<Pool>, live: Live, shapes: &config::Compat, office: Office)
         documented = documented.route(&path, options(answer::preflight));
     }
     // Once a process, and for as long as it lives.
-    let description: &'static str = openapi::text(&description).leak();
+    static DESCRIPTION: OnceLock<String> = OnceLock::new();
+    let description = DESCRIPTION.get_or_init(|| openapi::text(&description));
     documented
+        .merge(node::routes())
         .merge(dashboard::routes())
         .route(
             subscription_link::PATH,
@@ -227,6 +266,7 @@ fn for_all() -> OpenApiRouter<Vec<Pool>> {
         .routes(routes!(subscriptions::list))
         .routes(routes!(subscriptions::remove))
         .routes(routes!(bans::list))
+        .routes(routes!(node::mode))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics))
@@ -246,6 +286,11 @@ fn for_operators() -> OpenApiRouter<Vec<Pool>> {
         .routes(routes!(pause::resume))
         .routes(routes!(acts::list))
         .routes(routes!(configuration::show))
+        .routes(routes!(node::show))
+        .routes(routes!(node::configure))
+        .routes(routes!(node::start))
+        .routes(routes!(node::stop))
+        .routes(routes!(node::set_mode))
         .routes(routes!(block_notify))
         .routes(routes!(reset_breaker))
 }

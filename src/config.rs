@@ -6,6 +6,7 @@
 
 mod compat;
 mod layers;
+mod node;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -20,6 +21,7 @@ use crate::verifier;
 
 pub use compat::{Compat, PublicPoolPorts};
 pub use layers::{BadConfig, BrokenLine, Layers, Source};
+pub use node::Node;
 
 /// Everything an `adit.toml` can say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub struct Config {
     pub compat: Compat,
     /// Who is told what.
     pub alerts: crate::alerts::config::Config,
+    /// What `adit node` does.
+    pub node: Node,
     /// The pools of this process; one for each coin.
     pub pool: Vec<Pool>,
 }
@@ -90,6 +94,9 @@ pub struct Http {
 pub struct Pool {
     /// The pool's name in the database, the API and logs.
     pub name: String,
+    /// What workers of HTTP are told that it is called; its name if nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// The coin.
     pub coin: String,
     /// The coin's network.
@@ -339,6 +346,7 @@ impl Default for Config {
             http: Http::default(),
             compat: Compat::default(),
             alerts: crate::alerts::config::Config::default(),
+            node: Node::default(),
             pool: Vec::new(),
         }
     }
@@ -371,6 +379,7 @@ impl Default for Pool {
     fn default() -> Self {
         Self {
             name: "main".into(),
+            title: None,
             coin: "bitcoin".into(),
             network: Network::Main,
             payout_address: String::new(),

@@ -10,6 +10,7 @@ mod figures;
 mod home;
 mod logins;
 mod miner;
+mod node;
 mod operator;
 mod payouts;
 mod qr;
@@ -29,6 +30,7 @@ use crate::{
     display,
     pool::Pool,
 };
+pub(crate) use logins::Logins;
 use text::{ENGLISH, Words};
 
 /// A page may load what comes from here, and nothing else; nobody may frame it.

@@ -48,6 +48,7 @@ pub mod verify;
 pub mod alerts;
 pub mod backup;
 
+mod base;
 pub mod data;
 pub mod first_block;
 pub mod pool;
@@ -62,6 +63,8 @@ pub mod rental;
 pub mod top;
 pub mod work;
 pub mod worker;
+
+pub mod node;
 
 mod arguments;
 mod clock;

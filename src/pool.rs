@@ -336,7 +336,7 @@ pub async fn start(
         let http = work::routes(
             &context,
             &terms,
-            &settings.name,
+            settings.title.as_ref().unwrap_or(&settings.name),
             (port.address, port.limits),
             without_token,
             tasks,
@@ -384,6 +384,11 @@ pub fn payout_policy(settings: &config::Pool) -> anyhow::Result<Policy> {
 /// How a pool of these settings bans; an error if anything in them makes no sense.
 pub(crate) fn ban_settings(settings: &config::Pool) -> Result<bans::Settings, config::BadConfig> {
     Ok(Plan::new(settings)?.bans)
+}
+
+/// An error if anything in these settings makes no sense.
+pub(crate) fn makes_sense(settings: &config::Pool) -> Result<(), config::BadConfig> {
+    Plan::new(settings).map(drop)
 }
 
 /// What a pool of these settings pays from.

@@ -64,6 +64,17 @@ impl Reload {
         }
     }
 
+    /// The same for other pools, those of a node's mode, with bans of their own.
+    pub(crate) fn take_for(&mut self, bans: Vec<Bans>, read: Result<(Layers, Config), BadConfig>) {
+        self.bans = bans;
+        self.take(read);
+    }
+
+    /// What holds now, with what was taken over.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Takes over what can be of new settings, and says what cannot. Settings that make no sense change
     /// nothing.
     pub(crate) fn take(&mut self, read: Result<(Layers, Config), BadConfig>) {

@@ -7,6 +7,7 @@ mod init;
 mod key;
 mod ledger;
 mod mine;
+mod node;
 mod payout;
 mod pool;
 mod receipts;
@@ -26,6 +27,8 @@ pub(crate) enum Subcommand {
     Init(init::Init),
     /// Run a pool
     Pool(pool::Pool),
+    /// Mine alone, host a pool or join one, and switch between them while it runs
+    Node(node::Node),
     /// Mine on a pool with this machine's processor
     Mine(mine::Mine),
     /// Run the simulated node alone
@@ -58,6 +61,7 @@ impl Subcommand {
             Self::Demo(demo) => demo.run().await,
             Self::Init(init) => init.run().await,
             Self::Pool(pool) => pool.run().await,
+            Self::Node(node) => node.run().await,
             Self::Mine(mine) => mine.run().await,
             Self::Simnet(simnet) => simnet.run().await,
             Self::Ledger(ledger) => ledger.run().await,

@@ -173,6 +173,18 @@ pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
+/// Says that the process lives for as long as something takes.
+pub async fn alive_while<T>(taking: impl Future<Output = T>) -> T {
+    tokio::pin!(taking);
+    let every = watchdog().unwrap_or(Duration::MAX);
+    loop {
+        tokio::select! {
+            taken = &mut taking => return taken,
+            () = tokio::time::sleep(every) => alive(),
+        }
+    }
+}
+
 /// How often [`alive`] has to be said; nothing if nobody waits for it. Twice in the time that systemd
 /// was told, as it asks for.
 pub fn watchdog() -> Option<Duration> {

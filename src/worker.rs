@@ -12,6 +12,7 @@ mod cryptonote;
 mod dialect;
 mod endpoint;
 mod http;
+mod profile;
 mod rate;
 mod session;
 mod status;
@@ -34,6 +35,7 @@ use tracing::{info, warn};
 
 pub use algorithm::{Algorithm, NotMined};
 pub use endpoint::{Endpoint, NoEndpoint};
+pub use profile::Profile;
 pub use status::{Event, Snapshot};
 
 use crate::{

@@ -44,6 +44,18 @@ if (source) {
     }
   });
 
+  // Pieces that the server has made, with all names in them escaped.
+  events.addEventListener("parts", (event) => {
+    for (const [id, html] of Object.entries(JSON.parse(event.data))) {
+      const place = document.getElementById(id);
+      place.innerHTML = html;
+      const now = place.querySelector("[data-now]");
+      const shown = document.querySelector("[data-mode]");
+      // The forms are those of another mode.
+      if (now && shown && now.dataset.now !== shown.dataset.mode) location.reload();
+    }
+  });
+
   events.addEventListener("miner", (event) => {
     const miner = JSON.parse(event.data);
     const set = (name, text) => {

@@ -29,6 +29,7 @@ mod miners;
 mod monerod;
 mod money;
 mod names;
+mod node;
 mod openapi;
 mod operator;
 mod packaging;

@@ -4,7 +4,7 @@
 mod load;
 mod mine;
 mod money;
-mod worker;
+pub(crate) mod worker;
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use self::worker::{Answer, Worker};
 use crate::support::{ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, Rig, wait_for};
 
 /// One VisionX hash in 4 is a share, one in 1,000 a block.
-const ONE_IN_4: &str = "start_difficulty = 4.0\nmin_difficulty = 4.0\nmax_difficulty = 4.0\n\
+pub(crate) const ONE_IN_4: &str = "start_difficulty = 4.0\nmin_difficulty = 4.0\nmax_difficulty = 4.0\n\
                         share_time_s = 3600\n";
 /// Shares and no blocks.
-const HARD: &[&str] = &["--algorithm", "visionx", "--difficulty", "1000000"];
+pub(crate) const HARD: &[&str] = &["--algorithm", "visionx", "--difficulty", "1000000"];
 
 /// A pool on a VisionX chain with these flags.
 pub(crate) struct Vision {
@@ -33,10 +33,23 @@ impl Vision {
     }
 
     pub(crate) fn start(flags: &[&str], pool: &str, listener: &str) -> Self {
+        Self::of("pool", "", flags, pool, listener)
+    }
+
+    /// With this subcommand, and these lines behind `[http]`.
+    pub(crate) fn of(
+        subcommand: &'static str,
+        http: &str,
+        flags: &[&str],
+        pool: &str,
+        listener: &str,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let node = Node::start(&folder, "node", flags);
         let address = node.rpc.call("getnewaddress", json!([]));
         let settings = PoolSettings {
+            subcommand,
+            http,
             coin: "vision",
             address: address.as_str().unwrap(),
             pool,

@@ -17,7 +17,8 @@ use store::{Act, KeptKey, Store};
 
 use super::{configuration::Setting, origin::Origins, problem::Problem};
 use crate::{
-    clock, dashboard,
+    clock,
+    dashboard::{self, Logins},
     http::{Asker, Kind, Pace, Peer, Rules},
 };
 
@@ -32,6 +33,8 @@ pub(crate) struct Office {
     pub(crate) origins: Origins,
     /// The settings in force.
     pub(super) settings: Arc<[Setting]>,
+    /// Who is logged in to the operator's page.
+    pub(crate) logins: Logins,
     pace: Pace,
     /// Keys that were good when they were last shown, with the order in which they were.
     known: Arc<Mutex<HashMap<KeyHash, u64>>>,
@@ -51,6 +54,7 @@ impl Office {
             store,
             origins: Origins::new(rules.listen, rules.url.as_deref()),
             settings: settings.into(),
+            logins: Logins::default(),
             pace: rules.pace.clone(),
             known: Arc::default(),
         }

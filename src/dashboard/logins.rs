@@ -10,7 +10,7 @@ use mining::api_key::{ApiKey, KEY_BYTES, KeyHash};
 use tokio::time::Instant;
 
 /// How long a login lasts: a day's work.
-pub(super) const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
+pub(crate) const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
 /// Logins at a time; the oldest makes room.
 const LOGINS_MAX: usize = 64;
 

@@ -19,11 +19,7 @@ use mining::api_key::ApiKey;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout};
 
-use super::{
-    ENGLISH, Shell, answer,
-    logins::{LASTS, Logins},
-    page as told, refuse,
-};
+use super::{ENGLISH, Shell, answer, logins::LASTS, page as told, refuse};
 use crate::{
     api::{
         self, acts,
@@ -39,6 +35,7 @@ use crate::{
         problem::{Body, Problem},
     },
     http::Peer,
+    node::Node,
     pool::Pool,
 };
 
@@ -54,6 +51,7 @@ const SHOWN: usize = 50;
 #[template(path = "operator.html")]
 struct Page {
     shell: Shell,
+    has_node: bool,
     health: Health,
     payouts: OpenPayouts,
     daemons: Vec<(Pool, Vec<DaemonStatus>)>,
@@ -81,22 +79,21 @@ pub(super) fn routes() -> Router<Vec<Pool>> {
         .route("/operator/lift", post(lift))
         .route("/operator/count-anew", post(count_anew))
         .route("/operator/reset", post(reset))
-        .layer(Extension(Logins::default()))
+        .merge(super::node::routes())
 }
 
 /// Whoever shows a login that is good.
-struct LoggedIn(Operator);
+pub(super) struct LoggedIn(pub(super) Operator);
 
 impl<S: Send + Sync> FromRequestParts<S> for LoggedIn {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        let logins = parts.extensions.get::<Logins>();
-        let Some((office, logins)) = parts.extensions.get::<Office>().zip(logins) else {
+        let Some(office) = parts.extensions.get::<Office>() else {
             return Err(refuse(&Problem::no_login()));
         };
         let token = token(&parts.headers);
-        let key = token.and_then(|token| logins.key_of(&token, Instant::now()));
+        let key = token.and_then(|token| office.logins.key_of(&token, Instant::now()));
         let Some(key) = key else {
             return Err(login_page(StatusCode::UNAUTHORIZED, None));
         };
@@ -110,7 +107,7 @@ impl<S: Send + Sync> FromRequestParts<S> for LoggedIn {
 }
 
 /// A form that a page of this origin has sent.
-struct OwnForm<T>(T);
+pub(super) struct OwnForm<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OwnForm<T> {
     type Rejection = Response;
@@ -135,7 +132,7 @@ struct KeyForm {
 }
 
 #[derive(Deserialize)]
-struct NoFields {}
+pub(super) struct NoFields {}
 
 #[derive(Deserialize)]
 struct PauseForm {
@@ -168,13 +165,18 @@ async fn page(
     LoggedIn(operator): LoggedIn,
     State(pools): State<Vec<Pool>>,
     Query(asked): Query<Asked>,
+    node: Option<Extension<Node>>,
 ) -> Response {
-    kept_by_nobody(told(Page::new(operator, pools, asked.cursor).await))
+    let page = Page::new(operator, pools, asked.cursor).await;
+    let page = page.map(|page| Page {
+        has_node: node.is_some(),
+        ..page
+    });
+    kept_by_nobody(told(page))
 }
 
 async fn log_in(
     Extension(office): Extension<Office>,
-    Extension(logins): Extension<Logins>,
     peer: Peer,
     OwnForm(form): OwnForm<KeyForm>,
 ) -> Response {
@@ -188,7 +190,7 @@ async fn log_in(
     if let Err(problem) = office.operator(&key).does("logged in", "").await {
         return refuse(&problem);
     }
-    let token = match logins.begin(hash, Instant::now()) {
+    let token = match office.logins.begin(hash, Instant::now()) {
         Ok(token) => token,
         Err(error) => return api::unavailable(&error.into()),
     };
@@ -204,12 +206,12 @@ async fn log_in(
 }
 
 async fn log_out(
-    Extension(logins): Extension<Logins>,
+    Extension(office): Extension<Office>,
     headers: HeaderMap,
     OwnForm(NoFields {}): OwnForm<NoFields>,
 ) -> Response {
     if let Some(token) = token(&headers) {
-        logins.end(&token);
+        office.logins.end(&token);
     }
     let gone = format!("{COOKIE}=; Path={PATH}; HttpOnly; SameSite=Strict; Max-Age=0");
     ([(header::SET_COOKIE, gone)], back()).into_response()
@@ -281,6 +283,7 @@ impl Page {
         let payouts = pause::list(operator.clone(), State(pools.clone())).await?.0;
         Ok(Self {
             shell: Shell::new("operator", ENGLISH.operator),
+            has_node: false,
             health: Health::of(&pools).await,
             payouts,
             bans,
@@ -331,7 +334,7 @@ fn login_page(status: StatusCode, problem: Option<String>) -> Response {
     kept_by_nobody(answer(status, &page))
 }
 
-fn kept_by_nobody(mut page: Response) -> Response {
+pub(super) fn kept_by_nobody(mut page: Response) -> Response {
     let never = header::HeaderValue::from_static("no-store");
     page.headers_mut().insert(header::CACHE_CONTROL, never);
     page

@@ -285,6 +285,54 @@ words! {
     value = "Value";
     came_from = "Came from";
 
+    // Node.
+    node = "Node: alone, host or join";
+    to_node = "Mode of this node";
+    node_mode = "Mode";
+    solo = "Solo";
+    host_pool = "Host pool";
+    join_pool = "Join pool";
+    solo_says = "This machine mines alone: a block pays you all of it. What your pool owes is paid meanwhile.";
+    host_says = "Others mine here over the address below. This machine only hosts.";
+    join_says = "This machine mines at somebody else's pool.";
+    fell_back = "Mining alone for now:";
+    switching = "Switching";
+    running = "Running";
+    since = "since";
+    joined = "Connected";
+    not_joined = "Not connected";
+    join_failed = "Connection failed:";
+    hashrate_now = "current hashrate";
+    hashrate_twenty = "Hashrate, the last 20 minutes";
+    shares_submitted = "shares accepted";
+    refused = "refused";
+    workers_active = "active workers";
+    total_hashrate = "total hashrate";
+    pool_hashrate = "hashrate of the pool";
+    wallet = "Wallet";
+    no_worker = "No worker is connected. Give them the address above.";
+    node_log = "What has happened";
+    pool_address = "Pool address";
+    pool_address_says = "Give it to those who join: adit mine --url ADDRESS --user WALLET.NAME";
+    pool_name = "Name of the pool";
+    pool_fee = "Pool's fee in percent, 0 to 10";
+    host_address = "Where the fee is paid; empty: it stays in the pool's wallet";
+    foundation_says = "For development the foundation gets";
+    host_start = "Start hosting";
+    host_again = "Change and start anew";
+    host_stop = "Stop hosting";
+    no_pool_to_host = "There is no [[pool]] in the settings of this node: it can only join others.";
+    pool_url = "URL of the pool";
+    wallet_address = "Whom it pays: your address";
+    profile = "How much of this machine";
+    laptop_says = "a quarter of the cores, half of the time";
+    balanced_says = "half of the cores";
+    beast_says = "all of it";
+    fall_back = "Seconds without the pool before mining alone; 0: never";
+    join_start = "Connect";
+    join_again = "Change and connect anew";
+    join_stop = "Disconnect";
+
     // Verify.
     verify = "Verify";
     verify_title = "Check the pool";

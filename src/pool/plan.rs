@@ -42,6 +42,8 @@ const BAN_WINDOW_MAX_S: u32 = 24 * 60 * 60;
 const MESSAGES_BURST_S: u32 = 4;
 /// A miner should see each day what it has earned.
 const CREDIT_EVERY_MAX_S: u64 = 24 * 60 * 60;
+/// The longest title.
+const TITLE_MAX: usize = 50;
 /// The longest tag that leaves room in every coinbase.
 const TAG_MAX: usize = 38;
 
@@ -127,8 +129,10 @@ impl Plan {
         for daemon in &settings.daemon {
             daemon.check().map_err(|error| bad(format!("{error:#}")))?;
         }
-        if settings.listener.is_empty() {
-            return Err(bad("a pool needs a [[pool.listener]]".into()));
+        let title = settings.title.as_deref().unwrap_or("pool");
+        if !(1..=TITLE_MAX).contains(&title.chars().count()) || title.chars().any(char::is_control)
+        {
+            return Err(bad(format!("title: 1 to {TITLE_MAX} characters")));
         }
         let shares = &settings.shares;
         // Figures of a day are made of minutes, those of a week of hours.
@@ -226,6 +230,8 @@ fn verifier(settings: &config::Pool, coin: &Coin) -> Result<Option<verifier::Pla
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let plan = match coin.algorithm() {
         ProofOfWork::Header(_) => return Ok(None),
+        // Nobody comes, and nothing is to be verified.
+        _ if settings.listener.is_empty() => return Ok(None),
         ProofOfWork::RandomX => settings.randomx.plan(cores, verifier::free()),
         ProofOfWork::VisionX => verifier::Plan::without_seeds(settings.visionx.threads, cores),
     };
@@ -240,6 +246,10 @@ fn accounting(
     rules: &[Rules],
 ) -> Result<accounting::Config, String> {
     let mut schemes: Vec<Scheme> = Vec::new();
+    // Without a listener its books go on.
+    if rules.is_empty() {
+        schemes.push(settings.scheme);
+    }
     for rules in rules {
         if !schemes.contains(&rules.scheme) {
             schemes.push(rules.scheme);

@@ -22,7 +22,7 @@ use crate::{
     listener::Fingerprint,
     telemetry,
     verifier::Mode,
-    worker::{self, Algorithm, Config, Event, Snapshot},
+    worker::{self, Algorithm, Config, Event, Profile, Snapshot},
 };
 use report::Report;
 
@@ -80,25 +80,6 @@ pub(crate) struct Mine {
     /// Append the hash of each accepted share to this file, one a line
     #[arg(long, hide = true, value_name = "PATH")]
     accepted_log: Option<PathBuf>,
-}
-
-/// How much of a machine is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Profile {
-    Laptop,
-    Balanced,
-    Beast,
-}
-
-impl Profile {
-    /// Threads, at least one, and the percentage of the time that they hash.
-    fn of(self, cores: usize) -> (usize, u8) {
-        match self {
-            Self::Laptop => ((cores / 4).max(1), 50),
-            Self::Balanced => ((cores / 2).max(1), 100),
-            Self::Beast => (cores.max(1), 100),
-        }
-    }
 }
 
 /// Events that wait to be printed; the worker waits while there are more.
@@ -321,12 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_is_a_part_of_the_machine_and_stands_alone() {
-        for (cores, laptop, balanced) in [(1, 1, 1), (2, 1, 1), (4, 1, 2), (16, 4, 8)] {
-            assert_eq!(Profile::Laptop.of(cores), (laptop, 50), "{cores}");
-            assert_eq!(Profile::Balanced.of(cores), (balanced, 100), "{cores}");
-            assert_eq!(Profile::Beast.of(cores), (cores, 100), "{cores}");
-        }
+    fn a_profile_stands_alone() {
         let (events, _) = mpsc::channel(1);
         let laptop = parse(&["--profile", "laptop"]).unwrap().config(events);
         assert_eq!(laptop.throttle, 50);

@@ -9,17 +9,11 @@ use tracing::info;
 
 use super::config::SettingsArguments;
 use crate::{
-    alerts, api,
-    bans::Bans,
-    config::{self, BadConfig, Config, PublicPoolPorts},
-    data,
-    devices::Devices,
-    http::Rules,
-    listener::{House, SharedPorts, StatusPage},
-    open_files, pool,
+    api,
+    base::Base,
     reload::Reload,
     systemd::{self, Sockets},
-    tasks::{Failures, Stage, Tasks},
+    tasks::{Failures, Tasks},
     telemetry,
 };
 
@@ -40,15 +34,13 @@ impl Pool {
         let (layers, config) = self.settings.read()?;
         let filter = telemetry::start(&config.log)?;
         let (tasks, failures) = Tasks::new();
-        let house = Opening {
-            settings: api::Setting::all(&layers, &config),
-            sockets,
-            tasks: &tasks,
-        };
         let served = async {
-            let mut opened = config.clone();
-            let ports = opened.open_public_pool_ports();
-            let bans = house.open(&opened, ports).await?;
+            let settings = api::Setting::all(&layers, &config);
+            let base = Base::open(&config, settings, sockets, &tasks).await?;
+            let pools = base.pools(&config, &tasks).await?;
+            let bans = pools.iter().map(|pool| pool.bans.clone()).collect();
+            api::open(base.door(), pools, &config.compat, &tasks).await?;
+            base.is_open();
             let reload = Reload::new(layers, config, filter, bans);
             self.follow(reload, hangup, failures).await
         };
@@ -88,76 +80,6 @@ impl Pool {
                 () = alive, if watched.is_some() => systemd::alive(),
             }
         }
-    }
-}
-
-/// What pools are opened with, beside their configuration.
-struct Opening<'a> {
-    settings: Vec<api::Setting>,
-    sockets: Sockets,
-    tasks: &'a Tasks,
-}
-
-impl Opening<'_> {
-    /// Opens all pools of the configuration, and gives the bans of each.
-    async fn open(
-        self,
-        config: &Config,
-        ports: Option<PublicPoolPorts>,
-    ) -> anyhow::Result<Vec<Bans>> {
-        let tasks = self.tasks;
-        let room = config.pool.iter().map(config::Pool::connections_max);
-        let room: Vec<usize> = room.collect();
-        let wanted = room
-            .iter()
-            .fold(0_usize, |sum, room| sum.saturating_add(*room));
-        let devices = Devices::start(config.devices.clone(), tasks)?;
-        let status_page = StatusPage::new(&config.http).map_err(BadConfig::Value)?;
-        let rules = Rules::new(&config.http).map_err(BadConfig::Value)?;
-        let shared_ports = SharedPorts::of(&config.pool)?;
-        let lock = data::lock(&config.data)?;
-        let files = open_files::share(wanted, config.http.connections_max);
-        let house = House {
-            devices,
-            status_page,
-            files: files.miners,
-            holder: lock.name().to_owned(),
-            sockets: self.sockets,
-            shared_ports,
-        };
-        let terms = alerts::Terms::new(&config.alerts, config.http.url.as_deref())?;
-        let mut pools = Vec::new();
-        let store = data::open_store(&config.data, config.database.as_deref()).await?;
-        let (ended, opened) = (tasks.ending(Stage::Database), store.clone());
-        tasks.spawn(Stage::Database, "database", async move {
-            ended.cancelled().await;
-            opened.close().await;
-            // The directory is this process's until nothing of it writes there any more.
-            drop(lock);
-            Ok(())
-        });
-        for settings in &config.pool {
-            pools.push(pool::start(settings, &config.data, &store, &house, &terms, tasks).await?);
-        }
-        alerts::start(&terms, &pools, &room, &config.data, tasks).await?;
-        let door = api::Door {
-            rules,
-            settings: self.settings,
-            store,
-            files: files.http,
-            sockets: house.sockets.clone(),
-        };
-        if let Some(ports) = ports
-            && let Some(pool) = pools.get(ports.pool)
-        {
-            api::open_for_nerdminers(ports.http, pool.clone(), &door, tasks).await?;
-        }
-        let bans = pools.iter().map(|pool: &pool::Pool| pool.bans.clone());
-        let bans = bans.collect();
-        api::open(door, pools, &config.compat, tasks).await?;
-        house.sockets.close_rest();
-        info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), "adit runs");
-        Ok(bans)
     }
 }
 

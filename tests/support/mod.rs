@@ -205,6 +205,8 @@ impl Drop for Process {
 
 /// A pool under test with its directory.
 pub(crate) struct Pool {
+    /// `pool`, or `node` for one with modes.
+    subcommand: &'static str,
     pub(crate) process: Process,
     pub(crate) miners: u16,
     pub(crate) http: u16,
@@ -215,6 +217,8 @@ pub(crate) struct Pool {
 
 /// What differs between pools under test.
 pub(crate) struct PoolSettings<'a> {
+    /// `pool`, or `node` for one with modes.
+    pub(crate) subcommand: &'static str,
     pub(crate) coin: &'a str,
     pub(crate) address: &'a str,
     /// Where it listens for miners, without the port.
@@ -238,6 +242,7 @@ pub(crate) struct PoolSettings<'a> {
 impl Default for PoolSettings<'_> {
     fn default() -> Self {
         Self {
+            subcommand: "pool",
             coin: "bitcoin",
             address: ADDRESS,
             host: "127.0.0.1",
@@ -272,6 +277,7 @@ impl Pool {
     pub(crate) fn start_without_waiting(folder: &TempDir, settings: &PoolSettings<'_>) -> Self {
         let (miners, http) = (free_port(), free_port());
         let PoolSettings {
+            subcommand,
             coin,
             address,
             host,
@@ -297,8 +303,9 @@ impl Pool {
             ),
         )
         .unwrap();
-        let process = Self::process(&config, folder.path(), *open_files);
+        let process = Self::process(subcommand, &config, folder.path(), *open_files);
         Self {
+            subcommand,
             process,
             miners,
             http,
@@ -308,8 +315,8 @@ impl Pool {
         }
     }
 
-    fn process(config: &Path, folder: &Path, open_files: Option<u32>) -> Process {
-        let mut command = adit(&["pool", "-c", config.to_str().unwrap()]);
+    fn process(subcommand: &str, config: &Path, folder: &Path, open_files: Option<u32>) -> Process {
+        let mut command = adit(&[subcommand, "-c", config.to_str().unwrap()]);
         if let Some(open_files) = open_files {
             let program = command;
             command = Command::new("sh");
@@ -327,7 +334,7 @@ impl Pool {
 
     /// Starts it again with the same configuration and data.
     pub(crate) fn start_again(&mut self) {
-        self.process = Self::process(&self.config, &self.folder, self.open_files);
+        self.process = Self::process(self.subcommand, &self.config, &self.folder, self.open_files);
     }
 
     pub(crate) fn wait_until_ready(&self) {

@@ -15,7 +15,7 @@ use crate::support::{loopback, runtime};
 /// More hashes than any share of a test takes.
 const HASHES_MAX: u64 = 100_000;
 
-pub(super) struct Worker {
+pub(crate) struct Worker {
     port: u16,
     id: String,
     wallet: String,
@@ -24,14 +24,14 @@ pub(super) struct Worker {
 }
 
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
 }
 
 impl Answer {
     #[track_caller]
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         serde_json::from_str(&self.text).unwrap()
     }
@@ -39,7 +39,7 @@ impl Answer {
 
 impl Worker {
     #[track_caller]
-    pub(super) fn register(port: u16, id: &str, wallet: &str) -> Self {
+    pub(crate) fn register(port: u16, id: &str, wallet: &str) -> Self {
         let mut worker = Self::with_token(port, id, wallet, None);
         let told = worker.registration().json();
         assert_eq!(told["ok"], true);
@@ -49,7 +49,7 @@ impl Worker {
         worker
     }
 
-    pub(super) fn with_token(port: u16, id: &str, wallet: &str, token: Option<&str>) -> Self {
+    pub(crate) fn with_token(port: u16, id: &str, wallet: &str, token: Option<&str>) -> Self {
         Self {
             port,
             id: id.to_owned(),
@@ -59,47 +59,47 @@ impl Worker {
         }
     }
 
-    pub(super) fn registration(&self) -> Answer {
+    pub(crate) fn registration(&self) -> Answer {
         let body = json!({"worker_id": self.id, "wallet_address": self.wallet,
                           "worker_name": self.id, "version": "test/1"});
         self.post("/pool/register", &body)
     }
 
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    pub(super) fn bearer(&self) -> String {
+    pub(crate) fn bearer(&self) -> String {
         format!("Bearer {}", self.token.as_deref().unwrap())
     }
 
-    pub(super) fn range(&self) -> (u64, u64) {
+    pub(crate) fn range(&self) -> (u64, u64) {
         self.range
     }
 
     #[track_caller]
-    pub(super) fn job(&self) -> Value {
+    pub(crate) fn job(&self) -> Value {
         self.get(&format!("/pool/job?worker_id={}", self.id)).json()
     }
 
-    pub(super) fn submit(&self, share: &Value) -> Answer {
+    pub(crate) fn submit(&self, share: &Value) -> Answer {
         self.post("/pool/share", share)
     }
 
     /// No more than the 100 shares a second that a worker may send.
-    pub(super) fn wait_for_rate(&self, sent: u64) {
+    pub(crate) fn wait_for_rate(&self, sent: u64) {
         if sent.is_multiple_of(50) {
             std::thread::sleep(Duration::from_millis(600));
         }
     }
 
     /// A share of this job, as it is sent: another one each time.
-    pub(super) fn mine(&self, job: &Value) -> Value {
+    pub(crate) fn mine(&self, job: &Value) -> Value {
         self.mine_to(job, job["share_target"].as_str().unwrap())
     }
 
     /// One that meets this target.
-    pub(super) fn mine_to(&self, job: &Value, target: &str) -> Value {
+    pub(crate) fn mine_to(&self, job: &Value, target: &str) -> Value {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let from = NEXT.fetch_add(HASHES_MAX, std::sync::atomic::Ordering::Relaxed);
         let mut hash: Box<dyn FnMut(u64) -> String> = match job["algorithm"].as_str().unwrap() {
@@ -119,7 +119,7 @@ impl Worker {
     }
 
     /// The statuses of so many answers, one after the other.
-    pub(super) fn ask_on_one_connection(&self, path: &str, count: usize) -> Vec<u16> {
+    pub(crate) fn ask_on_one_connection(&self, path: &str, count: usize) -> Vec<u16> {
         let mut stream = TcpStream::connect(loopback(self.port)).unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
         let mut statuses = Vec::new();
@@ -142,7 +142,7 @@ impl Worker {
         statuses
     }
 
-    pub(super) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None)
     }
 
@@ -150,7 +150,30 @@ impl Worker {
         self.send("POST", path, Some(body))
     }
 
+    /// A worker of a pool that may be away just now.
+    pub(crate) fn try_register(port: u16, id: &str, wallet: &str) -> Option<Self> {
+        let mut worker = Self::with_token(port, id, wallet, None);
+        let body = json!({"worker_id": id, "wallet_address": wallet, "worker_name": id});
+        let answer = worker.try_send("POST", "/pool/register", Some(&body))?;
+        let told: Value = serde_json::from_str(&answer.text).ok()?;
+        worker.token = Some(told["token"].as_str()?.to_owned());
+        Some(worker)
+    }
+
+    /// Whether a share is accepted; nothing if the pool is gone or knows it no more.
+    pub(crate) fn try_share(&self) -> Option<bool> {
+        let path = format!("/pool/job?worker_id={}", self.id);
+        let job = self.try_send("GET", &path, None)?;
+        let job: Value = serde_json::from_str(&job.text).ok()?;
+        let answer = self.try_send("POST", "/pool/share", Some(&self.mine(&job)))?;
+        Some(answer.status == 200)
+    }
+
     fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.try_send(method, path, body).expect("the pool answers")
+    }
+
+    fn try_send(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Answer> {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         let mut request = reqwest::Client::new().request(method.parse().unwrap(), url);
         if let Some(token) = &self.token {
@@ -160,10 +183,10 @@ impl Worker {
             request = request.json(body);
         }
         runtime().block_on(async {
-            let response = request.send().await.unwrap();
+            let response = request.send().await.ok()?;
             let status = response.status().as_u16();
-            let text = response.text().await.unwrap();
-            Answer { status, text }
+            let text = response.text().await.ok()?;
+            Some(Answer { status, text })
         })
     }
 }
@@ -182,7 +205,7 @@ fn visionx(job: &Value) -> Box<dyn FnMut(u64) -> String> {
 }
 
 /// Likewise: coinbase, branch and header are put together here.
-pub(super) fn sha256d(job: &Value, extra_nonce: u64) -> Box<dyn FnMut(u64) -> String + Send> {
+pub(crate) fn sha256d(job: &Value, extra_nonce: u64) -> Box<dyn FnMut(u64) -> String + Send> {
     let bytes = |key: &str| hex::decode(job[key].as_str().unwrap()).unwrap();
     let size = usize::try_from(job["extranonce2_size"].as_u64().unwrap()).unwrap();
     let extra = extra_nonce.to_be_bytes();
