@@ -85,6 +85,16 @@ pub(crate) enum NotDone {
     Stopping,
 }
 
+/// What is wrong with the mode that a node would start in, and with what was kept of it; nothing if all is well.
+pub(crate) fn check(config: &Config) -> Option<String> {
+    let changes = match Changes::read(&config.data) {
+        Ok(changes) => changes,
+        Err(error) => return Some(format!("{error:#}")),
+    };
+    let made = Settings::of(config, &changes).config(config);
+    made.err().map(|error| error.to_string())
+}
+
 impl Node {
     /// What it does now.
     pub(crate) fn state(&self) -> State {

@@ -48,7 +48,8 @@ if (source) {
   events.addEventListener("parts", (event) => {
     for (const [id, html] of Object.entries(JSON.parse(event.data))) {
       const place = document.getElementById(id);
-      place.innerHTML = html;
+      // What somebody is at stays until they leave it.
+      if (!place.contains(document.activeElement)) place.innerHTML = html;
       const now = place.querySelector("[data-now]");
       const shown = document.querySelector("[data-mode]");
       // The forms are those of another mode.

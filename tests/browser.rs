@@ -2,6 +2,7 @@
 //! phone, by keyboard, by the rules of WCAG and without script, and does with them what people do.
 
 mod crowd;
+mod panel;
 
 use std::{
     io::{BufRead as _, BufReader, ErrorKind, Write as _},

@@ -30,7 +30,7 @@ const PROP: &str = "scheme = \"prop\"\nmaturity = 2\n[[pool.fee]]\nname = \"pool
 const PROXY: &str = "proxy_from = [\"127.0.0.2\"]\n";
 
 /// A node on a VisionX chain that begins in this mode.
-fn node(mode: &str, more: &str, flags: &[&str]) -> Vision {
+pub(crate) fn node(mode: &str, more: &str, flags: &[&str]) -> Vision {
     let port = free_port();
     let settings = format!(
         "{PROXY}[node]\nmode = \"{mode}\"\nworker_name = \"own\"\nprofile = \"laptop\"\n\
@@ -62,7 +62,7 @@ fn state(pool: &Pool) -> Value {
     pool.question("GET", "/api/v1/node").ask().json()
 }
 
-fn mode(pool: &Pool) -> String {
+pub(crate) fn mode(pool: &Pool) -> String {
     let mode = pool.question("GET", "/pool/mode").ask().json();
     mode["mode"].as_str().unwrap().to_owned()
 }
@@ -86,7 +86,7 @@ fn command(node: &Vision, words: &[&str]) -> (bool, String) {
 
 /// A share that is no block.
 #[track_caller]
-fn share(worker: &Worker) -> Value {
+pub(crate) fn share(worker: &Worker) -> Value {
     let job = worker.job();
     let block = job["target"].as_str().unwrap().to_owned();
     let share = std::iter::repeat_with(|| worker.mine(&job))
@@ -338,6 +338,15 @@ fn a_mode_that_cannot_start_leaves_the_one_before() {
     assert_eq!(started["pool_name"], "Now");
 }
 
+/// Says when it is dropped that it is over.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Shares that come while modes change are in the log if they were answered so, each once.
 #[test]
 fn no_share_is_lost_when_modes_change_under_load() {
@@ -356,12 +365,16 @@ fn no_share_is_lost_when_modes_change_under_load() {
                         std::thread::sleep(std::time::Duration::from_millis(20));
                         continue;
                     };
-                    while let Some(true) = worker.try_share() {
-                        accepted.fetch_add(1, Ordering::Relaxed);
+                    while !over.load(Ordering::Relaxed)
+                        && let Some(is_accepted) = worker.try_share()
+                    {
+                        accepted.fetch_add(u64::from(is_accepted), Ordering::Relaxed);
                     }
                 }
             });
         }
+        // Also where something fails: the workers are waited for.
+        let ended = Over(&over);
         let earned = |more: u64| {
             let goal = accepted.load(Ordering::Relaxed) + more;
             wait_for("more shares", || {
@@ -374,7 +387,7 @@ fn no_share_is_lost_when_modes_change_under_load() {
             do_it(pool, "/pool/start", json!({}));
             earned(10);
         }
-        over.store(true, Ordering::Relaxed);
+        drop(ended);
     });
     let own = |session: &Value| session["worker"].as_str().unwrap().ends_with(".own");
     assert!(

@@ -29,7 +29,8 @@ use utoipa::{
         (
             name = "operator",
             description = "For whoever runs the pool: with a key, or without one from its own machine"
-        )
+        ),
+        (name = "node", description = "The modes of `adit node`: docs/node.md")
     ),
     modifiers(&Keys)
 )]

@@ -325,3 +325,158 @@ fn close_all(config: &mut Config) {
 fn coin(pool: &config::Pool) -> Option<&'static Coin> {
     pool.coin.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node with a pool of two listeners, one fee and a title of its own.
+    fn config() -> Config {
+        let text = r#"
+            [node]
+            address = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+            solo_listen = "127.0.0.1:7"
+            [[pool]]
+            network = "regtest"
+            payout_address = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+            scheme = "prop"
+            remainder = "foundation"
+            [[pool.fee]]
+            name = "foundation"
+            percent = 1
+            [[pool.daemon]]
+            url = "http://127.0.0.1:1"
+            [[pool.listener]]
+            listen = "127.0.0.1:8"
+            start_difficulty = 7
+            [[pool.listener]]
+            listen = "127.0.0.1:9"
+        "#;
+        toml::from_str(text).expect("settings")
+    }
+
+    fn settings(changes: Changes) -> Settings {
+        Settings::of(&config(), &changes)
+    }
+
+    fn of(mode: Mode) -> Changes {
+        Changes {
+            mode: Some(mode),
+            url: Some("http://127.0.0.1:1".into()),
+            ..Changes::default()
+        }
+    }
+
+    #[test]
+    fn hosting_is_the_configuration_with_what_was_changed() {
+        let made = settings(of(Mode::Host)).config(&config()).unwrap();
+        let mut wanted = config();
+        wanted.pool[0].title = Some("main".into());
+        assert_eq!(made, wanted);
+        let changed = Changes {
+            pool_name: Some("Cellar".into()),
+            pool_fee: Percent::from_hundredths(150),
+            pool_port: Some(7072),
+            ..of(Mode::Host)
+        };
+        let made = settings(changed).config(&config()).unwrap();
+        let pool = &made.pool[0];
+        assert_eq!(pool.title.as_deref(), Some("Cellar"));
+        let ports: Vec<_> = pool.listener.iter().map(|it| it.listen.port()).collect();
+        assert_eq!(ports, [7072, 9]);
+        let fees = pool.fee.iter();
+        let fees = fees.map(|fee| (&*fee.name, fee.percent.hundredths()));
+        let fees: Vec<_> = fees.collect();
+        assert_eq!(fees, [("foundation", 100), ("pool", 150)]);
+    }
+
+    #[test]
+    fn alone_there_is_one_listener_and_joined_there_is_none() {
+        let made = settings(of(Mode::Solo)).config(&config()).unwrap();
+        let [listener] = &made.pool[0].listener[..] else {
+            panic!("{made:?}");
+        };
+        assert_eq!(listener.scheme, Some(Scheme::Solo));
+        assert_eq!(listener.listen.port(), 7);
+        assert_eq!(listener.start_difficulty, 7.0);
+        assert_eq!(listener.default_address, config().node.address);
+        // Rounds of the pool are paid by its own scheme and fees still.
+        assert_eq!(made.pool[0].scheme, Scheme::Prop);
+        assert_eq!(made.pool[0].fee, config().pool[0].fee);
+        let made = settings(of(Mode::Join)).config(&config()).unwrap();
+        assert!(made.pool[0].listener.is_empty());
+    }
+
+    #[test]
+    fn a_node_without_a_pool_can_only_join() {
+        let mut config = config();
+        config.pool.clear();
+        for mode in [Mode::Solo, Mode::Host] {
+            let refused = Settings::of(&config, &of(mode))
+                .config(&config)
+                .unwrap_err();
+            assert!(
+                refused.0.ends_with("needs a [[pool]] in the settings"),
+                "{refused}"
+            );
+        }
+        assert!(
+            Settings::of(&config, &of(Mode::Join))
+                .config(&config)
+                .is_ok()
+        );
+        config.node.address = None;
+        let refused = Settings::of(&config, &of(Mode::Join))
+            .config(&config)
+            .unwrap_err();
+        assert_eq!(refused.0, "no wallet_address that the pool could pay");
+    }
+
+    #[test]
+    fn what_is_kept_is_read_again_and_nothing_else_is() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(Changes::read(data.path()).unwrap(), Changes::default());
+        let changes = Changes {
+            pool_fee: Percent::from_hundredths(150),
+            profile: Some(Profile::Beast),
+            fall_back_s: Some(5),
+            ..of(Mode::Join)
+        };
+        changes.write(data.path()).unwrap();
+        assert_eq!(Changes::read(data.path()).unwrap(), changes);
+        let newer = Changes {
+            fall_back_s: Some(0),
+            ..Changes::default()
+        };
+        let both = newer.over(changes.clone());
+        assert_eq!((both.fall_back_s, both.mode), (Some(0), Some(Mode::Join)));
+        for text in [
+            "",
+            "{",
+            r#"{"mode":"farm"}"#,
+            r#"{"pool_fee":101}"#,
+            r#"{"what":1}"#,
+        ] {
+            std::fs::write(file(data.path()), text).unwrap();
+            assert!(Changes::read(data.path()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_worker_is_started_anew_only_for_what_concerns_it() {
+        let before = settings(of(Mode::Solo));
+        let other = |change: fn(&mut Settings)| {
+            let mut after = before.clone();
+            change(&mut after);
+            after.has_other_worker(&before)
+        };
+        assert!(other(|it| it.profile = Profile::Beast));
+        assert!(other(|it| it.worker_name = "other".into()));
+        assert!(!other(|it| it.url = "http://127.0.0.1:2".into()));
+        assert!(!other(|it| it.pool_name = "other".into()));
+        let joined = settings(of(Mode::Join));
+        let mut after = joined.clone();
+        after.url = "http://127.0.0.1:2".into();
+        assert!(after.has_other_worker(&joined));
+    }
+}

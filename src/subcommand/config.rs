@@ -7,7 +7,8 @@ use clap::Parser;
 use super::pool::default_file;
 use crate::{
     api::Setting,
-    config::{BadConfig, Config as Settings, Layers},
+    config::{BadConfig, Config as Settings, Layers, Node as NodeSettings},
+    node,
     pool::{self, Check},
 };
 
@@ -81,7 +82,17 @@ impl Config {
         let (layers, config) = self.settings.read()?;
         let settings = Setting::all(&layers, &config);
         let checks = if self.check {
-            pool::check(&config).await
+            let mut checks = pool::check(&config).await;
+            // Nobody else reads that section.
+            if config.node != NodeSettings::default() {
+                let wrong = node::check(&config);
+                checks.push(Check {
+                    what: "node".into(),
+                    ok: wrong.is_none(),
+                    found: wrong.unwrap_or_else(|| format!("{} to begin with", config.node.mode)),
+                });
+            }
+            checks
         } else {
             Vec::new()
         };

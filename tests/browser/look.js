@@ -91,7 +91,7 @@ const told = (page) =>
     for (const button of document.querySelectorAll('[data-copy], [data-live-state]')) {
       button.hidden = true;
     }
-    for (const place of document.querySelectorAll('[data-figure], [data-miner], [data-await] b')) {
+    for (const place of document.querySelectorAll('[data-figure], [data-miner], [data-await] b, #node-now')) {
       place.textContent = place.textContent.trim() === '' ? 'EMPTY' : '·';
     }
     return document.body.innerText.replace(/\s+/g, ' ');
