@@ -4,6 +4,7 @@
 mod load;
 mod mine;
 mod money;
+mod solo;
 mod worker;
 
 use std::path::Path;
