@@ -131,24 +131,35 @@ impl Recipe {
         }))
     }
 
-    /// A template's work where headers are Vision's.
+    /// A template's work where headers are Vision's: whom its coinbase pays, by what split, and who mines as
+    /// the header says.
     fn vision(
         &self,
         template: &Arc<vision::Template>,
         tip: u64,
-        miner: &Miner,
+        miner: Miner,
+        (split, payees): (Option<Arc<Split>>, Payees),
     ) -> Result<vision::Work, CoinbaseError> {
-        let body = template.body();
-        let (split, payees) = self.payees(body);
         let (class, size) = (CoinbaseClass::Huge, self.extranonce2_size);
         Ok(vision::Work {
             template: Arc::clone(template),
-            coinbase: Coinbase::new(body, &self.tag, &payees, size, class)?,
+            coinbase: Coinbase::new(template.body(), &self.tag, &payees, size, class)?,
             extranonce2_size: size,
             tip,
-            miner: miner.clone(),
+            miner,
             split,
         })
+    }
+
+    /// The same for a miner whose blocks pay it alone, by this script.
+    pub fn solo_vision(
+        &self,
+        template: &Arc<vision::Template>,
+        tip: u64,
+        miner: Miner,
+        script: &[u8],
+    ) -> Result<vision::Work, CoinbaseError> {
+        self.vision(template, tip, miner, (None, alone(script)))
     }
 
     /// Whom a coinbase pays now, and by what split.
@@ -194,11 +205,7 @@ impl Recipe {
         script: &[u8],
     ) -> Result<ClassOffer, CoinbaseError> {
         let template = Arc::clone(template);
-        let payees = Payees {
-            outputs: Vec::new(),
-            keeper: script.to_vec(),
-        };
-        let size = self.extranonce2_size;
+        let (payees, size) = (alone(script), self.extranonce2_size);
         Ok(ClassOffer::new(Arc::new(JobTemplate {
             coinbase: Coinbase::new(&template, &self.tag, &payees, size, class)?,
             template,
@@ -406,7 +413,9 @@ impl Follower {
                     template = AnyTemplate::Bitcoin(marked);
                 }
                 (AnyTemplate::Vision(template), Headers::Vision(miner)) => {
-                    vision = Some(Arc::new(recipe.vision(template, self.tip, miner)?));
+                    let payees = recipe.payees(template.body());
+                    let work = recipe.vision(template, self.tip, miner.clone(), payees)?;
+                    vision = Some(Arc::new(work));
                 }
                 _ => {}
             }
@@ -428,6 +437,14 @@ impl Follower {
             .as_ref()
             .map_or_else(Instant::now, |(_, offered)| *offered);
         from + self.refresh
+    }
+}
+
+/// All for one.
+fn alone(script: &[u8]) -> Payees {
+    Payees {
+        outputs: Vec::new(),
+        keeper: script.to_vec(),
     }
 }
 

@@ -13,6 +13,7 @@ mod answer;
 mod figures;
 mod job;
 mod refused;
+mod solo;
 mod worker;
 
 use std::{
@@ -34,7 +35,7 @@ use axum::{
     routing::{get, post},
 };
 use mining::{
-    Address, Scheme,
+    Address,
     accounting::Fee,
     api_key::{ApiKey, KEY_BYTES},
     ban,
@@ -165,12 +166,11 @@ async fn register(
     work.may_come(peer)?;
     let asked = Register::parse(&body)?;
     let id = asked.worker_id.as_str();
-    if work.context.rules.scheme == Scheme::Solo {
-        return Err(Refused::Solo);
-    }
     let context = &work.context;
     let address = Address::parse(context.coin, context.network, &asked.wallet_address);
     let address = address.map_err(|error| Refused::Address(format!("wallet_address: {error}")))?;
+    let may_mine = context.rules.may_mine(&address);
+    may_mine.map_err(|error| Refused::Address(format!("wallet_address: {error}")))?;
     let shown = token_of(&headers, asked.token.as_deref());
     if let Some(worker) = work.workers().by_id.get(id).cloned() {
         worker.may_come()?;
@@ -481,7 +481,11 @@ impl Work {
     }
 
     fn registered(&self, worker: &Worker) -> Response {
-        let fees = self.terms.accounting.fees.list();
+        let fees = match self.context.rules.is_solo() {
+            // A block pays its finder whole.
+            true => &[][..],
+            false => self.terms.accounting.fees.list(),
+        };
         let points = |fees: &mut dyn Iterator<Item = &Fee>| -> u64 {
             fees.map(|fee| u64::from(fee.percent.hundredths())).sum()
         };

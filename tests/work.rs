@@ -5,6 +5,8 @@ mod load;
 mod mine;
 mod money;
 pub(crate) mod worker;
+mod solo;
+mod worker;
 
 use std::path::Path;
 

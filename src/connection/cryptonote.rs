@@ -324,6 +324,8 @@ impl Session {
         let login = login.map_err(|error| invalid(error.to_string()))?;
         let address = Address::parse(coin, network, login.address.as_str());
         let address = address.map_err(|error| invalid(error.to_string()))?;
+        let may_mine = self.context.rules.may_mine(&address);
+        may_mine.map_err(|error| invalid(error.to_string()))?;
         let worker = login.worker(asked.rig.as_deref(), options);
         Ok((Username { address, worker }, login.fixed(options)))
     }

@@ -32,10 +32,29 @@ pub struct Rules {
     /// How shares and blocks are paid. With [`Scheme::Solo`] a block pays the miner that solved it,
     /// in its coinbase, and nobody else.
     pub scheme: Scheme,
+    /// Who alone may mine here; nothing where everybody may. The blocks of a solo listener pay no other
+    /// address where the daemon makes the coinbases.
+    pub only_address: Option<Address>,
 }
 
+/// The blocks of this port pay another address, whoever finds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this solo port is for the pool's payout_address alone: the daemon's blocks pay nobody else"
+)]
+pub(crate) struct PaysAnother;
+
 impl Rules {
-    pub(super) fn is_solo(&self) -> bool {
+    /// Whether a block pays the miner that solves it, and nobody else.
+    pub(crate) fn is_solo(&self) -> bool {
         self.scheme == Scheme::Solo
+    }
+
+    /// An error for whoever would mine for somebody else here.
+    pub(crate) fn may_mine(&self, address: &Address) -> Result<(), PaysAnother> {
+        match &self.only_address {
+            Some(only) if only != address => Err(PaysAnother),
+            _ => Ok(()),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A pool's settings, parsed and checked before anything is started. Made by `pool` at the start
 //! and by `adit config --check`.
 
+mod payee;
 mod purse;
 
 use std::{sync::Arc, time::Duration};
@@ -151,7 +152,7 @@ impl Plan {
         let rules = settings
             .listener
             .iter()
-            .map(|listener| rules(listener, settings, coin, version_mask).map_err(bad))
+            .map(|listener| rules(listener, settings, coin, &address, version_mask).map_err(bad))
             .collect::<Result<Vec<_>, _>>()?;
         let ports = settings
             .listener
@@ -177,8 +178,11 @@ impl Plan {
             header,
             mark: None,
         });
-        if recipe.is_none() {
-            no_coinbases(settings, &rules).map_err(bad)?;
+        // The mark of the receipts needs a coinbase of the pool's own.
+        if recipe.is_none() && settings.receipts_in_coinbase {
+            return Err(bad(
+                "receipts_in_coinbase: the daemon makes the coinbases of this coin".into(),
+            ));
         }
         Ok(Self {
             coin,
@@ -195,20 +199,6 @@ impl Plan {
             payout,
         })
     }
-}
-
-/// Refuses what needs coinbases of the pool's own where the daemon makes them.
-fn no_coinbases(settings: &config::Pool, rules: &[Rules]) -> Result<(), String> {
-    if rules.iter().any(|rules| rules.scheme == Scheme::Solo) {
-        let coin = &settings.coin;
-        return Err(format!(
-            "scheme solo: the daemon of {coin} makes coinbases that pay one address"
-        ));
-    }
-    if settings.receipts_in_coinbase {
-        return Err("receipts_in_coinbase: the daemon makes the coinbases of this coin".into());
-    }
-    Ok(())
 }
 
 /// The headers of a coin whose coinbases the pool makes. Those of Vision name who is paid.
@@ -428,6 +418,7 @@ fn rules(
     listener: &config::Listener,
     settings: &config::Pool,
     coin: &Coin,
+    operator: &Address,
     version_mask: u32,
 ) -> Result<Rules, String> {
     let default_address = listener
@@ -436,6 +427,8 @@ fn rules(
         .map(|address| Address::parse(coin, settings.network, address))
         .transpose()
         .map_err(|error| format!("default_address: {error}"))?;
+    let scheme = listener.scheme.unwrap_or(settings.scheme);
+    let only_address = payee::only_address(scheme, coin, operator, default_address.as_ref())?;
     let difficulty = |name: &str, number: f64| {
         Difficulty::from_f64(number).ok_or_else(|| format!("{name}: a number above zero"))
     };
@@ -492,7 +485,8 @@ fn rules(
         shares_per_second: listener.shares_per_second_max,
         heed_suggestions: listener.heed_suggestions,
         default_address,
-        scheme: listener.scheme.unwrap_or(settings.scheme),
+        scheme,
+        only_address,
     })
 }
 

@@ -8,6 +8,7 @@ use mining::{
     cryptonote::{self, ShareTarget},
     device::CoinbaseClass,
     extranonce::Prefix,
+    job::JobTemplate,
     jobs::Numbered,
     nonce_range::NonceRange,
     seen::Seen,
@@ -20,6 +21,15 @@ use wire::work::Written;
 
 use super::refused::Refused;
 use crate::{connection::Context, template_feed::Offer, verifier};
+
+/// What jobs of one offer are made of.
+#[derive(Clone, Debug)]
+pub(super) enum AnyWork {
+    Bitcoin(Arc<JobTemplate>),
+    /// With the number of its tip.
+    CryptoNote(Arc<cryptonote::Template>, u64),
+    Vision(Arc<vision::Work>),
+}
 
 /// A job.
 #[derive(Clone)]
@@ -115,29 +125,40 @@ impl Numbered for AnyJob {
     }
 }
 
+impl AnyWork {
+    /// What everybody's jobs are made of; nothing where the offer has no work of this kind.
+    pub(super) fn of(offer: &Offer) -> Option<Self> {
+        if let Some(work) = offer.vision() {
+            return Some(Self::Vision(Arc::clone(work)));
+        }
+        if let Some(template) = offer.template.cryptonote() {
+            return Some(Self::CryptoNote(Arc::clone(template), offer.tip));
+        }
+        let class = offer.for_class(CoinbaseClass::Huge)?;
+        Some(Self::Bitcoin(Arc::clone(&class.shared)))
+    }
+}
+
 impl AnyJob {
-    /// A job of the newest work; nothing where no job can be made of it.
+    /// A job of this work; nothing where no job can be made of it.
     pub(super) fn new(
-        context: &Context,
-        offer: &Offer,
+        id: u32,
+        work: AnyWork,
         prefix: &Prefix,
         difficulty: Difficulty,
     ) -> Option<Self> {
-        let id = context.job_ids.next();
-        if let Some(work) = offer.vision() {
-            let work = Arc::clone(work);
-            let job = vision::Job::new(id, work, prefix.bytes(), difficulty);
-            return Some(Self::Vision(Arc::new(job)));
-        }
-        if let Some(template) = offer.template.cryptonote() {
-            let template = Arc::clone(template);
-            let target = ShareTarget::of(difficulty);
-            let job = cryptonote::Job::new(id, offer.tip, template, prefix.bytes(), target);
-            return Some(Self::CryptoNote(Arc::new(job.ok()?)));
-        }
-        let class = offer.for_class(CoinbaseClass::Huge)?;
-        let job = Job::new(id, Arc::clone(&class.shared), difficulty);
-        Some(Self::Bitcoin(Box::new(job)))
+        Some(match work {
+            AnyWork::Vision(work) => {
+                let job = vision::Job::new(id, work, prefix.bytes(), difficulty);
+                Self::Vision(Arc::new(job))
+            }
+            AnyWork::CryptoNote(template, tip) => {
+                let target = ShareTarget::of(difficulty);
+                let job = cryptonote::Job::new(id, tip, template, prefix.bytes(), target);
+                Self::CryptoNote(Arc::new(job.ok()?))
+            }
+            AnyWork::Bitcoin(shared) => Self::Bitcoin(Box::new(Job::new(id, shared, difficulty))),
+        })
     }
 
     /// The height of its block.

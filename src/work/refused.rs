@@ -26,8 +26,6 @@ pub(super) enum Refused {
     Full,
     #[error("as many workers from there as there may be")]
     Crowded,
-    #[error("this port pays each miner by its own coinbase, which HTTP has no way to")]
-    Solo,
     #[error("no work: {0}")]
     NoWork(String),
     #[error("no job can be made of the newest work")]

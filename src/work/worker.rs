@@ -27,8 +27,9 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     figures::{Figures, Recent},
-    job::{AnyClaim, AnyJob, Judged, NotJudged, Rules, Sent, Told},
+    job::{AnyClaim, AnyJob, AnyWork, Judged, NotJudged, Rules, Sent, Told},
     refused::Refused,
+    solo::Solo,
 };
 use crate::{
     bans::Tally,
@@ -81,6 +82,8 @@ pub(super) struct Worker {
 struct State {
     workers: Workers,
     jobs: Jobs<AnyJob>,
+    /// Its own work, where a block pays it alone.
+    solo: Option<Solo>,
     /// When its newest job was made, and of which offer.
     made: Option<(Instant, u32)>,
     vardiff: Vardiff,
@@ -143,6 +146,8 @@ impl Worker {
         let device = Device::new(context.devices.current().of_any(&agent), &context);
         let (limits, start) = device.difficulties(&Wishes::default(), None);
         let address = username.address.as_str().to_owned();
+        let is_solo = context.rules.is_solo();
+        let solo = is_solo.then(|| Solo::new(username.address.clone()));
         let entry = context
             .sessions
             .enter(username, agent, peer, clock::now_ms());
@@ -165,6 +170,7 @@ impl Worker {
             state: Mutex::new(State {
                 workers,
                 jobs: Jobs::default(),
+                solo,
                 made: None,
                 vardiff: Vardiff::new(limits, start, 0),
                 bucket: Bucket::new(
@@ -240,7 +246,13 @@ impl Worker {
         });
         if !is_current || raised {
             let difficulty = state.vardiff.current();
-            let job = AnyJob::new(&self.context, &offer, &self.prefix, difficulty);
+            let (context, prefix) = (&self.context, &self.prefix);
+            let work = match &mut state.solo {
+                Some(solo) => solo.work(context.recipe.as_ref(), &offer),
+                None => AnyWork::of(&offer),
+            };
+            let id = context.job_ids.next();
+            let job = work.and_then(|work| AnyJob::new(id, work, prefix, difficulty));
             let job = job.ok_or(Refused::NoJob)?;
             state.workers.set_difficulty(job.difficulty());
             state.made = Some((now, offer.job_id));

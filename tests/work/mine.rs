@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The program, as it is started by a person; its events are in its log.
-fn mine(folder: &Path, urls: &[&str], user: &str, more: &[&str]) -> Process {
+pub(super) fn mine(folder: &Path, urls: &[&str], user: &str, more: &[&str]) -> Process {
     let mut arguments = vec!["mine", "--user", user, "--threads", "1", "--json"];
     for url in urls {
         arguments.extend(["--url", url]);
@@ -41,7 +41,7 @@ fn count(miner: &Process, kind: &str) -> usize {
 
 /// Its last words, once it has ended.
 #[track_caller]
-fn summary(miner: &Process) -> Value {
+pub(super) fn summary(miner: &Process) -> Value {
     let told = events(miner);
     let last = told.last().expect("it has told something").clone();
     assert_eq!(last["event"], "summary", "{last}");

@@ -1,6 +1,6 @@
 //! From the shares of workers of HTTP to their payment by the node's wallet.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ONE_IN_4, Vision};
 use crate::{
@@ -25,13 +25,17 @@ const PAYING: &str = "scheme = \"prop\"\nmaturity = 3\n[[pool.fee]]\nname = \"po
                       [pool.payout]\nenabled = true\nevery_s = 1\nconfirmations = 2\nfee_rate = \"0.00005\"\n";
 
 /// A share that is no block.
-fn share(worker: &Worker) {
-    let job = worker.job();
-    let block = job["target"].as_str().unwrap().to_owned();
-    let share = std::iter::repeat_with(|| worker.mine(&job))
-        .find(|share| share["hash"].as_str().unwrap() > block.as_str());
-    let answer = worker.submit(&share.unwrap());
+pub(super) fn share(worker: &Worker) {
+    let answer = worker.submit(&no_block(worker, &worker.job()));
     assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+/// One of this job, as it is sent.
+pub(super) fn no_block(worker: &Worker, job: &Value) -> Value {
+    let block = job["target"].as_str().unwrap();
+    let share = std::iter::repeat_with(|| worker.mine(job))
+        .find(|share| share["hash"].as_str().unwrap() > block);
+    share.unwrap()
 }
 
 /// Seven tenths and three tenths of a round, with the pool killed in the middle of it: who has worked is paid what

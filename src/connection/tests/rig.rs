@@ -137,6 +137,7 @@ impl<'a> Rig<'a> {
             heed_suggestions: setup.heeds,
             default_address: None,
             scheme: Scheme::Pplns,
+            only_address: None,
         };
         let recipe = Recipe {
             tag: b"/model/".to_vec(),
