@@ -4,9 +4,8 @@
 mod load;
 mod mine;
 mod money;
-pub(crate) mod worker;
 mod solo;
-mod worker;
+pub(crate) mod worker;
 
 use std::path::Path;
 
