@@ -8,6 +8,7 @@
 //! Beside it [`reserve`] pays for shares where they are paid for as they come, by the [`prices`] of
 //! their heights.
 
+mod estimate;
 mod prices;
 mod reserve;
 mod split;
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+pub(crate) use self::estimate::WorkerCredits;
 pub use self::{
     reserve::{Config as ReserveConfig, Reserve},
     split::Config as SplitConfig,

@@ -10,10 +10,16 @@
 //! anew or ask for five minutes is forgotten.
 
 mod answer;
+mod estimate;
 mod figures;
 mod job;
+mod kept;
 mod refused;
 mod solo;
+mod standing;
+mod stats;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::{
@@ -38,7 +44,6 @@ use mining::{
     Address,
     accounting::Fee,
     api_key::{ApiKey, KEY_BYTES},
-    ban,
     nonce_range::Ranges,
     username::{Username, worker_name},
 };
@@ -47,17 +52,21 @@ use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
 };
-use wire::work::{AskJob, BODY_MAX, Register, SubmitShare};
+use wire::work::{AskJob, BODY_MAX, Call, Register, Spoken, SubmitShare};
 
 use self::{
     answer::{Accepted, Registered},
+    estimate::{Estimates, Listed},
     figures::Figures,
     job::Sent,
+    kept::Kept,
     refused::Refused,
+    standing::Away,
+    stats::Listing,
     worker::{Parts, Worker},
 };
 use crate::{
-    clock,
+    accounting::Accounting,
     connection::Context,
     listener::{Addresses, Limits},
     pool::Terms,
@@ -73,8 +82,6 @@ const STALE: Duration = Duration::from_secs(300);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// The longest that a worker can have its answer held back for new work.
 const WAIT_MAX_S: u64 = 60;
-/// Bans that outlive their worker.
-const BANS_MAX: usize = 65_536;
 /// The fee of the coin's makers, by which a worker is told it.
 const FOUNDATION: &str = "foundation";
 /// What older programs are told where a job or a figure changes with each question.
@@ -93,6 +100,8 @@ pub(crate) struct Work {
     /// Workers from one address, and from one network: as many as connections may be.
     addresses: Addresses,
     figures: Arc<Figures>,
+    estimates: Estimates,
+    listing: Kept<Arc<Listing>>,
     workers: Mutex<Workers>,
     tasks: Tasks,
     /// Numbers for the verifier's queue, which no connection has.
@@ -102,8 +111,7 @@ pub(crate) struct Work {
 #[derive(Default)]
 struct Workers {
     by_id: HashMap<String, Arc<Worker>>,
-    /// Until when workers are banned that are not here, and what has counted for it.
-    away: HashMap<String, (Instant, ban::Window)>,
+    away: Away,
 }
 
 /// What is asked for by its name.
@@ -118,7 +126,15 @@ pub(crate) fn routes(
     without_token: bool,
     tasks: &Tasks,
 ) -> Router {
+    let accounting = Accounting::new(
+        context.store.clone(),
+        context.pool,
+        terms.accounting.clone(),
+    );
+    let (scheme, newest) = (context.rules.scheme, context.newest.clone());
     let work = Arc::new(Work {
+        estimates: Estimates::new(accounting, scheme, newest, tasks, &context.metrics),
+        listing: Kept::new(tasks, &context.metrics),
         context: Arc::clone(context),
         terms: Arc::clone(terms),
         name: name.to_owned(),
@@ -146,8 +162,8 @@ pub(crate) fn routes(
         .route("/register", post(register))
         .route("/job", get(job))
         .route("/share", post(share))
-        .route("/stats", get(stats))
-        .route("/metrics", get(metrics))
+        .route("/stats", get(stats::show))
+        .route("/metrics", get(metrics).post(call))
         .route("/mode", get(mode));
     Router::new()
         .nest("/pool", routes.clone())
@@ -239,6 +255,9 @@ async fn share(
 ) -> Result<Response, Refused> {
     work.may_come(peer)?;
     let begun = std::time::Instant::now();
+    if let Spoken::JsonRpc(call) = Spoken::of(&body)? {
+        return Ok(refused_call(&call));
+    }
     let asked = SubmitShare::parse(&body)?;
     let worker = work.worker(&asked.worker_id, &headers, asked.token.as_deref())?;
     worker.may_come()?;
@@ -254,14 +273,14 @@ async fn share(
         commitment: asked.commitment()?,
     };
     let (tell, told) = oneshot::channel();
-    let (tasks, metrics) = (work.tasks.clone(), Arc::clone(&work.context.metrics));
+    let (figures, metrics) = (Arc::clone(&work.figures), Arc::clone(&work.context.metrics));
     let judged = async move {
         let done = worker.share(&asked.job_id, sent, asked.hashrate).await;
-        work.figures.share(begun.elapsed());
+        figures.share(begun.elapsed());
         // Whoever has hung up need not be told.
         let _ = tell.send(done);
     };
-    tasks.spawn_connection(Stage::Doors, judged, move || {
+    work.tasks.spawn_connection(Stage::Doors, judged, move || {
         metrics.panics.inc();
     });
     let done = told.await.map_err(|_| Refused::NotStored)??;
@@ -269,84 +288,34 @@ async fn share(
         true => "Block found!",
         false => "Share accepted",
     };
+    let estimate = work.estimates.kept(|| work.listed());
     let answer = Accepted {
         ok: true,
         message,
         is_block: done.is_block,
         total_shares: done.accepted,
-        estimated_payout: None,
+        estimated_payout: estimate.and_then(|estimate| estimate.of(&asked.worker_id)),
     };
     Ok((NO_STORE, Json(answer)).into_response())
 }
 
-/// `GET /pool/stats`
-#[derive(Serialize)]
-struct Stats {
-    worker_count: usize,
-    total_shares: u64,
-    total_hashrate: u64,
-    blocks_found: u64,
-    last_block_height: Option<u32>,
-    workers: Vec<WorkerStats>,
-    pool_name: String,
-    pool_url: String,
-    pool_port: u16,
-}
-
-#[derive(Serialize)]
-struct WorkerStats {
-    worker_id: String,
-    worker_name: String,
-    wallet_address: String,
-    total_shares: u64,
-    reported_hashrate: Option<f64>,
-    hashrate: u64,
-    estimated_payout: Option<u64>,
-}
-
-async fn stats(
+/// A partner's calls may come where figures are asked for, too.
+async fn call(
     State(work): Shared,
     Extension(peer): Extension<SocketAddr>,
-    headers: HeaderMap,
+    body: Bytes,
 ) -> Result<Response, Refused> {
     work.may_come(peer)?;
-    let workers = work.workers().by_id.values().cloned().collect::<Vec<_>>();
-    let mut workers: Vec<WorkerStats> = workers.iter().map(|worker| shown(worker)).collect();
-    workers.sort_by(|one, other| one.worker_id.cmp(&other.worker_id));
-    let sums = work.figures.now();
-    let last = work.context.store.blocks(work.context.pool, None, 1).await;
-    let last = last
-        .ok()
-        .and_then(|blocks| Some(blocks.first()?.found.height));
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let host = host.map_or_else(|| work.address.to_string(), str::to_owned);
-    let stats = Stats {
-        worker_count: workers.len(),
-        total_shares: workers.iter().map(|worker| worker.total_shares).sum(),
-        total_hashrate: sums.hashrate(worker::seconds()),
-        blocks_found: sums.blocks,
-        last_block_height: last,
-        workers,
-        pool_name: work.name.clone(),
-        pool_url: format!("http://{host}"),
-        pool_port: work.address.port(),
-    };
-    Ok((NO_STORE, Json(stats)).into_response())
+    match Spoken::of(&body)? {
+        Spoken::JsonRpc(call) => Ok(refused_call(&call)),
+        Spoken::Work => Err(Refused::NoCall),
+    }
 }
 
-fn shown(worker: &Worker) -> WorkerStats {
-    let shown = worker.shown();
-    WorkerStats {
-        worker_id: worker.id.clone(),
-        worker_name: shown.name,
-        wallet_address: shown.address,
-        total_shares: shown.shares,
-        reported_hashrate: shown.reported,
-        hashrate: shown.hashrate,
-        estimated_payout: None,
-    }
+/// No method is known yet. It is none of a worker's shares.
+fn refused_call(call: &Call) -> Response {
+    let json = (header::CONTENT_TYPE, "application/json");
+    ([json], call.refused()).into_response()
 }
 
 /// `GET /pool/metrics`
@@ -418,8 +387,14 @@ impl Work {
         headers: &HeaderMap,
         token: Option<&str>,
     ) -> Result<Arc<Worker>, Refused> {
-        let worker = self.workers().by_id.get(id).cloned();
-        let worker = worker.ok_or_else(|| Refused::Unknown(id.chars().take(64).collect()))?;
+        let workers = self.workers();
+        let Some(worker) = workers.by_id.get(id).cloned() else {
+            return Err(match workers.away.is_banned(id, Instant::now()) {
+                true => Refused::Banned(id.to_owned()),
+                false => Refused::Unknown(id.chars().take(64).collect()),
+            });
+        };
+        drop(workers);
         let is_its = match token_of(headers, token) {
             Some(token) => token.hash() == worker.token.hash(),
             None => self.without_token,
@@ -443,13 +418,9 @@ impl Work {
         if workers.by_id.len() >= WORKERS_MAX {
             return Err(Refused::Full);
         }
-        let window = match workers.away.get(id) {
-            Some((until, _)) if Instant::now() < *until => {
-                return Err(Refused::Banned(id.to_owned()));
-            }
-            Some((_, window)) => *window,
-            None => ban::Window::new(clock::now_ms()),
-        };
+        if workers.away.is_banned(id, Instant::now()) {
+            return Err(Refused::Banned(id.to_owned()));
+        }
         let counted = self.addresses.enter(peer.ip());
         let counted = counted.ok_or(Refused::Crowded)?;
         let prefix = self
@@ -468,7 +439,6 @@ impl Work {
             counted,
             prefix,
             range,
-            window,
             context: Arc::clone(&self.context),
             figures: Arc::clone(&self.figures),
         }));
@@ -516,18 +486,24 @@ impl Work {
     fn sweep(&self, now: Instant) {
         let mut workers = self.workers();
         let Workers { by_id, away } = &mut *workers;
-        away.retain(|_, (until, _)| now < *until);
+        away.sweep(now);
         by_id.retain(|id, worker| {
             let is_here = now.saturating_duration_since(worker.seen_at()) < STALE;
-            if !is_here
-                && let (Some(until), window) = worker.standing()
-                && now < until
-                && away.len() < BANS_MAX
-            {
-                away.insert(id.clone(), (until, window));
+            if !is_here {
+                away.keep(id, &worker.standing(), now);
             }
             is_here
         });
+    }
+
+    /// By what each worker's part of a block is told.
+    fn listed(&self) -> Vec<Listed> {
+        let workers = self.workers();
+        workers
+            .by_id
+            .values()
+            .map(|worker| worker.listed())
+            .collect()
     }
 
     fn workers(&self) -> MutexGuard<'_, Workers> {

@@ -202,12 +202,17 @@ fn more_than_a_tenth_of_a_hundred_invalid_shares_bans_a_worker_and_nobody_else()
         json!({"worker_id": "liar", "job_id": job["job_id"], "nonce": nonce, "extra_nonce": 0,
                "hash": format!("{nonce:064x}")})
     };
-    for nonce in 1..=100 {
-        let answer = liar.submit(&forged(nonce));
-        refused(&answer, 400, "Rejected share: invalid result");
+    for nonce in 1..=90 {
+        let share = liar.submit(&liar.mine(&job));
+        assert_eq!(share.status, 200, "{share:?}");
         liar.wait_for_rate(nonce);
     }
-    refused(&liar.submit(&forged(101)), 403, "worker liar is banned");
+    // Exactly a tenth is none too many, the next one is.
+    for nonce in 91..=101 {
+        let answer = liar.submit(&forged(nonce));
+        refused(&answer, 400, "Rejected share: invalid result");
+    }
+    refused(&liar.submit(&forged(102)), 403, "worker liar is banned");
     refused(
         &liar.get("/pool/job?worker_id=liar"),
         403,
@@ -216,6 +221,27 @@ fn more_than_a_tenth_of_a_hundred_invalid_shares_bans_a_worker_and_nobody_else()
     refused(&liar.registration(), 403, "worker liar is banned");
     let share = honest.mine(&honest.job());
     assert_eq!(honest.submit(&share).status, 200);
+}
+
+/// A later protocol's calls come where shares do.
+#[test]
+fn a_call_of_json_rpc_is_told_from_a_share_and_never_counted() {
+    let host = Vision::start(HARD, "", ONE_IN_4);
+    let worker = host.worker("one");
+    let mut share = worker.mine(&worker.job());
+    let call = json!({"jsonrpc": "2.0", "id": 7, "method": "submit_share", "params": share});
+    let told = json!({"jsonrpc": "2.0", "id": 7,
+                      "error": {"code": -32601, "message": "Method not found"}});
+    for path in ["/pool/share", "/api/pool/share", "/pool/metrics"] {
+        assert_eq!(worker.post(path, &call).json(), told, "{path}");
+    }
+    share["jsonrpc"] = json!("2.0");
+    assert_eq!(worker.submit(&share).json()["error"]["code"], -32600);
+    let metrics = worker.get("/pool/metrics").json();
+    assert_eq!(metrics["total_shares_received"], 0);
+    assert_eq!(metrics["invalid_shares_received"], 0);
+    share.as_object_mut().unwrap().remove("jsonrpc");
+    assert_eq!(worker.submit(&share).status, 200);
 }
 
 #[test]

@@ -24,6 +24,6 @@ pub(super) struct Accepted {
     pub(super) message: &'static str,
     pub(super) is_block: bool,
     pub(super) total_shares: u64,
-    /// Nobody knows before the block is there.
+    /// As it was told last; null if it was not, or nobody can tell.
     pub(super) estimated_payout: Option<u64>,
 }

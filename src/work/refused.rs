@@ -50,6 +50,10 @@ pub(super) enum Refused {
     Throttled,
     #[error("share not stored, try again")]
     NotStored,
+    #[error("workers cannot be listed now")]
+    NotListed,
+    #[error("metrics are asked for by GET")]
+    NoCall,
 }
 
 impl Refused {
@@ -58,9 +62,13 @@ impl Refused {
             Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Banned(_) => StatusCode::FORBIDDEN,
             Self::Rate(_) | Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
-            Self::Full | Self::Crowded | Self::NoWork(_) | Self::NoJob | Self::NotStored => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Full
+            | Self::Crowded
+            | Self::NoWork(_)
+            | Self::NoJob
+            | Self::NotStored
+            | Self::NotListed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoCall => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,
         }
     }

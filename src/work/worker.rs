@@ -11,9 +11,8 @@ use std::{
 };
 
 use mining::{
-    Share,
+    Share, Work,
     api_key::ApiKey,
-    ban::{self, Counts},
     bucket::{Bucket, Limit, Rate},
     extranonce::Prefix,
     jobs::{Jobs, Numbered as _},
@@ -26,10 +25,12 @@ use store::{FoundBlock, WorkerName};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
+    estimate::Listed,
     figures::{Figures, Recent},
     job::{AnyClaim, AnyJob, AnyWork, Judged, NotJudged, Rules, Sent, Told},
     refused::Refused,
     solo::Solo,
+    standing::Standing,
 };
 use crate::{
     bans::Tally,
@@ -47,14 +48,6 @@ use crate::{
 const ONLY: usize = 0;
 /// Shares of a worker in a second.
 pub(super) const SHARES_PER_SECOND: u32 = 100;
-/// More than a tenth of at least 100 shares in an hour.
-pub(super) const BAN_RULE: ban::Rule = ban::Rule {
-    invalid_percent: 10,
-    shares_min: 100,
-    window_ms: 60 * 60 * 1000,
-};
-/// How long a worker is banned.
-pub(super) const BAN_LASTS: Duration = Duration::from_secs(60 * 60);
 /// How long the same work is offered as the same job.
 const JOB_LASTS: Duration = Duration::from_secs(30);
 
@@ -88,11 +81,12 @@ struct State {
     made: Option<(Instant, u32)>,
     vardiff: Vardiff,
     bucket: Bucket,
-    window: ban::Window,
-    banned_until: Option<Instant>,
+    standing: Standing,
     seen_at: Instant,
     reported: Option<f64>,
     recent: Recent,
+    /// What was accepted since it registered.
+    work: Work,
 }
 
 /// What there is to say of an accepted share.
@@ -112,7 +106,6 @@ pub(super) struct Parts {
     pub(super) counted: Counted,
     pub(super) prefix: Prefix,
     pub(super) range: NonceRange,
-    pub(super) window: ban::Window,
     pub(super) context: Arc<Context>,
     pub(super) figures: Arc<Figures>,
 }
@@ -138,7 +131,6 @@ impl Worker {
             counted,
             prefix,
             range,
-            window,
             context,
             figures,
         } = parts;
@@ -180,11 +172,11 @@ impl Worker {
                     },
                     0,
                 ),
-                window,
-                banned_until: None,
+                standing: Standing::new(clock::now_ms()),
                 seen_at: now,
                 reported: None,
                 recent: Recent::default(),
+                work: Work::ZERO,
             }),
             accepted: AtomicU64::new(0),
             _counted: counted,
@@ -208,10 +200,19 @@ impl Worker {
         self.state().seen_at
     }
 
-    /// Until when it is banned, if it is, and what counts for that.
-    pub(super) fn standing(&self) -> (Option<Instant>, ban::Window) {
+    /// How it stands.
+    pub(super) fn standing(&self) -> Standing {
+        self.state().standing
+    }
+
+    /// By what its part of a block is told.
+    pub(super) fn listed(&self) -> Listed {
         let state = self.state();
-        (state.banned_until, state.window)
+        Listed {
+            id: self.id.clone(),
+            name: Arc::clone(&state.workers.at(ONLY).name),
+            work: state.work,
+        }
     }
 
     /// It asks for something.
@@ -219,17 +220,12 @@ impl Worker {
         self.state().seen_at = Instant::now();
     }
 
-    /// An error while it is banned. A ban that is over leaves nothing.
+    /// An error while it is banned.
     pub(super) fn may_come(&self) -> Result<(), Refused> {
         let mut state = self.state();
-        match state.banned_until {
-            Some(until) if Instant::now() < until => Err(Refused::Banned(self.id.clone())),
-            Some(_) => {
-                state.banned_until = None;
-                state.window = ban::Window::new(clock::now_ms());
-                Ok(())
-            }
-            None => Ok(()),
+        match state.standing.is_banned(Instant::now(), clock::now_ms()) {
+            true => Err(Refused::Banned(self.id.clone())),
+            false => Ok(()),
         }
     }
 
@@ -407,7 +403,8 @@ impl Worker {
                 let worker = state.workers.at(ONLY);
                 worker.entry.accepted.fetch_add(1, Ordering::Relaxed);
                 state.recent.add(share.work(), seconds());
-                count(&mut state, 0, now_ms);
+                state.work = state.work.checked_add(share.work()).unwrap_or(state.work);
+                state.standing.valid(now_ms);
                 drop(state);
                 self.figures.accepted(share.work(), seconds(), is_block);
                 Ok(Done { is_block, accepted })
@@ -491,9 +488,7 @@ impl Worker {
         if reject.is_invalid() {
             self.figures.invalid();
             let now_ms = clock::now_ms();
-            if BAN_RULE.bans(count(&mut state, 1, now_ms)) {
-                state.banned_until = Some(Instant::now() + BAN_LASTS);
-            }
+            state.standing.invalid(Instant::now(), now_ms);
             drop(state);
             self.tally.invalid(now_ms);
         }
@@ -533,14 +528,6 @@ impl Worker {
 enum Solution {
     Header(Option<Solved>),
     Claim(AnyClaim),
-}
-
-/// Counts a share, and gives all that count.
-fn count(state: &mut State, invalid: u64, now_ms: i64) -> Counts {
-    let valid = 1 - invalid.min(1);
-    state
-        .window
-        .add(&BAN_RULE, Counts { valid, invalid }, now_ms)
 }
 
 /// What a worker calls a job: its height, and its number.

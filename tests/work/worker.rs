@@ -146,7 +146,7 @@ impl Worker {
         self.send("GET", path, None)
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(super) fn post(&self, path: &str, body: &Value) -> Answer {
         self.send("POST", path, Some(body))
     }
 

@@ -132,6 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn two_of_ten_are_a_fifth_and_the_third_is_more() {
+        let rule = Rule {
+            invalid_percent: 20,
+            shares_min: 10,
+            window_ms: 600_000,
+        };
+        let mut window = Window::new(0);
+        assert!(!rule.bans(window.add(&rule, counts(8, 2), 0)));
+        assert!(rule.bans(window.add(&rule, counts(0, 1), 0)));
+        // The same part of fewer is none.
+        assert!(!rule.bans(counts(6, 3)));
+    }
+
+    #[test]
     fn shares_count_for_half_a_window_at_least_and_a_whole_one_at_most() {
         let mut window = Window::new(0);
         let mut look = |more, now_ms| window.add(&RULE, more, now_ms).invalid;

@@ -146,6 +146,38 @@ impl Store {
         Ok(found.map(|(seq, place)| Position { seq, place }))
     }
 
+    /// Where the round of a scheme that is open now begins: with the share of its last block, or before the first
+    /// share. Nothing while that block is not located, as it is not known which shares are of the next round.
+    pub async fn open_round(
+        &self,
+        pool: PoolId,
+        scheme: &str,
+    ) -> Result<Option<Position>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let waiting: i64 = sql::query(
+            "SELECT COUNT(*) FROM blocks
+             WHERE pool = $1 AND scheme = $2 AND share_seq IS NULL AND booked <> state",
+        )
+        .bind(pool.0)
+        .bind(scheme)
+        .fetch_value(&mut reading)
+        .await?;
+        if waiting > 0 {
+            return Ok(None);
+        }
+        let last: Option<(i64, i64)> = sql::query(
+            "SELECT share_seq, share_place FROM blocks
+             WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL
+             ORDER BY share_seq DESC, share_place DESC LIMIT 1",
+        )
+        .bind(pool.0)
+        .bind(scheme)
+        .fetch_optional(&mut reading)
+        .await?;
+        let last = last.map(|(seq, place)| Position { seq, place });
+        Ok(Some(last.unwrap_or(Position::START)))
+    }
+
     /// Writes what a block was split into. False if that was written before, which changes nothing.
     pub async fn credit_block(
         &self,

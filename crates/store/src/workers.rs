@@ -134,6 +134,31 @@ impl Store {
         Ok(found.into_iter().map(|(id,)| WorkerId(id)).collect())
     }
 
+    /// Who workers are.
+    pub async fn worker_names(
+        &self,
+        workers: &[WorkerId],
+    ) -> Result<HashMap<WorkerId, WorkerName>, ReadError> {
+        let mut reading = self.database.read().await?;
+        let mut names = HashMap::with_capacity(workers.len());
+        for chunk in rows::chunks(workers) {
+            let text = format!(
+                "SELECT id, address, name FROM workers WHERE id IN (VALUES {})",
+                sql::placeholders(reading.kind(), 1, chunk.len(), 1)
+            );
+            let mut query = sql::built(text).once();
+            for worker in chunk {
+                query = query.bind(worker.0);
+            }
+            let found: Vec<(i64, String, String)> = query.fetch_all(&mut reading).await?;
+            let found = found.into_iter();
+            names.extend(
+                found.map(|(id, address, name)| (WorkerId(id), WorkerName::of_row(address, name))),
+            );
+        }
+        Ok(names)
+    }
+
     /// The number that is an alias for an address: that of its first worker.
     pub async fn alias_of(&self, pool: PoolId, address: &str) -> Result<Option<u64>, ReadError> {
         let mut reading = self.database.read().await?;

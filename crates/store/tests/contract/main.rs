@@ -16,6 +16,7 @@ mod killed;
 mod ledger;
 mod luck;
 mod miners;
+mod open_round;
 mod payouts;
 mod ranking;
 mod receipts;

@@ -29,9 +29,9 @@ contract!(
     the_books_follow_a_block,
 );
 
-const NOW: i64 = 1_800_000_000_000;
+pub(super) const NOW: i64 = 1_800_000_000_000;
 
-fn block(number: u64, scheme: Scheme, found_ms: i64) -> NewBlock {
+pub(super) fn block(number: u64, scheme: Scheme, found_ms: i64) -> NewBlock {
     NewBlock {
         hash: hash(number),
         proof: hash(number),
@@ -47,7 +47,7 @@ fn block(number: u64, scheme: Scheme, found_ms: i64) -> NewBlock {
 }
 
 /// Share `number` of `rig`, of so much work, a millisecond after the one before.
-fn mined(number: u64, rig: &str, work: u64) -> ShareRow {
+pub(super) fn mined(number: u64, rig: &str, work: u64) -> ShareRow {
     share_at(
         number,
         &worker(rig),
@@ -56,7 +56,7 @@ fn mined(number: u64, rig: &str, work: u64) -> ShareRow {
     )
 }
 
-async fn write(store: &Store, pool: PoolId, shares: &[ShareRow]) {
+pub(super) async fn write(store: &Store, pool: PoolId, shares: &[ShareRow]) {
     store.append_shares(pool, shares).await.unwrap();
 }
 
@@ -64,7 +64,7 @@ async fn roll_up(store: &Store, pool: PoolId) {
     while !store.roll_up(pool).await.unwrap().done {}
 }
 
-async fn found(store: &Store, pool: PoolId, number: u64) -> Position {
+pub(super) async fn found(store: &Store, pool: PoolId, number: u64) -> Position {
     let block = block(number, Scheme::Pplns, NOW + i64::try_from(number).unwrap());
     store.record_block(pool, &block).await.unwrap();
     located(store, pool, number).await
