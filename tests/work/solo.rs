@@ -240,6 +240,29 @@ fn a_bitcoin_block_of_a_worker_of_http_at_a_solo_port_pays_it_alone() {
     assert!(owes_nobody(&last), "{last:?}");
 }
 
+#[test]
+fn adit_mine_finds_a_visionx_block_for_itself_at_a_solo_port() {
+    let folder = TempDir::new().unwrap();
+    let listener = format!("{ONE_IN_4}scheme = \"solo\"\n");
+    let flags = ["--algorithm", "visionx", "--difficulty", "100"];
+    let host = Vision::start(&flags, "", &listener);
+    let url = format!("http://127.0.0.1:{}", host.pool.miners);
+    let user = format!("{OTHER}.rig1");
+    let mut miner = mine(folder.path(), &[&url], &user, &["--throttle", "50"]);
+    let rpc = &host.node.rpc;
+    wait_for("a block", || (rpc.height() >= 1).then_some(()));
+    assert!(miner.stop().success());
+    assert_eq!(summary(&miner)["unanswered"], 0);
+    let hash = rpc.call("getblockhash", json!([1]));
+    assert_eq!(assert_pays_other(rpc, &hash)["miner"], OTHER);
+    assert_eq!(host.pool.rejected("wrong_result"), 0);
+    let owed = wait_for("the block in the books", || {
+        let books = balances(host.folder());
+        books.contains_key("paid").then_some(books)
+    });
+    assert!(owes_nobody(&owed), "{owed:?}");
+}
+
 /// The daemon makes the coinbases: a solo port is for whom they pay.
 #[test]
 fn a_solo_port_of_monero_is_for_the_address_that_its_blocks_pay() {
@@ -254,7 +277,7 @@ fn a_solo_port_of_monero_is_for_the_address_that_its_blocks_pay() {
             coin: "monero",
             address: &own,
             pool: "scheme = \"solo\"\nmaturity = 3\nrandomx = { mode = \"light\", threads = 1 }\n\
-                   [[pool.fee]]\nname = \"pool\"\npercent = 2\n",
+                   [[pool.fee]]\nname = \"foundation\"\npercent = 2\n",
             listener: "start_difficulty = 20.0\nmin_difficulty = 20.0\nmax_difficulty = 20.0\n",
             daemons: chain.daemon(),
             ..PoolSettings::default()
