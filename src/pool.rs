@@ -127,6 +127,8 @@ pub struct Door {
     pub tls: Option<watch::Receiver<Fingerprint>>,
     /// Whether it speaks nothing else.
     pub tls_only: bool,
+    /// Its workers of HTTP; nothing before it is open.
+    pub workers: Option<work::PortWorkers>,
 }
 
 /// What a pool tells its miners of how they are paid.
@@ -332,8 +334,9 @@ pub async fn start(
             share_time: Duration::from_millis(vardiff.share_time_ms),
             tls: None,
             tls_only: port.tls.as_ref().is_some_and(|tls| tls.only),
+            workers: None,
         };
-        let http = work::routes(
+        let (http, workers) = work::routes(
             &context,
             &terms,
             settings.title.as_ref().unwrap_or(&settings.name),
@@ -343,6 +346,7 @@ pub async fn start(
         );
         let opened = listener::open(port, house, context, http, tasks).await?;
         (door.address, door.tls) = (opened.address, opened.tls);
+        door.workers = Some(workers);
         doors.push(door);
     }
     let started_ms = clock::now_ms();

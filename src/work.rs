@@ -54,6 +54,7 @@ use tokio::{
 };
 use wire::work::{AskJob, BODY_MAX, Call, Register, Spoken, SubmitShare};
 
+pub use self::stats::PortWorkers;
 use self::{
     answer::{Accepted, Registered},
     estimate::{Estimates, Listed},
@@ -125,7 +126,7 @@ pub(crate) fn routes(
     (address, limits): (SocketAddr, Limits),
     without_token: bool,
     tasks: &Tasks,
-) -> Router {
+) -> (Router, PortWorkers) {
     let accounting = Accounting::new(
         context.store.clone(),
         context.pool,
@@ -165,11 +166,13 @@ pub(crate) fn routes(
         .route("/stats", get(stats::show))
         .route("/metrics", get(metrics).post(call))
         .route("/mode", get(mode));
-    Router::new()
+    let listed = PortWorkers::new(&work);
+    let routes = Router::new()
         .nest("/pool", routes.clone())
         .nest("/api/pool", routes)
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(work)
+        .with_state(work);
+    (routes, listed)
 }
 
 /// A worker says who is paid, and is told by what it is known from now on.
@@ -355,7 +358,7 @@ async fn metrics(
     Ok((NO_STORE, Json(metrics)).into_response())
 }
 
-/// `GET /pool/mode`: where this answers, a pool is hosted.
+/// `GET /pool/mode`: where this answers, a pool is hosted, unless each miner is alone.
 #[derive(Serialize)]
 struct Mode {
     mode: &'static str,
@@ -363,10 +366,11 @@ struct Mode {
     is_worker: bool,
 }
 
-async fn mode() -> Json<Mode> {
+async fn mode(State(work): Shared) -> Json<Mode> {
+    let is_solo = work.context.rules.is_solo();
     Json(Mode {
-        mode: "host_pool",
-        is_hosting: true,
+        mode: if is_solo { "solo" } else { "host_pool" },
+        is_hosting: !is_solo,
         is_worker: false,
     })
 }

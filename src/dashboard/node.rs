@@ -1,6 +1,8 @@
 //! `/operator/node`: the page of a node's modes, behind the operator's login. Each of its forms does what a
 //! call of the API does, and works without script; what changes by itself comes as one piece, made here.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::{
     Extension, Router,
@@ -28,6 +30,7 @@ use crate::{
     http::Peer,
     node::{Changes, Mode, Node, POOL_NAME_MAX, PORTS, WORKER_NAME_MAX},
     pool::Pool,
+    work::PortWorkers,
     worker::Profile,
 };
 
@@ -72,6 +75,10 @@ struct Row {
     wallet: String,
     agent: String,
     shares: u64,
+    /// By its shares, of workers of HTTP.
+    hashrate: Option<String>,
+    /// What it would be credited if a block were found now.
+    payout: Option<String>,
     difficulty: f64,
     last_share: Option<String>,
 }
@@ -286,7 +293,31 @@ impl Now {
         let accepted = |session: &crate::sessions::Session| {
             session.accepted.load(std::sync::atomic::Ordering::Relaxed)
         };
+        let pool = pools.first();
+        let earnings: HashMap<_, _> = pool
+            .into_iter()
+            .flat_map(|pool| &pool.doors)
+            .flat_map(|door| door.workers.as_ref().map(PortWorkers::earnings))
+            .flatten()
+            .collect();
+        let earning = |session: &crate::sessions::Session| {
+            let worker = &session.worker;
+            let name = (
+                worker.address.as_str().to_owned(),
+                worker.worker.to_string(),
+            );
+            earnings.get(&name).copied()
+        };
+        let coins = |units: u64| {
+            let coin = pool.map(|pool| pool.coin)?;
+            let coins = super::coins(&units.to_string(), &coin.decimals);
+            Some(format!("{coins} {}", coin.ticker))
+        };
         let rows = sessions.iter().take(WORKERS).map(|session| Row {
+            hashrate: earning(session).map(|earning| Self::rate(&earning.hashrate)),
+            payout: earning(session)
+                .and_then(|earning| earning.estimated_payout)
+                .and_then(coins),
             name: session.worker.worker.to_string(),
             wallet: session
                 .worker

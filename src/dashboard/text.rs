@@ -310,6 +310,7 @@ words! {
     total_hashrate = "total hashrate";
     pool_hashrate = "hashrate of the pool";
     wallet = "Wallet";
+    estimated_payout = "If a block came now";
     no_worker = "No worker is connected. Give them the address above.";
     node_log = "What has happened";
     pool_address = "Pool address";

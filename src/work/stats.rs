@@ -1,7 +1,7 @@
 //! `GET /pool/stats`: the workers of a port, and what they have done. All of them are listed once a second at
 //! most, whoever asks how often.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -26,6 +26,54 @@ pub(super) struct Listing {
     last_block_height: Option<u32>,
     /// As it is told.
     workers: Box<RawValue>,
+    /// The same for pages.
+    rows: Vec<WorkerStats>,
+}
+
+/// The workers of a port, for pages. Clones share them.
+#[derive(Clone)]
+pub struct PortWorkers(Arc<Work>);
+
+/// What pages show of a worker beside its session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Earning {
+    /// Hashes per second, by its shares.
+    pub(crate) hashrate: u64,
+    /// What it would be credited if a block were found now, in base units; nothing if nobody can tell.
+    pub(crate) estimated_payout: Option<u64>,
+}
+
+impl PortWorkers {
+    pub(super) fn new(work: &Arc<Work>) -> Self {
+        Self(Arc::clone(work))
+    }
+
+    /// By address and name, as of a second ago; the first one who asks has another one made.
+    pub(crate) fn earnings(&self) -> HashMap<(String, String), Earning> {
+        let work = &self.0;
+        work.listing.renew(|_| true, || list(Arc::clone(work)));
+        let listing = work.listing.newest();
+        let rows = listing.iter().flat_map(|listing| &listing.rows);
+        let mut earnings: HashMap<(String, String), Earning> = HashMap::new();
+        for row in rows {
+            let name = (row.wallet_address.clone(), row.worker_name.clone());
+            let earning = earnings.entry(name).or_insert(Earning {
+                hashrate: 0,
+                estimated_payout: None,
+            });
+            earning.hashrate = earning.hashrate.saturating_add(row.hashrate);
+            let parts = [earning.estimated_payout, row.estimated_payout];
+            let parts = parts.into_iter().flatten();
+            earning.estimated_payout = parts.reduce(u64::saturating_add);
+        }
+        earnings
+    }
+}
+
+impl fmt::Debug for PortWorkers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PortWorkers").field(&self.0.address).finish()
+    }
 }
 
 /// The answer.
@@ -97,6 +145,7 @@ async fn list(work: Arc<Work>) -> (Arc<Listing>, Duration) {
         blocks_found: sums.blocks,
         last_block_height: last,
         workers: to_raw_value(&workers).expect("names and numbers are JSON"),
+        rows: workers,
     };
     (Arc::new(listing), LASTS)
 }

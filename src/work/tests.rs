@@ -110,6 +110,7 @@ fn rules(scheme: Scheme) -> Rules {
         heed_suggestions: false,
         default_address: None,
         scheme,
+        only_address: None,
     }
 }
 
@@ -228,7 +229,7 @@ impl Host {
         };
         let at = (SocketAddr::from(([127, 0, 0, 1], 3333)), limits);
         let mut host = Self {
-            routes: routes(&context, &terms, "Main", at, true, &tasks),
+            routes: routes(&context, &terms, "Main", at, true, &tasks).0,
             store,
             pool,
             publish,
