@@ -106,7 +106,7 @@ impl Node {
         let state = self.state.borrow();
         match &state.worker {
             Some(worker) => display::to_f64(worker.snapshot.borrow().hashrate.into()),
-            None => self.told.newest().unwrap_or(0.0),
+            None => self.told.newest_since(state.since_ms).unwrap_or(0.0),
         }
     }
 

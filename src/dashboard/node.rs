@@ -271,8 +271,7 @@ impl Page {
     }
 
     fn port_is(&self, port: &u16) -> bool {
-        let hosted = self.status.hosted.as_ref().map(|hosted| hosted.port);
-        self.status.settings.pool_port.or(hosted) == Some(*port)
+        self.status.settings.pool_port == Some(*port)
     }
 }
 

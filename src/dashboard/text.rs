@@ -309,6 +309,7 @@ words! {
     workers_active = "active workers";
     total_hashrate = "total hashrate";
     pool_hashrate = "hashrate of the pool";
+    as_configured = "as configured";
     wallet = "Wallet";
     estimated_payout = "If a block came now";
     no_worker = "No worker is connected. Give them the address above.";

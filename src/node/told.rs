@@ -33,6 +33,8 @@ pub(crate) struct Line {
     /// In milliseconds since 1970.
     pub(crate) time_ms: i64,
     pub(crate) text: String,
+    /// The accepted shares that it stands for.
+    shares: u64,
 }
 
 /// A hashrate at one time.
@@ -51,6 +53,7 @@ impl Told {
         let line = Line {
             time_ms: clock::now_ms(),
             text: text.take(LINE_MAX).collect(),
+            shares: 0,
         };
         let mut kept = self.kept();
         kept.lines.push_front(line);
@@ -62,17 +65,33 @@ impl Told {
         match event {
             Event::Connected { pool } => self.say(format!("mining at {pool}")),
             Event::Disconnected { reason } => self.say(format!("no connection: {reason}")),
-            Event::Accepted {
-                job_id, difficulty, ..
-            } => self.say(format!(
-                "share accepted, job {job_id}, difficulty {difficulty}"
-            )),
+            Event::Accepted { difficulty, .. } => self.share(*difficulty),
             Event::Rejected { job_id, reason, .. } => {
                 self.say(format!("share refused, job {job_id}: {reason}"));
             }
             Event::Message { text } => self.say(format!("the pool says: {text}")),
             Event::Job { .. } => {}
         }
+    }
+
+    /// Writes that a share was accepted: those between two other events are one line.
+    fn share(&self, difficulty: f64) {
+        let mut kept = self.kept();
+        let before = kept.lines.front().map_or(0, |line| line.shares);
+        if before > 0 {
+            kept.lines.pop_front();
+        }
+        let shares = before + 1;
+        let text = match shares {
+            1 => format!("a share accepted, of difficulty {difficulty}"),
+            _ => format!("{shares} shares accepted, the last one of difficulty {difficulty}"),
+        };
+        kept.lines.push_front(Line {
+            time_ms: clock::now_ms(),
+            text,
+            shares,
+        });
+        kept.lines.truncate(LINES_MAX);
     }
 
     /// Keeps a hashrate.
@@ -92,9 +111,12 @@ impl Told {
         self.kept().lines.iter().take(most).cloned().collect()
     }
 
-    /// The newest hashrate.
-    pub(crate) fn newest(&self) -> Option<f64> {
-        self.kept().history.back().map(|sample| sample.hashrate)
+    /// The newest hashrate, if there is one since this time in milliseconds since 1970.
+    pub(crate) fn newest_since(&self, since_ms: i64) -> Option<f64> {
+        let kept = self.kept();
+        let newest = kept.history.back();
+        let newest = newest.filter(|sample| sample.time_ms >= since_ms);
+        newest.map(|sample| sample.hashrate)
     }
 
     /// The hashrates, the oldest first.
@@ -126,6 +148,34 @@ mod tests {
         assert_eq!(history.len(), HISTORY_MAX);
         assert!(history[0].hashrate < history[1].hashrate);
         assert!((history[HISTORY_MAX - 1].hashrate - 999.0).abs() < 0.5);
+    }
+
+    #[test]
+    fn shares_in_a_row_are_one_line() {
+        let told = Told::default();
+        let share = Event::Accepted {
+            hash: pow::Hash([0; 32]),
+            job_id: "1".into(),
+            difficulty: 4.0,
+            best: 4.0,
+        };
+        let texts = || -> Vec<String> {
+            let lines = told.lines(9).into_iter();
+            lines.map(|line| line.text).collect()
+        };
+        told.event(&share);
+        assert_eq!(texts(), ["a share accepted, of difficulty 4"]);
+        (0..2).for_each(|_| told.event(&share));
+        told.say("something else");
+        told.event(&share);
+        assert_eq!(
+            texts(),
+            [
+                "a share accepted, of difficulty 4",
+                "something else",
+                "3 shares accepted, the last one of difficulty 4"
+            ]
+        );
     }
 
     #[test]

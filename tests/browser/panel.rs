@@ -29,7 +29,8 @@ fn a_node_is_switched_by_its_page() {
     let mut workers = Vec::new();
     let report = Drive::start("node.js", &task).report(|wanted| match wanted {
         "worker desk" | "worker phone" => {
-            let worker = Worker::register(node.pool.miners, HOSTILE, ADDRESS);
+            let name: String = HOSTILE.chars().take(58).collect();
+            let worker = Worker::register(node.pool.miners, &name, ADDRESS);
             drop(share(&worker));
             workers.push(worker);
         }
