@@ -144,6 +144,9 @@ pub struct Pool {
     pub daemon: Vec<crate::daemon::Config>,
     /// The ports for miners.
     pub listener: Vec<Listener>,
+    /// Schemes by which work may be owed though no listener is of them now. No setting: a node's mode says so.
+    #[serde(skip)]
+    pub open_schemes: Vec<Scheme>,
 }
 
 /// `[[pool.fee]]`
@@ -402,6 +405,7 @@ impl Default for Pool {
             visionx: verifier::VisionX::default(),
             daemon: Vec::new(),
             listener: vec![Listener::default()],
+            open_schemes: Vec::new(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where a peer is counted: its party, its neighbourhood, and the networks an operator names.
 //! Called by the listener and by bans.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use ipnet::IpNet;
 
@@ -17,6 +17,15 @@ pub fn party(address: IpAddr) -> IpAddr {
 /// What one network is assumed to have: a /24 of IPv4, or a /48 of IPv6.
 pub fn neighbourhood(address: IpAddr) -> IpAddr {
     masked(address, 24, 48)
+}
+
+/// This machine's address in its network: the one that it would send from. Nothing is sent.
+pub(crate) fn of_this_machine() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // An address of documentation (RFC 5737), which is nobody's.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
 }
 
 fn masked(address: IpAddr, bits_v4: u32, bits_v6: u32) -> IpAddr {

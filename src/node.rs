@@ -64,6 +64,9 @@ pub(crate) struct State {
     pub(crate) worker: Option<OwnWorker>,
     /// Why it mines alone without having been told to.
     pub(crate) fell_back: Option<String>,
+    /// What was changed of the configuration, and the configuration.
+    changes: Changes,
+    config: Arc<Config>,
 }
 
 /// Somebody wants it to be otherwise.
@@ -83,6 +86,20 @@ pub(crate) enum NotDone {
     Busy,
     #[error("the process is stopping")]
     Stopping,
+}
+
+/// What holds with these changes on top of older ones, in this mode unless they say another one.
+fn made(
+    changes: Changes,
+    older: &Changes,
+    mode: Mode,
+    config: &Config,
+) -> Result<(Changes, Settings, Config), BadSetting> {
+    changes.check(changes.mode.unwrap_or(mode), config)?;
+    let changes = changes.over(older.clone());
+    let settings = Settings::of(config, &changes);
+    let of_mode = settings.config(config)?;
+    Ok((changes, settings, of_mode))
 }
 
 /// What is wrong with the mode that a node would start in, and with what was kept of it; nothing if all is well.
@@ -121,6 +138,18 @@ impl Node {
         sum
     }
 
+    /// An error for changes that make no sense.
+    pub(crate) fn check(&self, changes: &Changes) -> Result<(), NotDone> {
+        let State {
+            settings,
+            changes: older,
+            config,
+            ..
+        } = self.state();
+        made(changes.clone(), &older, settings.mode, &config)?;
+        Ok(())
+    }
+
     /// Changes settings or the mode, and waits until that holds.
     pub(crate) async fn change(&self, changes: Changes) -> Result<State, NotDone> {
         let (done, told) = oneshot::channel();
@@ -155,7 +184,6 @@ enum Wanted {
 /// Turns one mode into the next.
 pub(crate) struct Turns {
     base: Base,
-    changes: Changes,
     /// What goes on, and the configuration that it was started with.
     run: Option<Run>,
     config: Config,
@@ -187,7 +215,9 @@ impl Turns {
             is_switching: false,
             pools: run.pools.clone().into(),
             worker: run.worker.clone(),
-            fell_back: None,
+            fell_back: changes.fell_back.clone(),
+            changes,
+            config: Arc::new(config.clone()),
         });
         let node = Node {
             state: state.subscribe(),
@@ -197,17 +227,16 @@ impl Turns {
         let front = Front::new(&base.door(), &config.compat);
         let turns = Self {
             base,
-            changes,
             config: of_mode,
             running,
             state,
             node,
             wishes: wished,
             front,
-            run: None,
+            run: Some(run),
         };
+        turns.show()?;
         turns.front.open(&turns.base.door(), tasks)?;
-        let turns = turns.with(run)?;
         turns.keep_history(tasks);
         turns.base.is_open();
         turns.say_mode();
@@ -237,7 +266,7 @@ impl Turns {
         match turn.0 {
             Wanted::Failed(failure) => Err(anyhow::anyhow!(failure)),
             Wanted::Wish(Wish { changes, done }) => {
-                let switched = self.change(changes, None, config).await?;
+                let switched = self.change(changes, config).await?;
                 let told = switched.map(|()| self.node.state());
                 // Whoever has hung up need not be told.
                 let _ = done.send(told);
@@ -245,18 +274,26 @@ impl Turns {
             }
             Wanted::Lost => {
                 let reason = format!("{} did not answer", self.state.borrow().settings.url);
-                warn!(reason, "mining alone instead");
-                self.node.told.say(format!("{reason}: mining alone"));
                 let alone = Changes {
                     mode: Some(Mode::Solo),
+                    fell_back: Some(reason.clone()),
                     ..Changes::default()
                 };
-                if let Err(error) = self.change(alone, Some(reason), config).await? {
-                    // It is not tried again and again: the pool may come back, too.
-                    self.node.told.say(error.to_string());
-                    warn!(%error, "still waiting for the pool");
-                    if let Some(run) = &mut self.run {
-                        run.lost = tokio_util::sync::CancellationToken::new();
+                match self.change(alone, config).await? {
+                    Ok(()) => {
+                        warn!(reason, "mining alone instead");
+                        self.node.told.say(format!("{reason}: mining alone"));
+                    }
+                    Err(error) => {
+                        warn!(%error, "still waiting for the pool");
+                        self.node.told.say(format!("still waiting: {error}"));
+                        let settings = self.state.borrow().settings.clone();
+                        // Where the mode was started again, it is looked after already.
+                        if let Some(run) = &mut self.run
+                            && run.lost.is_cancelled()
+                        {
+                            run.look_again(&settings);
+                        }
                     }
                 }
                 Ok(())
@@ -267,97 +304,104 @@ impl Turns {
     async fn change(
         &mut self,
         changes: Changes,
-        fell_back: Option<String>,
         config: &Config,
     ) -> anyhow::Result<Result<(), NotDone>> {
         let before = self.state.borrow().clone();
-        let changes = changes.over(self.changes.clone());
-        let settings = Settings::of(config, &changes);
-        let of_mode = match settings.config(config) {
-            Ok(of_mode) => of_mode,
+        let mode = before.settings.mode;
+        let (changes, settings, of_mode) = match made(changes, &before.changes, mode, config) {
+            Ok(made) => made,
             Err(error) => return Ok(Err(error.into())),
         };
+        // What was read again since holds already, where it could be taken over.
+        if let Ok(now) = before.settings.config(config) {
+            self.config = now;
+        }
         let failed = |error: &anyhow::Error| NotDone::Failed {
             mode: settings.mode,
             reason: format!("{error:#}"),
         };
         // Before anything ends: on a full disk all stays as it is.
-        if let Err(error) = changes.write(self.base.data()) {
-            return Ok(Err(failed(&error)));
-        }
+        let prepared = match changes.prepare(self.base.data()) {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(Err(failed(&error))),
+        };
+        let has_worker = |worker: &OwnWorker| worker.ended.borrow().is_none();
         let is_same = of_mode == self.config
             && !settings.has_other_worker(&before.settings)
-            && settings.mode == before.settings.mode;
+            && settings.mode == before.settings.mode
+            && before.worker.as_ref().is_none_or(has_worker);
         if is_same {
-            self.changes = changes;
-            self.state.send_modify(|state| state.settings = settings);
+            if let Err(error) = prepared.keep() {
+                return Ok(Err(failed(&error)));
+            }
+            self.state.send_modify(|state| {
+                state.fell_back = changes.fell_back.clone();
+                (state.settings, state.changes) = (settings, changes);
+            });
             return Ok(Ok(()));
         }
         self.state.send_modify(|state| state.is_switching = true);
-        let run = match self.start(&of_mode, &settings).await {
-            Ok(run) => run,
+        self.front.is_switching(true);
+        let started = match self.start(&of_mode, &settings).await? {
+            Ok(run) => {
+                (self.config, self.run) = (of_mode, Some(run));
+                self.state.send_modify(|state| {
+                    state.fell_back = changes.fell_back.clone();
+                    (state.settings, state.changes) = (settings, changes);
+                });
+                // It goes on in any case; after the next start of the process it may be the one before.
+                if let Err(error) = prepared.keep() {
+                    warn!(error = format!("{error:#}"), "the mode is not kept");
+                    self.node.told.say(format!("not kept: {error:#}"));
+                }
+                Ok(())
+            }
             Err(error) => {
                 let error = failed(&error);
                 warn!(%error, "the mode stays as it was");
                 self.node.told.say(error.to_string());
-                self.changes.write(self.base.data())?;
                 let again = self.config.clone();
-                let run = self.start(&again, &before.settings).await;
-                let run = run.with_context(|| format!("after {error}"))?;
-                self.goes_on(run)?;
-                let (pools, worker) = self.now();
-                self.state.send_replace(State {
-                    pools,
-                    worker,
-                    ..before
-                });
-                return Ok(Err(error));
+                let run = self.start(&again, &before.settings).await?;
+                self.run = Some(run.with_context(|| format!("after {error}"))?);
+                Err(error)
             }
         };
-        (self.changes, self.config) = (changes, of_mode);
-        self.goes_on(run)?;
-        let (pools, worker) = self.now();
-        self.state.send_replace(State {
-            settings,
-            since_ms: clock::now_ms(),
-            is_switching: false,
-            pools,
-            worker,
-            fell_back,
-        });
-        self.say_mode();
-        Ok(Ok(()))
-    }
-
-    /// Ends what goes on, and starts what is wanted.
-    async fn start(&mut self, config: &Config, settings: &Settings) -> anyhow::Result<Run> {
-        if let Some(run) = self.run.take()
-            && !run.end().await
-        {
-            warn!("not everything of the mode before ended in time");
+        self.show()?;
+        if started.is_ok() {
+            self.say_mode();
         }
-        Run::start(&self.base, config, settings, &self.node.told, &self.running).await
+        Ok(started)
     }
 
-    fn with(mut self, run: Run) -> anyhow::Result<Self> {
-        self.goes_on(run)?;
-        Ok(self)
+    /// Ends what goes on, and starts what is wanted. The outer error ends the process: two must never write the
+    /// books of one pool.
+    async fn start(
+        &mut self,
+        config: &Config,
+        settings: &Settings,
+    ) -> anyhow::Result<anyhow::Result<Run>> {
+        if let Some(run) = self.run.take() {
+            let in_time = run.end().await;
+            anyhow::ensure!(in_time, "not everything of the mode before ended in time");
+        }
+        let told = &self.node.told;
+        Ok(Run::start(&self.base, config, settings, told, &self.running).await)
     }
 
-    /// What is asked over HTTP is asked of this run from now on.
-    fn goes_on(&mut self, run: Run) -> anyhow::Result<()> {
+    /// What goes on is what is seen and asked from now on.
+    fn show(&self) -> anyhow::Result<()> {
+        let run = self.run.as_ref().context("nothing goes on")?;
         let pools = run.pools.clone();
+        self.state.send_modify(|state| {
+            state.pools = pools.clone().into();
+            state.worker.clone_from(&run.worker);
+            state.since_ms = clock::now_ms();
+            state.is_switching = false;
+        });
         self.front
             .show(pools, Some(self.node.clone()), &run.tasks)?;
-        self.run = Some(run);
+        self.front.is_switching(false);
         Ok(())
-    }
-
-    fn now(&self) -> (Arc<[Pool]>, Option<OwnWorker>) {
-        match &self.run {
-            Some(run) => (run.pools.clone().into(), run.worker.clone()),
-            None => (Arc::default(), None),
-        }
     }
 
     fn say_mode(&self) {

@@ -390,9 +390,9 @@ pub(crate) fn ban_settings(settings: &config::Pool) -> Result<bans::Settings, co
     Ok(Plan::new(settings)?.bans)
 }
 
-/// An error if anything in these settings makes no sense.
+/// An error if anything in these settings makes no sense. Memory is not asked for: what runs now may have it.
 pub(crate) fn makes_sense(settings: &config::Pool) -> Result<(), config::BadConfig> {
-    Plan::new(settings).map(drop)
+    Plan::within(settings, None).map(drop)
 }
 
 /// What a pool of these settings pays from.

@@ -166,6 +166,7 @@ impl NodeWish {
             profile: profile.transpose()?,
             url: trimmed(self.url.as_ref()),
             fall_back_s: self.fall_back_s,
+            fell_back: None,
         })
     }
 }
@@ -354,6 +355,8 @@ pub(crate) async fn change(
     node: &Node,
     changes: Changes,
 ) -> Result<State, Problem> {
+    // What is refused was not done, and is not in the log.
+    node.check(&changes)?;
     let what = match changes.mode {
         Some(Mode::Solo) => "node mines alone",
         Some(Mode::Host) => "node hosts a pool",

@@ -61,6 +61,15 @@ impl Problem {
         }
     }
 
+    /// The pools of a node are being started anew.
+    pub(super) fn switching() -> Self {
+        let message = "the node is being switched; try again in a second";
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "switching", message)
+        }
+    }
+
     /// An answer with the headers of this problem's own.
     pub(crate) fn with_its_headers(&self, response: Response) -> Response {
         with_headers(response, self.status, self.retry_after_s)

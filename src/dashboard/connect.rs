@@ -1,7 +1,7 @@
 //! `/connect`: what to type into a miner, for each kind of device, with the light that goes on when its
 //! first share comes.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 
 use askama::Template;
 use axum::{
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::{ENGLISH, Shell, page as answer, qr};
 use crate::{
     api::{pools::PoolSummary, problem::Problem},
-    display,
+    display, networks,
     pool::Pool,
 };
 
@@ -148,7 +148,7 @@ impl Where {
             };
             let mut hosts = Vec::new();
             if address.ip().is_unspecified() {
-                hosts.extend(in_the_network().map(|ip| ip.to_string()));
+                hosts.extend(networks::of_this_machine().map(|ip| ip.to_string()));
                 hosts.extend(named(headers));
                 hosts.dedup();
             } else {
@@ -182,15 +182,6 @@ impl Where {
         }
         all
     }
-}
-
-/// This machine's address in its network: the one that it would send from. Nothing is sent.
-fn in_the_network() -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // An address of documentation (RFC 5737), which is nobody's.
-    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
 }
 
 /// The name by which the visitor came, unless it is this machine's for itself. It is what the visitor

@@ -225,7 +225,14 @@ async fn wished(
 
 /// A number as a form has it, read as one of JSON is.
 fn number(text: &str) -> Option<serde_json::Number> {
-    serde_json::from_str(text.trim()).ok()
+    let text = text.trim();
+    // Browsers let people write `.5`, too.
+    let text = if text.starts_with('.') {
+        format!("0{text}")
+    } else {
+        text.to_owned()
+    };
+    serde_json::from_str(&text).ok()
 }
 
 /// Back to the page, so that a reload does nothing again.

@@ -296,6 +296,7 @@ words! {
     host_says = "Others mine here over the address below. This machine only hosts.";
     join_says = "This machine mines at somebody else's pool.";
     fell_back = "Mining alone for now:";
+    worker_ended = "This machine's worker has ended:";
     switching = "Switching";
     running = "Running";
     since = "since";

@@ -65,6 +65,8 @@ pub(crate) struct OwnWorker {
     pub(crate) snapshot: watch::Receiver<Snapshot>,
     /// What the pool says of itself, if it is one of HTTP that was joined.
     pub(crate) joined: watch::Receiver<Option<joined::Joined>>,
+    /// Why it has ended, though nobody told it to.
+    pub(crate) ended: watch::Receiver<Option<String>>,
 }
 
 impl Run {
@@ -113,6 +115,16 @@ impl Run {
         }
     }
 
+    /// Looks after the pool that was joined once more, after it was lost and stays joined.
+    pub(super) fn look_again(&mut self, settings: &Settings) {
+        self.lost = CancellationToken::new();
+        if let Some(worker) = &self.worker {
+            let within = Duration::from_secs(settings.fall_back_s);
+            let snapshot = worker.snapshot.clone();
+            look_after(snapshot, within, self.lost.clone(), &self.tasks);
+        }
+    }
+
     /// Ends it, in order: nothing that was accepted is lost. False if something did not end in time.
     pub(super) async fn end(self) -> bool {
         self.tasks.shut_down().await
@@ -134,6 +146,7 @@ fn work(url: &str, settings: &Settings, told: &Told, tasks: &Tasks) -> OwnWorker
     let (events, mut happened) = mpsc::channel(EVENTS_MAX);
     let (snapshots, snapshot) = watch::channel(Snapshot::default());
     let (tell_joined, joined) = watch::channel(None);
+    let (tell_end, ended) = watch::channel(None);
     let cores = available_parallelism().map_or(1, usize::from);
     let (threads, throttle) = settings.profile.of(cores);
     let config = worker::Config {
@@ -151,6 +164,7 @@ fn work(url: &str, settings: &Settings, told: &Told, tasks: &Tasks) -> OwnWorker
             let error = format!("{error:#}");
             warn!(error, "the node's own worker has ended");
             say.say(format!("the worker has ended: {error}"));
+            tell_end.send_replace(Some(error));
         }
         Ok(())
     });
@@ -168,10 +182,19 @@ fn work(url: &str, settings: &Settings, told: &Told, tasks: &Tasks) -> OwnWorker
         let asking = joined::follow(url.to_owned(), tell_joined, stopping);
         tasks.spawn(Stage::Doors, "pool that was joined", asking);
     }
-    OwnWorker { snapshot, joined }
+    OwnWorker {
+        snapshot,
+        joined,
+        ended,
+    }
 }
 
-/// Cancels `lost` once there was no connection for so long; never with zero.
+/// A pool without work for anybody is as good as none.
+fn has_work(worker: &Snapshot) -> bool {
+    worker.connected && worker.job_id.is_some()
+}
+
+/// Cancels `lost` once there was no work for so long; never with zero.
 fn look_after(
     mut snapshot: watch::Receiver<Snapshot>,
     within: Duration,
@@ -184,10 +207,10 @@ fn look_after(
     let stopping = tasks.ending(Stage::Doors);
     let looking = async move {
         loop {
-            if snapshot.wait_for(|worker| !worker.connected).await.is_err() {
+            if snapshot.wait_for(|worker| !has_work(worker)).await.is_err() {
                 break;
             }
-            match timeout(within, snapshot.wait_for(|worker| worker.connected)).await {
+            match timeout(within, snapshot.wait_for(has_work)).await {
                 Ok(Ok(_)) => {}
                 // The worker has ended, which waiting does not mend.
                 Ok(Err(_)) | Err(_) => break,

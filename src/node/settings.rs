@@ -52,6 +52,15 @@ pub(crate) struct Changes {
     /// The pool to join.
     pub(crate) url: Option<String>,
     pub(crate) fall_back_s: Option<u64>,
+    /// Why the node mines alone though nobody told it to.
+    pub(crate) fell_back: Option<String>,
+}
+
+/// Changes that are on the disk, and do not hold yet.
+#[must_use]
+pub(crate) struct Prepared {
+    beside: PathBuf,
+    path: PathBuf,
 }
 
 /// A setting that makes no sense.
@@ -91,6 +100,20 @@ impl Changes {
             profile: self.profile.or(older.profile),
             url: self.url.or(older.url),
             fall_back_s: self.fall_back_s.or(older.fall_back_s),
+            // Until it is told what to do.
+            fell_back: match self.mode {
+                Some(_) => self.fell_back,
+                None => older.fell_back,
+            },
+        }
+    }
+
+    /// An error for what cannot hold in this mode, though something kept could: at another pool another coin
+    /// may be mined.
+    pub(crate) fn check(&self, mode: Mode, config: &Config) -> Result<(), BadSetting> {
+        match &self.wallet_address {
+            Some(text) if mode != Mode::Join => address("wallet_address", text, config),
+            _ => Ok(()),
         }
     }
 
@@ -106,18 +129,43 @@ impl Changes {
         }
     }
 
-    /// Keeps them, whole or not at all, also if the power fails.
-    pub(crate) fn write(&self, data: &Path) -> anyhow::Result<()> {
+    /// Writes them beside what is kept, so that all that can fail has been done before anything ends for them.
+    pub(crate) fn prepare(&self, data: &Path) -> anyhow::Result<Prepared> {
         let path = file(data);
+        let beside = path.with_extension("new");
         let written = || {
-            let beside = path.with_extension("new");
             let mut file = std::fs::File::create(&beside)?;
             serde_json::to_writer(&mut file, self)?;
-            file.sync_all()?;
-            std::fs::rename(&beside, &path)?;
-            std::fs::File::open(data)?.sync_all()
+            file.sync_all()
         };
-        written().with_context(|| format!("cannot write {}", path.display()))
+        written().with_context(|| format!("cannot write {}", beside.display()))?;
+        Ok(Prepared { beside, path })
+    }
+}
+
+impl Prepared {
+    /// Keeps them from now on, whole or not at all, also if the power fails.
+    pub(crate) fn keep(self) -> anyhow::Result<()> {
+        let Self { beside, path } = self;
+        let kept = || {
+            std::fs::rename(&beside, &path)?;
+            let folder = path.parent().unwrap_or(Path::new("."));
+            std::fs::File::open(folder)?.sync_all()
+        };
+        kept().with_context(|| format!("cannot keep {}", path.display()))
+    }
+}
+
+/// An error unless it is empty, or an address of the coin of the first pool.
+fn address(key: &str, text: &str, config: &Config) -> Result<(), BadSetting> {
+    let Some(pool) = config.pool.first().filter(|_| !text.is_empty()) else {
+        return Ok(());
+    };
+    // Which coin it is has to be said first.
+    let parsed = coin(pool).map(|coin| Address::parse(coin, pool.network, text));
+    match parsed {
+        Some(Err(error)) => Err(BadSetting(format!("{key}: {error}"))),
+        Some(Ok(_)) | None => Ok(()),
     }
 }
 
@@ -133,8 +181,13 @@ impl Settings {
         let fee = pool.and_then(|pool| pool.fee.iter().find(|fee| fee.name == POOL_FEE));
         let pool_name = || pool.map(|pool| pool.title.clone().unwrap_or_else(|| pool.name.clone()));
         let own = || pool.map(|pool| pool.payout_address.clone());
+        let mode = changed.mode.unwrap_or(node.mode);
+        // What was said for another coin's pool is nobody's here.
+        let is_good = |text: &String| {
+            !text.is_empty() && (mode == Mode::Join || address("", text, config).is_ok())
+        };
         Self {
-            mode: changed.mode.unwrap_or(node.mode),
+            mode,
             pool_name: changed.pool_name.or_else(pool_name).unwrap_or_default(),
             pool_fee: changed
                 .pool_fee
@@ -147,7 +200,7 @@ impl Settings {
                 .unwrap_or_default(),
             wallet_address: changed
                 .wallet_address
-                .filter(|address| !address.is_empty())
+                .filter(is_good)
                 .or_else(|| node.address.clone())
                 .or_else(own)
                 .unwrap_or_default(),
@@ -186,22 +239,9 @@ impl Settings {
             let endpoint = self.url.parse::<Endpoint>();
             endpoint.map_err(|error| BadSetting(format!("url: {error}")))?;
         }
-        let address = |key: &str, text: &str| match (text, config.pool.first()) {
-            ("", _) => Ok(()),
-            (text, None) if text.len() <= ADDRESS_LEN_MAX && !text.contains(['.', ' ']) => Ok(()),
-            (_, None) => bad(&format!("{key} is no address")),
-            (text, Some(pool)) => match coin(pool) {
-                Some(coin) => Address::parse(coin, pool.network, text)
-                    .map(drop)
-                    .map_err(|error| BadSetting(format!("{key}: {error}"))),
-                // Which coin it is has to be said first.
-                None => Ok(()),
-            },
-        };
-        address("host_address", &self.host_address)?;
-        // Another pool may be one of another coin.
-        if self.mode != Mode::Join {
-            address("wallet_address", &self.wallet_address)?;
+        address("host_address", &self.host_address, config)?;
+        if self.wallet_address.len() > ADDRESS_LEN_MAX || self.wallet_address.contains(['.', ' ']) {
+            return bad("wallet_address is no address");
         }
         Ok(())
     }
@@ -245,7 +285,12 @@ impl Settings {
                     "no wallet_address that the pool could pay".into(),
                 ));
             }
-            Mode::Join => close_all(&mut config),
+            Mode::Join => {
+                if self.fall_back_s > 0 {
+                    self.can_be_alone(&config)?;
+                }
+                close_all(&mut config);
+            }
         }
         for pool in &config.pool {
             pool::makes_sense(pool).map_err(|error| BadSetting(error.to_string()))?;
@@ -267,6 +312,17 @@ impl Settings {
             (settings.user(), *profile, pool)
         };
         self.mode != Mode::Host && of(self) != of(other)
+    }
+
+    /// An error if what it would fall back to makes no sense.
+    fn can_be_alone(&self, config: &Config) -> Result<(), BadSetting> {
+        let alone = Changes {
+            mode: Some(Mode::Solo),
+            ..Changes::default()
+        };
+        let made = Self::of(config, &alone).config(config);
+        made.map(drop)
+            .map_err(|BadSetting(text)| BadSetting(format!("fall_back_s: {text}")))
     }
 
     /// As the name of a worker says whom to pay.
@@ -318,6 +374,11 @@ impl Settings {
 fn close_all(config: &mut Config) {
     config.compat.public_pool_ports = false;
     for pool in &mut config.pool {
+        let schemes = pool
+            .listener
+            .iter()
+            .map(|it| it.scheme.unwrap_or(pool.scheme));
+        pool.open_schemes = schemes.collect();
         pool.listener.clear();
     }
 }
@@ -402,9 +463,60 @@ mod tests {
         assert_eq!(listener.default_address, config().node.address);
         // Rounds of the pool are paid by its own scheme and fees still.
         assert_eq!(made.pool[0].scheme, Scheme::Prop);
+        assert_eq!(made.pool[0].open_schemes, [Scheme::Prop, Scheme::Prop]);
         assert_eq!(made.pool[0].fee, config().pool[0].fee);
         let made = settings(of(Mode::Join)).config(&config()).unwrap();
         assert!(made.pool[0].listener.is_empty());
+    }
+
+    #[test]
+    fn an_address_for_another_coins_pool_is_used_there_alone() {
+        let theirs = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+        let joined = Changes {
+            wallet_address: Some(theirs.into()),
+            ..of(Mode::Join)
+        };
+        assert!(joined.check(Mode::Join, &config()).is_ok());
+        assert_eq!(settings(joined.clone()).user(), format!("{theirs}.node"));
+        let back = of(Mode::Solo).over(joined.clone());
+        let own = config().node.address.unwrap();
+        assert_eq!(settings(back).user(), format!("{own}.node"));
+        let refused = joined.check(Mode::Solo, &config()).unwrap_err();
+        assert!(refused.0.starts_with("wallet_address: "), "{refused}");
+        for text in ["a.b", "a b", &"x".repeat(ADDRESS_LEN_MAX + 1)] {
+            let wish = Changes {
+                wallet_address: Some(text.into()),
+                ..of(Mode::Join)
+            };
+            assert!(settings(wish).config(&config()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_could_not_mine_alone_is_not_told_that_it_would() {
+        let mut config = config();
+        let join = Changes {
+            fall_back_s: Some(5),
+            ..of(Mode::Join)
+        };
+        assert!(Settings::of(&config, &join).config(&config).is_ok());
+        config.pool.clear();
+        let refused = Settings::of(&config, &join).config(&config).unwrap_err();
+        assert_eq!(
+            refused.0,
+            "fall_back_s: mining alone needs a [[pool]] in the settings"
+        );
+        // Why it fell back is forgotten with the next mode, and not before.
+        let fallen = Changes {
+            fell_back: Some("gone".into()),
+            ..of(Mode::Solo)
+        };
+        let named = Changes {
+            pool_name: Some("Cellar".into()),
+            ..Changes::default()
+        };
+        assert!(named.over(fallen.clone()).fell_back.is_some());
+        assert!(of(Mode::Solo).over(fallen).fell_back.is_none());
     }
 
     #[test]
@@ -442,7 +554,9 @@ mod tests {
             fall_back_s: Some(5),
             ..of(Mode::Join)
         };
-        changes.write(data.path()).unwrap();
+        let prepared = changes.prepare(data.path()).unwrap();
+        assert_eq!(Changes::read(data.path()).unwrap(), Changes::default());
+        prepared.keep().unwrap();
         assert_eq!(Changes::read(data.path()).unwrap(), changes);
         let newer = Changes {
             fall_back_s: Some(0),

@@ -79,6 +79,11 @@ pub(super) fn bad(settings: &config::Pool, text: &str) -> BadConfig {
 
 impl Plan {
     pub(super) fn new(settings: &config::Pool) -> Result<Self, BadConfig> {
+        Self::within(settings, verifier::free())
+    }
+
+    /// The same with so much memory; where nobody knows how much, any amount is enough.
+    pub(super) fn within(settings: &config::Pool, free: Option<u64>) -> Result<Self, BadConfig> {
         let bad = |text: String| bad(settings, &text);
         let coin: &'static Coin = settings
             .coin
@@ -189,7 +194,7 @@ impl Plan {
             operator: address,
             recipe,
             refresh: Duration::from_secs(settings.refresh_s),
-            verifier: verifier(settings, coin).map_err(bad)?,
+            verifier: verifier(settings, coin, free).map_err(bad)?,
             view_key: purse::view_key(settings, coin).map_err(bad)?,
             rules,
             ports,
@@ -216,13 +221,17 @@ fn headers(coin: &Coin, payout_address: &str) -> Result<Option<Headers>, String>
 
 /// How shares are verified whose hash is costly, from the settings; nothing where connections hash by
 /// themselves.
-fn verifier(settings: &config::Pool, coin: &Coin) -> Result<Option<verifier::Plan>, String> {
+fn verifier(
+    settings: &config::Pool,
+    coin: &Coin,
+    free: Option<u64>,
+) -> Result<Option<verifier::Plan>, String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let plan = match coin.algorithm() {
         ProofOfWork::Header(_) => return Ok(None),
         // Nobody comes, and nothing is to be verified.
         _ if settings.listener.is_empty() => return Ok(None),
-        ProofOfWork::RandomX => settings.randomx.plan(cores, verifier::free()),
+        ProofOfWork::RandomX => settings.randomx.plan(cores, free),
         ProofOfWork::VisionX => verifier::Plan::without_seeds(settings.visionx.threads, cores),
     };
     let name = coin.algorithm().name();
@@ -240,9 +249,10 @@ fn accounting(
     if rules.is_empty() {
         schemes.push(settings.scheme);
     }
-    for rules in rules {
-        if !schemes.contains(&rules.scheme) {
-            schemes.push(rules.scheme);
+    let of_listeners = rules.iter().map(|rules| rules.scheme);
+    for scheme in of_listeners.chain(settings.open_schemes.iter().copied()) {
+        if !schemes.contains(&scheme) {
+            schemes.push(scheme);
         }
     }
     let fee = |fee: &config::Fee| {

@@ -68,6 +68,8 @@ async fn work(worker: Worker, port: u16) -> Waits {
     client.stream.set_nodelay(true).unwrap();
     let mut waits = Waits::default();
     let (begun, bearer) = (Instant::now(), worker.bearer());
+    // A job is the same one for a while.
+    let mut nonce = 0;
     while begun.elapsed() < TIME {
         let asked = Instant::now();
         let request = format!(
@@ -80,7 +82,6 @@ async fn work(worker: Worker, port: u16) -> Waits {
         let job: Value = serde_json::from_str(&job).unwrap();
         let target = job["share_target"].as_str().unwrap();
         let mut hash = sha256d(&job, worker.range().0);
-        let mut nonce = 0;
         for _ in 0..SHARES_OF_JOB {
             let digits = loop {
                 nonce += 1;

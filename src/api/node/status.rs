@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, header, uri::Authority};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    display,
+    display, networks,
     node::{Mode, Node, State},
     worker::Snapshot,
 };
@@ -82,6 +82,8 @@ pub(crate) struct NodeWorker {
     pub(crate) difficulty: Option<f64>,
     /// Why the last connection ended or could not be made.
     pub(crate) last_error: Option<String>,
+    /// Why it works no more, whatever the pool does. Asking for the same mode again starts it anew.
+    pub(crate) ended: Option<String>,
     /// What the pool says of itself: one that is asked over plain HTTP.
     pub(crate) pool_name: Option<String>,
     pub(crate) pool_workers: Option<u64>,
@@ -109,20 +111,26 @@ pub(crate) fn hosted(state: &State, headers: &HeaderMap) -> Option<Hosted> {
     if state.settings.mode != Mode::Host {
         return None;
     }
-    let door: SocketAddr = state.pools.first()?.doors.first()?.address;
-    // Whoever asks has found this machine by some name.
+    let door = state.pools.first()?.doors.first()?;
+    let (at, port) = (door.address, door.address.port());
     let asked = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    let asked = asked.and_then(|host| host.parse::<axum::http::uri::Authority>().ok());
-    let host = match (door.ip().is_unspecified(), asked) {
-        (true, Some(asked)) => format!("{}:{}", asked.host(), door.port()),
-        _ => door.to_string(),
+    let asked = asked.and_then(|host| host.parse::<Authority>().ok());
+    // The address in the local network first, then the name by which whoever asks has found this machine.
+    let host = match at.ip().is_unspecified() {
+        false => at.to_string(),
+        true => match (networks::of_this_machine(), asked) {
+            (Some(ip), _) => SocketAddr::new(ip, port).to_string(),
+            (None, Some(asked)) => format!("{}:{port}", asked.host()),
+            (None, None) => at.to_string(),
+        },
     };
+    let protocol = if door.tls_only { "https" } else { "http" };
     Some(Hosted {
         name: state.settings.pool_name.clone(),
-        url: format!("http://{host}"),
-        port: door.port(),
+        url: format!("{protocol}://{host}"),
+        port,
     })
 }
 
@@ -144,6 +152,7 @@ impl NodeStatus {
                     pool_name: joined.as_ref().map(|joined| joined.name.clone()),
                     pool_workers: joined.as_ref().map(|joined| joined.workers),
                     pool_hashrate: joined.as_ref().map(|joined| joined.hashrate),
+                    ended: worker.ended.borrow().clone(),
                     ..NodeWorker::of(&worker.snapshot.borrow())
                 }
             }),
@@ -186,6 +195,7 @@ impl NodeWorker {
             rejected: snapshot.rejected_total(),
             difficulty: snapshot.difficulty,
             last_error: snapshot.last_error.clone(),
+            ended: None,
             pool_name: None,
             pool_workers: None,
             pool_hashrate: None,
