@@ -119,6 +119,28 @@ fn three_workers_register_with_ranges_of_their_own_and_earn_shares() {
     );
 }
 
+/// The network's figures: the worker hashes in the 256 MiB that the definition fills, the pool without them.
+#[test]
+fn a_share_with_the_figures_of_the_network_is_verified() {
+    let flags = &["--figures", "mainnet"];
+    let host = Vision::start(&[HARD, flags].concat(), "", ONE_IN_4);
+    let worker = host.worker("rig");
+    let job = worker.job();
+    assert_eq!(job["visionx"]["dataset_mib"], 256, "{job}");
+    let share = worker.mine(&job);
+    let answer = worker.submit(&share);
+    assert_eq!(answer.json()["message"], "Share accepted");
+    let mut forged = share.clone();
+    forged["nonce"] = json!(share["nonce"].as_u64().unwrap() + 1);
+    forged["hash"] = json!("00".repeat(32));
+    refused(
+        &worker.submit(&forged),
+        400,
+        "Rejected share: invalid result",
+    );
+    assert_eq!(host.pool.status()["shares"]["stored"], 1);
+}
+
 #[test]
 fn what_is_wrong_is_refused_and_counted() {
     let host = Vision::start(HARD, "", ONE_IN_4);

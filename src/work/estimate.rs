@@ -25,6 +25,8 @@ use crate::{
 
 /// So long it is kept at least.
 const LASTS: Duration = Duration::from_secs(5);
+/// So long at most, also where a clock has jumped meanwhile.
+const LASTS_MAX: Duration = Duration::from_secs(60);
 /// It takes no more than one part of time in so many.
 const TIMES: u32 = 20;
 /// What could not be told is tried again after so long.
@@ -141,7 +143,8 @@ impl Estimates {
             };
             let tip = offer.tip;
             let made = credits.map(|credits| Arc::new(Estimate { tip, credits }));
-            (made, least.max(begun.elapsed() * TIMES))
+            let takes = begun.elapsed().saturating_mul(TIMES);
+            (made, takes.clamp(least, LASTS_MAX))
         }
     }
 }

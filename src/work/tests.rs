@@ -396,6 +396,8 @@ async fn a_worker_is_told_what_its_work_in_the_round_would_be_paid() {
         }
     }
     host.roll_up().await;
+    // None is being made while time passes, or it would seem to have taken as long.
+    host.estimates().await;
     // What was kept is of before.
     pass(HOUR / 60).await;
     // The part of miners is 4,850,000,000: 97 %.
