@@ -33,7 +33,7 @@ use crate::{
     bans::Bans,
     base::Base,
     clock,
-    config::{BadConfig, Config},
+    config::{BadConfig, Config, Pool as Pools},
     display,
     pool::Pool,
     tasks::{Stage, Tasks},
@@ -102,8 +102,15 @@ fn made(
     Ok((changes, settings, of_mode))
 }
 
+/// The configuration without a pool of which nothing was said: who only joins others needs none.
+pub(crate) fn configuration(mut config: Config) -> Config {
+    config.pool.retain(|pool| *pool != Pools::default());
+    config
+}
+
 /// What is wrong with the mode that a node would start in, and with what was kept of it; nothing if all is well.
 pub(crate) fn check(config: &Config) -> Option<String> {
+    let config = &configuration(config.clone());
     let changes = match Changes::read(&config.data) {
         Ok(changes) => changes,
         Err(error) => return Some(format!("{error:#}")),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     money::{OTHER, balances, miner},
     operator::make_key,
-    support::{ADDRESS, Pool, asked::Answer, free_port, run, wait_for},
+    support::{ADDRESS, Pool, Process, adit, asked::Answer, free_port, run, wait_for},
     work::{HARD, ONE_IN_4, Vision, worker::Worker},
 };
 
@@ -470,6 +470,45 @@ fn without_the_pool_that_it_joined_it_mines_alone_if_told_so() {
     assert!(!state(&node.pool)["fell_back"].is_null());
 }
 
+/// Who only joins others has no node of a coin, and no pool in the settings.
+#[test]
+fn a_node_without_a_pool_of_its_own_joins_and_does_nothing_else() {
+    let other = node("host", "", HARD);
+    let folder = tempfile::TempDir::new().unwrap();
+    let (config, http) = (folder.path().join("adit.toml"), free_port());
+    let text = format!(
+        "data = {:?}\n[http]\nlisten = \"127.0.0.1:{http}\"\n[node]\nmode = \"join\"\n\
+         url = \"http://127.0.0.1:{}\"\naddress = \"{ADDRESS}\"\nworker_name = \"cellar\"\n",
+        folder.path().join("data"),
+        other.pool.miners
+    );
+    std::fs::write(&config, text).unwrap();
+    let config = config.to_str().unwrap();
+    let started = adit(&["node", "-c", config]);
+    let mut process = Process::start(started, folder.path().join("node.log"));
+    let say = |words: &[&str]| {
+        let output = run(&[&["node", "-c", config], words].concat());
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    wait_for("a share there", || {
+        let sessions = other.pool.status()["sessions"].clone();
+        let session = &sessions[0];
+        let is_ours = session["worker"] == format!("{ADDRESS}.cellar");
+        (is_ours && session["accepted"].as_u64()? > 0).then_some(())
+    });
+    let (done, said) = say(&["status"]);
+    assert!(done && said.contains("connected          true"), "{said}");
+    for (word, text) in [
+        ("host", "hosting needs a [[pool]]"),
+        ("solo", "mining alone needs a [[pool]]"),
+    ] {
+        let (done, said) = say(&[word]);
+        assert!(!done && said.contains(text), "{said}");
+    }
+    assert!(process.stop().success());
+}
+
 /// The same by the command, for whoever sits at the machine.
 #[test]
 fn the_command_switches_a_node_that_runs() {
@@ -493,6 +532,15 @@ fn the_command_switches_a_node_that_runs() {
     assert!(done);
     assert_eq!(mode(&node.pool), "solo");
     assert_eq!(state(&node.pool)["settings"]["profile"], "beast");
+    // With a key that is none it is told so, also where none is needed.
+    let wrong = node.folder().join("wrong");
+    std::fs::write(&wrong, format!("adit_{}\n", "0".repeat(64))).unwrap();
+    let (done, said) = command(&node, &["solo", "--key-file", wrong.to_str().unwrap()]);
+    assert!(!done && said.contains("there is no such key"), "{said}");
+    let right = node.folder().join("right");
+    std::fs::write(&right, make_key(&node.pool, "anna")).unwrap();
+    let (done, said) = command(&node, &["solo", "--key-file", right.to_str().unwrap()]);
+    assert!(done && said.contains("mode               solo"), "{said}");
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let (done, said) = command(&node, &["status", "--url", &nobody]);
     assert!(!done && said.contains("no node runs at"), "{said}");

@@ -1,7 +1,7 @@
 //! `adit node`: one process that mines alone, hosts a pool or joins one; and the words that switch it while it
 //! runs.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand as Words};
@@ -14,9 +14,9 @@ use super::{config::SettingsArguments, pool::stop_signal};
 use crate::{
     api,
     base::Base,
-    config::BadConfig,
+    config::{BadConfig, Config, Layers},
     display,
-    node::{Running, Turns},
+    node::{self, Running, Turns},
     reload::Reload,
     systemd::{self, Sockets},
     tasks::{Failures, Tasks},
@@ -29,7 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Mine alone, host a pool or join one, and switch between them while it runs
 #[derive(Debug, Parser)]
-#[command(args_conflicts_with_subcommands = false)]
 pub(crate) struct Node {
     #[command(flatten)]
     settings: SettingsArguments,
@@ -56,9 +55,9 @@ struct Reached {
     /// Where its status page is [default: http.listen of the settings]
     #[arg(short, long, value_name = "URL")]
     url: Option<String>,
-    /// An operator's key, where this is not the node's own machine
-    #[arg(long, env = "ADIT_KEY", hide_env_values = true, value_name = "KEY")]
-    key: Option<String>,
+    /// A file with an operator's key, where this is not the node's own machine
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -110,7 +109,7 @@ impl Node {
         Sockets::inherited().close_rest();
         let stopped = stop_signal();
         let hangup = signal(SignalKind::hangup()).context("no handler for SIGHUP")?;
-        let (layers, config) = self.settings.read()?;
+        let (layers, config) = self.read()?;
         let filter = telemetry::start(&config.log)?;
         let (tasks, failures) = Tasks::new();
         let running = Running::default();
@@ -152,7 +151,7 @@ impl Node {
                 failure = failures.first() => return Err(anyhow::anyhow!(failure)),
                 Some(()) = hangup.recv() => {
                     systemd::reloading();
-                    reload.take_for(turns.bans(), self.settings.read());
+                    reload.take_for(turns.bans(), self.read());
                     systemd::ready();
                     continue;
                 }
@@ -164,6 +163,11 @@ impl Node {
             };
             systemd::alive_while(turns.take(turn, reload.config())).await?;
         }
+    }
+
+    fn read(&self) -> Result<(Layers, Config), BadConfig> {
+        let (layers, config) = self.settings.read()?;
+        Ok((layers, node::configuration(config)))
     }
 
     async fn say(&self, word: &Word) -> anyhow::Result<()> {
@@ -238,8 +242,10 @@ impl Node {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        if let Some(key) = &reached.key {
-            request = request.bearer_auth(key);
+        if let Some(path) = &reached.key_file {
+            let key = std::fs::read_to_string(path);
+            let key = key.with_context(|| format!("cannot read {}", path.display()))?;
+            request = request.bearer_auth(key.trim());
         }
         let answer = request.send().await;
         let answer = answer.map_err(|error| match error {
