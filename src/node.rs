@@ -33,7 +33,7 @@ use crate::{
     bans::Bans,
     base::Base,
     clock,
-    config::{BadConfig, Config, Pool as Pools},
+    config::{self, BadConfig, Config},
     display,
     pool::Pool,
     tasks::{Stage, Tasks},
@@ -62,8 +62,6 @@ pub(crate) struct State {
     pub(crate) pools: Arc<[Pool]>,
     /// Its own worker, unless it hosts.
     pub(crate) worker: Option<OwnWorker>,
-    /// Why it mines alone without having been told to.
-    pub(crate) fell_back: Option<String>,
     /// What was changed of the configuration, and the configuration.
     changes: Changes,
     config: Arc<Config>,
@@ -104,7 +102,7 @@ fn made(
 
 /// The configuration without a pool of which nothing was said: who only joins others needs none.
 pub(crate) fn configuration(mut config: Config) -> Config {
-    config.pool.retain(|pool| *pool != Pools::default());
+    config.pool.retain(|pool| *pool != config::Pool::default());
     config
 }
 
@@ -170,6 +168,11 @@ impl Node {
 }
 
 impl State {
+    /// Why it mines alone without having been told to.
+    pub(crate) fn fell_back(&self) -> Option<&str> {
+        self.changes.fell_back.as_deref()
+    }
+
     /// Blocks that its first pool has found since the mode began.
     pub(crate) fn blocks_found(&self) -> u64 {
         let pool = self.pools.first();
@@ -222,7 +225,6 @@ impl Turns {
             is_switching: false,
             pools: run.pools.clone().into(),
             worker: run.worker.clone(),
-            fell_back: changes.fell_back.clone(),
             changes,
             config: Arc::new(config.clone()),
         });
@@ -341,10 +343,8 @@ impl Turns {
             if let Err(error) = prepared.keep() {
                 return Ok(Err(failed(&error)));
             }
-            self.state.send_modify(|state| {
-                state.fell_back = changes.fell_back.clone();
-                (state.settings, state.changes) = (settings, changes);
-            });
+            self.state
+                .send_modify(|state| (state.settings, state.changes) = (settings, changes));
             return Ok(Ok(()));
         }
         self.state.send_modify(|state| state.is_switching = true);
@@ -352,10 +352,8 @@ impl Turns {
         let started = match self.start(&of_mode, &settings).await? {
             Ok(run) => {
                 (self.config, self.run) = (of_mode, Some(run));
-                self.state.send_modify(|state| {
-                    state.fell_back = changes.fell_back.clone();
-                    (state.settings, state.changes) = (settings, changes);
-                });
+                self.state
+                    .send_modify(|state| (state.settings, state.changes) = (settings, changes));
                 // It goes on in any case; after the next start of the process it may be the one before.
                 if let Err(error) = prepared.keep() {
                     warn!(error = format!("{error:#}"), "the mode is not kept");

@@ -8,9 +8,11 @@ use clap::{Args, Parser, Subcommand as Words};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::info;
 
-use super::{config::SettingsArguments, pool::stop_signal};
+use super::{
+    config::SettingsArguments,
+    pool::{stop_signal, until},
+};
 use crate::{
     api,
     base::Base,
@@ -120,14 +122,7 @@ impl Node {
             let reload = Reload::new(layers, config, filter, Vec::new());
             self.follow(turns, reload, hangup, failures).await
         };
-        let served = tokio::select! {
-            served = served => served,
-            () = stopped => {
-                info!("stopping");
-                Ok(())
-            }
-        };
-        systemd::stopping();
+        let served = until(stopped, served).await;
         let in_time = running.shut_down().await;
         let in_time = tasks.shut_down().await && in_time;
         served?;

@@ -44,14 +44,7 @@ impl Pool {
             let reload = Reload::new(layers, config, filter, bans);
             self.follow(reload, hangup, failures).await
         };
-        let served = tokio::select! {
-            served = served => served,
-            () = stopped => {
-                info!("stopping");
-                Ok(())
-            }
-        };
-        systemd::stopping();
+        let served = until(stopped, served).await;
         let in_time = tasks.shut_down().await;
         served?;
         anyhow::ensure!(in_time, "not everything ended in time");
@@ -81,6 +74,22 @@ impl Pool {
             }
         }
     }
+}
+
+/// Serves until it fails or is told to stop, which is said to whoever has started the process.
+pub(crate) async fn until(
+    stopped: impl Future<Output = ()>,
+    served: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let served = tokio::select! {
+        served = served => served,
+        () = stopped => {
+            info!("stopping");
+            Ok(())
+        }
+    };
+    systemd::stopping();
+    served
 }
 
 /// Waits for Ctrl-C or, from a service manager, SIGTERM. They are heard from the call on, not only once it

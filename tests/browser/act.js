@@ -7,20 +7,7 @@
 'use strict';
 
 const { join } = require('node:path');
-const { createInterface } = require('node:readline');
-const { PATIENCE_MS, UNTRUSTED_HOST, open, go, close, run } = require('./watched');
-
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-
-// Has the test do something at the pool.
-const ask = async (what) => {
-  console.log(JSON.stringify({ now: what }));
-  const { done } = await answers.next();
-  if (done) throw new Error('the test is gone');
-};
-
-const wait = (page, test, argument) =>
-  page.waitForFunction(test, argument, { timeout: PATIENCE_MS });
+const { UNTRUSTED_HOST, ask, wait, open, go, close, run } = require('./watched');
 
 // Presses every button that copies, and reads the clipboard after each.
 const copy = async (browser, origin, path) => {

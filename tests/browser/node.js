@@ -7,25 +7,13 @@
 'use strict';
 
 const { join } = require('node:path');
-const { createInterface } = require('node:readline');
-const { PATIENCE_MS, open, go, close, run } = require('./watched');
+const { ask, wait, open, go, close, run } = require('./watched');
 
 const PATH = '/operator/node';
 const TURNS = [
   { size: 'desk', theme: 'light', viewport: { width: 1280, height: 900 } },
   { size: 'phone', theme: 'dark', viewport: { width: 390, height: 844 } },
 ];
-
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-
-const ask = async (what) => {
-  console.log(JSON.stringify({ now: what }));
-  const { done } = await answers.next();
-  if (done) throw new Error('the test is gone');
-};
-
-const wait = (page, test, argument) =>
-  page.waitForFunction(test, argument, { timeout: PATIENCE_MS });
 
 const turn = async (browser, task, { size, theme, viewport }) => {
   const { origin, screenshots, key, url, name } = task;

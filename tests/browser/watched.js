@@ -3,6 +3,7 @@
 'use strict';
 
 const { existsSync } = require('node:fs');
+const { createInterface } = require('node:readline');
 const { chromium } = require('playwright-core');
 
 // Longer than a busy machine needs.
@@ -79,6 +80,20 @@ const close = async (watched) => {
   await watched.page.close();
 };
 
+// Read once somebody is asked: nobody else waits for input.
+let answers;
+
+// Has the test do something at the pool.
+const ask = async (what) => {
+  answers ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  console.log(JSON.stringify({ now: what }));
+  const { done } = await answers.next();
+  if (done) throw new Error('the test is gone');
+};
+
+const wait = (page, test, argument) =>
+  page.waitForFunction(test, argument, { timeout: PATIENCE_MS });
+
 // Runs to its end with a task that the test gives as the first argument; the report is the last line.
 const run = async (drive) => {
   const task = JSON.parse(process.argv[2]);
@@ -91,4 +106,4 @@ const run = async (drive) => {
   }
 };
 
-module.exports = { PATIENCE_MS, UNTRUSTED_HOST, launch, open, go, close, run };
+module.exports = { UNTRUSTED_HOST, launch, open, go, close, ask, wait, run };

@@ -144,7 +144,7 @@ impl NodeStatus {
             mode: settings.mode.name(),
             since: display::time(state.since_ms),
             switching: state.is_switching,
-            fell_back: state.fell_back.clone(),
+            fell_back: state.fell_back().map(str::to_owned),
             hosted: hosted(&state, headers),
             worker: state.worker.as_ref().map(|worker| {
                 let joined = worker.joined.borrow().clone();
