@@ -329,10 +329,13 @@ fn workers_of_http_and_of_stratum_share_a_round_of_bitcoin() {
 fn one_address_has_as_many_workers_as_connections_and_asks_no_faster() {
     let few = format!("{ONE_IN_4}connections_per_address_max = 2\nmessages_per_second_max = 5\n");
     let host = Vision::start(HARD, "", &few);
-    let kept = ["one", "two"].map(|id| host.worker(id));
-    let third = Worker::with_token(host.pool.miners, "three", ADDRESS, None);
+    // A connection counts until the pool has seen its end.
+    let port = host.pool.miners;
+    let kept =
+        ["one", "two"].map(|id| wait_for("its place", || Worker::try_register(port, id, ADDRESS)));
+    let third = Worker::with_token(port, "three", ADDRESS, None);
     refused(
-        &third.registration(),
+        &wait_for("an answer", || third.try_registration()),
         503,
         "as many workers from there as there may be",
     );

@@ -21,7 +21,7 @@ fn settings_of_a_miner_of_monero_change_by_a_text_that_its_wallet_signs() {
     let pool = pool(&folder, &chain, SOMEBODY, "", ONE_IN_20);
     for (address, index) in [(&first, 0), (&other, 1)] {
         let mut miner = Miner::ready(pool.miners, &format!("{address}.rig"));
-        miner.mine(index << 28);
+        miner.earn(index << 28, NETWORK);
         let path = format!("/api/v1/miners/{address}/payout-settings");
         let (status, body) = pool.get(&path).unwrap();
         assert_eq!(status, 200, "{body}");
@@ -66,7 +66,7 @@ fn each_kind_of_address_of_monero_is_looked_up() {
     let pool = pool(&folder, &chain, SOMEBODY, "", ONE_IN_20);
     for (address, place) in [&first, &other, integrated].into_iter().zip(0..) {
         let mut miner = Miner::ready(pool.miners, &format!("{address}.rig"));
-        miner.mine(place << 28);
+        miner.earn(place << 28, NETWORK);
         for path in ["/api/v1/miners/", "/miners/"] {
             let (status, body) = pool.get(&format!("{path}{address}")).unwrap();
             assert_eq!(status, 200, "{path}{address}: {body}");

@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
     sync::atomic::AtomicBool,
     time::Duration,
 };
@@ -10,7 +9,7 @@ use std::{
 use pow::visionx::{Dataset, EpochSeed, Figures, Machine, Params};
 use serde_json::{Value, json};
 
-use crate::support::{loopback, runtime};
+use crate::support::{connect_from, runtime};
 
 /// More hashes than any share of a test takes.
 const HASHES_MAX: u64 = 100_000;
@@ -60,9 +59,14 @@ impl Worker {
     }
 
     pub(crate) fn registration(&self) -> Answer {
+        self.try_registration().expect("the pool answers")
+    }
+
+    /// The same, where connections before it may still count.
+    pub(crate) fn try_registration(&self) -> Option<Answer> {
         let body = json!({"worker_id": self.id, "wallet_address": self.wallet,
                           "worker_name": self.id, "version": "test/1"});
-        self.post("/pool/register", &body)
+        self.try_send("POST", "/pool/register", Some(&body))
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -118,9 +122,9 @@ impl Worker {
         panic!("no share in {HASHES_MAX} hashes");
     }
 
-    /// The statuses of so many answers, one after the other.
+    /// The statuses of so many answers, one after the other, asked from an address of their own.
     pub(crate) fn ask_on_one_connection(&self, path: &str, count: usize) -> Vec<u16> {
-        let mut stream = TcpStream::connect(loopback(self.port)).unwrap();
+        let mut stream = connect_from("127.0.0.2", self.port);
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
         let mut statuses = Vec::new();
         for _ in 0..count {
@@ -153,8 +157,7 @@ impl Worker {
     /// A worker of a pool that may be away just now.
     pub(crate) fn try_register(port: u16, id: &str, wallet: &str) -> Option<Self> {
         let mut worker = Self::with_token(port, id, wallet, None);
-        let body = json!({"worker_id": id, "wallet_address": wallet, "worker_name": id});
-        let answer = worker.try_send("POST", "/pool/register", Some(&body))?;
+        let answer = worker.try_registration()?;
         let told: Value = serde_json::from_str(&answer.text).ok()?;
         worker.token = Some(told["token"].as_str()?.to_owned());
         Some(worker)
