@@ -9,6 +9,7 @@
 //! their heights.
 
 mod estimate;
+mod fees;
 mod prices;
 mod reserve;
 mod split;
@@ -32,6 +33,7 @@ use tracing::{error, info};
 
 pub(crate) use self::estimate::WorkerCredits;
 pub use self::{
+    fees::FeesNow,
     reserve::{Config as ReserveConfig, Reserve},
     split::Config as SplitConfig,
 };
@@ -62,7 +64,7 @@ pub struct Config {
     pub coin: &'static Coin,
     /// How its listeners are paid, each scheme once.
     pub schemes: Vec<Scheme>,
-    /// What is taken before the miners.
+    /// What is taken before the miners, from the next round on.
     pub fees: Fees,
     /// The length of the PPLNS window, in blocks.
     pub window: Multiple,
@@ -72,15 +74,17 @@ pub struct Config {
     pub split: Option<SplitConfig>,
 }
 
-/// Starts to book the blocks of a pool, and to pay for its shares.
-pub fn start(
+/// Starts to book the blocks of a pool, and to pay for its shares. To be called before the first share of a run:
+/// from here on it is known by which fees it was mined.
+pub async fn start(
     store: Store,
     pool: PoolId,
     config: Config,
     newest: watch::Receiver<Newest>,
     metrics: Arc<Metrics>,
     tasks: &Tasks,
-) -> Reserve {
+) -> anyhow::Result<(Reserve, FeesNow)> {
+    store.agree_fees(pool, &config.fees).await?;
     let ending = tasks.ending(Stage::Books);
     let keeping = prices::keep(newest.clone(), store.clone(), pool, ending.clone());
     tasks.spawn(Stage::Books, "prices", keeping);
@@ -90,19 +94,21 @@ pub fn start(
         pool,
         coin: config.coin.name,
         decimals: config.coin.decimals,
-        fees: config.fees.clone(),
         config: config.reserve.clone(),
         reserve: reserve.clone(),
         metrics,
     };
     tasks.spawn(Stage::Books, "shares", payer.run(ending.clone()));
     let accounting = Accounting::new(store, pool, config);
+    let fees = FeesNow::default();
+    accounting.tell_fees(&fees).await?;
     if let Some(split) = accounting.config.split.clone() {
         let splitting = accounting.clone().keep_split(split, newest, ending.clone());
         tasks.spawn(Stage::Books, "splits", splitting);
     }
-    tasks.spawn(Stage::Books, "accounting", accounting.run(ending));
-    reserve
+    let booking = accounting.run(fees.clone(), ending);
+    tasks.spawn(Stage::Books, "accounting", booking);
+    Ok((reserve, fees))
 }
 
 /// The task that books blocks.
@@ -122,12 +128,21 @@ impl Accounting {
         }
     }
 
-    async fn run(self, ending: CancellationToken) -> anyhow::Result<()> {
+    async fn run(self, fees: FeesNow, ending: CancellationToken) -> anyhow::Result<()> {
         let mut outage = false;
+        let mut is_new_round = false;
         for round in 0u64.. {
             // A step is never cut off: it is short, and the next run would only take it again.
-            let looked = self.look(round.is_multiple_of(JOIN_EVERY)).await;
-            match looked {
+            let joins = round.is_multiple_of(JOIN_EVERY);
+            let looked = async {
+                is_new_round |= self.look(joins).await?;
+                if is_new_round {
+                    self.tell_fees(&fees).await?;
+                    is_new_round = false;
+                }
+                anyhow::Ok(())
+            };
+            match looked.await {
                 Ok(()) => outage = false,
                 Err(cause) if !outage => {
                     outage = true;
@@ -143,8 +158,8 @@ impl Accounting {
         Ok(())
     }
 
-    /// Brings the books to where the blocks are, and joins old work if wanted.
-    pub(crate) async fn look(&self, join: bool) -> anyhow::Result<()> {
+    /// Brings the books to where the blocks are, and joins old work if wanted; whether there was a block to book.
+    pub(crate) async fn look(&self, join: bool) -> anyhow::Result<bool> {
         let open_books = self.store.open_books(self.pool).await?;
         let of = |open: &OpenBooks| format!("block {}", open.block.found.hash);
         // Where all end is known before any is split: the share of a later one may stand in the log
@@ -158,7 +173,7 @@ impl Accounting {
         if join {
             self.join().await?;
         }
-        Ok(())
+        Ok(!open_books.is_empty())
     }
 
     /// Brings the books to where a block is.
@@ -259,10 +274,11 @@ impl Accounting {
         if let Some(written) = store.block_credits(pool, hash).await? {
             return Ok(written);
         }
-        // What its coinbase paid was split by the work up to there.
-        let end = open.by_coinbase.as_ref().map_or(end, |by| by.end);
         let credits = match block.found.scheme {
-            Scheme::Pplns | Scheme::Prop => self.split(block, end).await?,
+            Scheme::Pplns | Scheme::Prop => {
+                let (start, end) = self.stretch(open, end).await?;
+                self.split(block, start, end).await?
+            }
             Scheme::Solo => whole(block),
             Scheme::Pps | Scheme::Fpps => BlockCredits {
                 miners: Vec::new(),
@@ -289,15 +305,40 @@ impl Accounting {
         Ok(window)
     }
 
-    /// Splits a block by the work before it.
-    async fn split(&self, block: &Block, end: Position) -> anyhow::Result<BlockCredits> {
+    /// Where the round of a block begins, and where what it pays for ends.
+    async fn stretch(
+        &self,
+        open: &OpenBooks,
+        end: Position,
+    ) -> anyhow::Result<(Position, Position)> {
+        let (store, pool, found) = (&self.store, self.pool, &open.block.found);
+        Ok(match &open.by_coinbase {
+            // What its coinbase paid was split by the work up to there, in the round of that time.
+            Some(by) => {
+                let start = store.round_of_share(pool, found.scheme.name(), by.end);
+                (start.await?, by.end)
+            }
+            None => {
+                let start = store.round_start(pool, found.hash).await?;
+                (start.unwrap_or(Position::START), end)
+            }
+        })
+    }
+
+    /// Splits a block by the work before it, and by the fees of its round.
+    async fn split(
+        &self,
+        block: &Block,
+        start: Position,
+        end: Position,
+    ) -> anyhow::Result<BlockCredits> {
         let found = &block.found;
         let scheme = found.scheme.name();
         let window = match found.scheme {
             Scheme::Prop => {
-                let start = self.store.round_start(self.pool, found.hash).await?;
                 let all = Window::empty(Work::from_hashes(u128::MAX));
-                self.filled(all, scheme, end, start).await?.into_round()
+                let all = self.filled(all, scheme, end, Some(start)).await?;
+                all.into_round()
             }
             _ => {
                 let window = Window::empty(self.window_at(found.network)?);
@@ -305,8 +346,8 @@ impl Accounting {
             }
         };
         let by_miner = by_miner(&self.store, window.work()).await?;
-        let fees = &self.config.fees;
-        let credits = Credits::new(found.reward, fees, by_miner)
+        let fees = self.fees(found.scheme, start).await?;
+        let credits = Credits::new(found.reward, &fees, by_miner)
             .context("the work of a window does not fit 128 bits")?;
         let fee = |(fee, amount): (&Fee, &Amount)| BlockFee {
             name: fee.name.clone(),

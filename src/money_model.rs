@@ -41,8 +41,8 @@ const CONFIRMATIONS: u32 = 2;
 /// The window, and how many hashes that is where a block takes two.
 const WINDOW_IN_BLOCKS: u32 = 5;
 const WINDOW: u128 = 10;
-/// Hundredths of a percent. The last gets what is nobody's.
-const FEES: [(&str, u64); 2] = [("pool", 150), ("foundation", 100)];
+/// Of the pool's own fee to begin with, in hundredths of a percent.
+const POOL_FEE: u64 = 150;
 const PAYMENTS_MAX: usize = 2;
 const THRESHOLD: u64 = 1_000_000;
 /// Whose they are, by number, and their names. One miner has two.
@@ -51,7 +51,8 @@ const WORKERS: [(u8, &str); 5] = [(1, "a"), (1, "b"), (2, "a"), (3, "a"), (4, "a
 const POOL: u8 = 100;
 
 /// What the usual run has to reach, or it tests less than it seems to.
-const REACHED: [&str; 16] = [
+const REACHED: [&str; 17] = [
+    "a block of a round whose fee is another one by now",
     "a block that came back after it was mature",
     "a block that left after it was mature",
     "a block that left before it was mature",
@@ -161,6 +162,41 @@ fn a_block_that_comes_back_late_is_split_by_the_work_before_it() {
     });
 }
 
+/// The operator changes the pool's fee amid a round, which holds from the next one on. What was mined before pays
+/// what was told.
+#[test]
+fn a_round_keeps_the_fees_that_it_began_with() {
+    runtime().block_on(async {
+        let mut world = World::new(false).await;
+        let find = |way| Action::Find(way, 0, ShareComes::WithBlock);
+        for way in [Way::Prop, Way::Pplns] {
+            for action in [
+                Action::Work(way, vec![(1, 5)]),
+                Action::Fee(300),
+                Action::Work(way, vec![(2, 5)]),
+                Action::Fee(1_000),
+                find(way),
+                // Nobody has mined for the next round yet.
+                Action::Fee(0),
+                Action::Work(way, vec![(1, 5)]),
+                find(way),
+                Action::Work(way, vec![(2, 5)]),
+                Action::Fee(150),
+                find(way),
+            ] {
+                world.step(&action).await;
+            }
+            for action in [Action::Follow, Action::Account { joins: false }] {
+                world.step(&action).await;
+            }
+            let fees = world.pool_fees(way).await;
+            assert_eq!(fees, [150, 0, 0], "{way:?}");
+        }
+        assert!(world.counts["a block of a round whose fee is another one by now"] > 1);
+        world.settle().await;
+    });
+}
+
 /// Two blocks are found at about the same time, and the share of the second one is written first: it
 /// belongs to its own round alone.
 #[test]
@@ -179,6 +215,11 @@ fn a_share_counts_in_one_round_whenever_it_is_written() {
         // Each was alone in its round, so both have the same.
         world.settle().await;
     });
+}
+
+/// The fees, if this is the pool's own one, in hundredths of a percent. The last gets what is nobody's.
+fn fees(pool: u64) -> [(&'static str, u64); 2] {
+    [("pool", pool), ("foundation", 100)]
 }
 
 fn runtime() -> tokio::runtime::Runtime {

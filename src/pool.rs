@@ -134,8 +134,10 @@ pub struct Door {
 /// What a pool tells its miners of how they are paid.
 #[derive(Debug)]
 pub struct Terms {
-    /// Schemes, fees and window.
+    /// Schemes, window, and the fees of the next round.
     pub accounting: accounting::Config,
+    /// The fees of what is mined now.
+    pub fees: accounting::FeesNow,
     /// Who is due.
     pub policy: Policy,
     /// Whether it pays at all.
@@ -240,20 +242,22 @@ pub async fn start(
         Arc::clone(&metrics),
         tasks,
     );
-    let terms = Arc::new(Terms {
-        accounting: plan.accounting.clone(),
-        policy: plan::policy(&settings.payout, coin).map_err(|error| bad(settings, &error))?,
-        pays: plan.payout.is_some(),
-        operator: plan.operator,
-    });
-    let reserve = accounting::start(
+    let accounting = accounting::start(
         store.clone(),
         id,
-        plan.accounting,
+        plan.accounting.clone(),
         newest.clone(),
         Arc::clone(&metrics),
         tasks,
     );
+    let (reserve, fees) = accounting.await.context("the books")?;
+    let terms = Arc::new(Terms {
+        accounting: plan.accounting,
+        fees,
+        policy: plan::policy(&settings.payout, coin).map_err(|error| bad(settings, &error))?,
+        pays: plan.payout.is_some(),
+        operator: plan.operator,
+    });
     let suspects = luck::start(store.clone(), id, Arc::clone(&metrics), tasks);
     let payouts = plan.payout.map(|(purse, config)| {
         let metrics = Arc::clone(&metrics);

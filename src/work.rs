@@ -42,7 +42,7 @@ use axum::{
 };
 use mining::{
     Address,
-    accounting::Fee,
+    accounting::{Fee, Fees},
     api_key::{ApiKey, KEY_BYTES},
     nonce_range::Ranges,
     username::{Username, worker_name},
@@ -457,9 +457,10 @@ impl Work {
     fn registered(&self, worker: &Worker) -> Response {
         let fees = match self.context.rules.is_solo() {
             // A block pays its finder whole.
-            true => &[][..],
-            false => self.terms.accounting.fees.list(),
+            true => None,
+            false => self.terms.fees.of(self.context.rules.scheme),
         };
+        let fees = fees.as_ref().map_or(&[][..], Fees::list);
         let points = |fees: &mut dyn Iterator<Item = &Fee>| -> u64 {
             fees.map(|fee| u64::from(fee.percent.hundredths())).sum()
         };

@@ -136,6 +136,8 @@ fn a_node_goes_from_solo_to_host_to_join_and_back() {
         started["pool_url"],
         format!("http://127.0.0.1:{}", node.pool.miners)
     );
+    // Before there is work, no job is given.
+    node.pool.wait_until_ready();
     let one = Worker::register(node.pool.miners, "one", ADDRESS);
     let registered = one.registration().json();
     assert_eq!(registered["pool_fee_bps"], 150);
@@ -180,9 +182,13 @@ fn a_node_goes_from_solo_to_host_to_join_and_back() {
     assert_eq!(stopped["mode"], "solo");
     assert_eq!(stopped["message"], "Pool hosting stopped");
 
-    // The round of the pool is as it was: a block that is found there now pays for those shares.
-    do_it(&node.pool, "/pool/start", json!({}));
+    // The round of the pool is as it was: a block that is found there now pays for those shares, by the fees that
+    // were told.
+    let changed = do_it(&node.pool, "/pool/start", json!({"pool_fee": 3}));
+    assert_eq!(changed["mode"], "host_pool");
+    node.pool.wait_until_ready();
     let two = Worker::register(node.pool.miners, "two", OTHER);
+    assert_eq!(two.registration().json()["pool_fee_bps"], 150);
     let job = two.job();
     let block = two.mine_to(&job, job["target"].as_str().unwrap());
     assert_eq!(two.submit(&block).json()["message"], "Block found!");
@@ -192,6 +198,8 @@ fn a_node_goes_from_solo_to_host_to_join_and_back() {
     });
     let (reward, miners) = (5_000_000_000_i64, 5_000_000_000 - 50_000_000 - 75_000_000);
     assert_eq!(books["fee:pool"].1, 75_000_000);
+    let next = two.registration().json();
+    assert_eq!(next["pool_fee_bps"], 300, "{next}");
     let of = |address: &str| {
         books
             .get(&miner(address))

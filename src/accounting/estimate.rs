@@ -33,10 +33,11 @@ impl Accounting {
         // Read before the round's beginning: if a block is located in between, its round is empty and not two.
         let end = store.newest_bucket(pool, name).await?;
         let end = end.unwrap_or(Position::START);
-        let window = match scheme {
+        let (start, window) = match scheme {
             Scheme::Pplns => {
                 let window = Window::empty(self.window_at(network)?);
-                self.filled(window, name, end, None).await?
+                let window = self.filled(window, name, end, None).await?;
+                (store.round_of_share(pool, name, end).await?, window)
             }
             Scheme::Prop => {
                 let Some(start) = store.open_round(pool, name).await? else {
@@ -44,7 +45,7 @@ impl Accounting {
                 };
                 let all = Window::empty(Work::from_hashes(u128::MAX));
                 let all = self.filled(all, name, end, Some(start)).await?;
-                all.into_round()
+                (start, all.into_round())
             }
             Scheme::Pps | Scheme::Fpps | Scheme::Solo => return Ok(None),
         };
@@ -62,7 +63,8 @@ impl Accounting {
             let sum = works.into_iter().try_fold(Work::ZERO, Work::checked_add);
             sums.push((workers, sum.context("a sum of work")?));
         }
-        let credits = Credits::new(reward, &self.config.fees, sums);
+        let fees = self.fees(scheme, start).await?;
+        let credits = Credits::new(reward, &fees, sums);
         let credits = credits.context("the work of a window does not fit 128 bits")?;
         let mut parts = WorkerCredits::new();
         for credit in credits.miners() {
@@ -120,10 +122,12 @@ mod tests {
                 percent: percent.parse().unwrap(),
             };
             let fees = vec![fee("pool", "1.5"), fee("foundation", "1")];
+            let fees = Fees::new(fees, "foundation").unwrap();
+            store.agree_fees(pool, &fees).await.unwrap();
             let config = Config {
                 coin,
                 schemes: vec![Scheme::Pplns, Scheme::Prop],
-                fees: Fees::new(fees, "foundation").unwrap(),
+                fees,
                 window: Multiple::from_hundredths(WINDOW_HUNDREDTHS).unwrap(),
                 reserve: ReserveConfig {
                     every: Duration::from_secs(1),
@@ -176,7 +180,9 @@ mod tests {
         async fn credited(&self, hash: Hash) -> BTreeMap<String, u64> {
             let block = self.store.block(self.pool, hash).await.unwrap().unwrap();
             let end = self.accounting.end(&block).await.unwrap().unwrap();
-            let credits = self.accounting.split(&block, end).await.unwrap();
+            let start = self.store.round_start(self.pool, hash).await.unwrap();
+            let start = start.unwrap_or(Position::START);
+            let credits = self.accounting.split(&block, start, end).await.unwrap();
             let credits = credits.miners.iter();
             credits
                 .map(|credit| (credit.account.to_string(), credit.amount.units()))

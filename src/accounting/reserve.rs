@@ -21,7 +21,7 @@ use store::{PoolId, ShareCredit, Store, UnpaidShares, WorkerId};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
-use super::LOOK_EVERY;
+use super::{LOOK_EVERY, fees::at_height};
 use crate::{clock, metrics::Metrics};
 
 /// While shares wait, it is looked so often whether they still have to.
@@ -81,7 +81,6 @@ pub(super) struct Payer {
     /// The coin's name.
     pub(super) coin: &'static str,
     pub(super) decimals: u8,
-    pub(super) fees: Fees,
     pub(super) config: Config,
     pub(super) reserve: Reserve,
     pub(super) metrics: Arc<Metrics>,
@@ -145,7 +144,8 @@ impl Payer {
                 "height {height} has no price: no template of it or of a later one was seen"
             )));
         };
-        let worth = self.worth(price, &unpaid.work).await?;
+        let fees = at_height(&self.store, self.pool, scheme, height).await?;
+        let worth = self.worth(price, &fees, &unpaid.work).await?;
         let least = self.config.least;
         let credited =
             self.store
@@ -185,20 +185,21 @@ impl Payer {
     async fn worth(
         &self,
         price: Price,
+        fees: &Fees,
         work: &BTreeMap<WorkerId, Work>,
     ) -> anyhow::Result<Vec<(Account, Owed)>> {
         let by_miner = super::by_miner(&self.store, work).await?;
-        let fees = self.fees.list();
-        let mut of_fees = vec![Owed::default(); fees.len()];
-        let mut worth = Vec::with_capacity(by_miner.len() + fees.len());
+        let recipients = fees.list();
+        let mut of_fees = vec![Owed::default(); recipients.len()];
+        let mut worth = Vec::with_capacity(by_miner.len() + recipients.len());
         for (account, work) in by_miner {
-            let (miner, recipients) = price.of(work, &self.fees)?;
-            for (sum, owed) in of_fees.iter_mut().zip(recipients) {
+            let (miner, taken) = price.of(work, fees)?;
+            for (sum, owed) in of_fees.iter_mut().zip(taken) {
                 *sum = sum.plus(owed)?;
             }
             worth.push((account, miner));
         }
-        let names = fees.iter().map(|fee| Account::Fee(fee.name.clone()));
+        let names = recipients.iter().map(|fee| Account::Fee(fee.name.clone()));
         worth.extend(names.zip(of_fees));
         Ok(worth)
     }

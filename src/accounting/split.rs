@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use mining::{
-    Address, Amount, Network, NetworkDifficulty,
+    Address, Amount, Network, NetworkDifficulty, Scheme,
     accounting::{Payee, Split, Window},
     ledger::Account,
     payout::PAY_TO_HOLD_MS,
@@ -80,12 +80,13 @@ impl Accounting {
         network: NetworkDifficulty,
         config: &Config,
     ) -> anyhow::Result<Option<Arc<Split>>> {
-        let scheme = mining::Scheme::Pplns.name();
-        let Some(end) = self.store.newest_bucket(self.pool, scheme).await? else {
+        let scheme = Scheme::Pplns;
+        let newest = self.store.newest_bucket(self.pool, scheme.name());
+        let Some(end) = newest.await? else {
             return Ok(None);
         };
         let window = Window::empty(self.window_at(network)?);
-        let window = self.filled(window, scheme, end, None).await?;
+        let window = self.filled(window, scheme.name(), end, None).await?;
         let by_miner = by_miner(&self.store, window.work()).await?;
         let wishes = self.store.pay_wishes(self.pool).await?;
         let now_ms = clock::now_ms();
@@ -106,7 +107,8 @@ impl Accounting {
             };
             Some((Payee { miner, pay_to }, work))
         });
-        let fees = self.config.fees.clone();
+        let start = self.store.round_of_share(self.pool, scheme.name(), end);
+        let fees = self.fees(scheme, start.await?).await?;
         let split = Split::new(end, fees, config.least, &config.keeper, work);
         Ok(Some(Arc::new(split)))
     }

@@ -321,7 +321,7 @@ words! {
     pool_fee = "Pool's fee in percent, 0 to 10";
     host_address = "Where the fee is paid; empty: it stays in the pool's wallet";
     foundation_says = "For development the foundation gets";
-    fee_holds = "A changed fee holds for all of the round that is open: tell your miners before.";
+    fee_holds = "A changed fee holds from the next round on: the open one keeps what it began with.";
     host_start = "Start hosting";
     host_again = "Change and start anew";
     host_stop = "Stop hosting";

@@ -50,6 +50,8 @@ pub(super) enum Action {
     EndInAccount(usize),
     EndInPay(usize, usize),
     Restart,
+    /// The operator has another fee, in hundredths of a percent, and starts the pool again.
+    Fee(u64),
     Fault(Fault, usize, u32),
     Mend,
     Steal(usize),
@@ -113,6 +115,7 @@ fn action() -> impl Strategy<Value = Action> {
         4 => WAITS.prop_map(Action::EndInAccount),
         8 => (0..2_usize, WAITS).prop_map(|(payer, waits)| Action::EndInPay(payer, waits)),
         1 => Just(Action::Restart),
+        3 => prop_oneof![Just(0), Just(150), Just(333), Just(1_000)].prop_map(Action::Fee),
         4 => (fault, 0..CALLS.len(), 1..3_u32)
             .prop_map(|(fault, call, times)| Action::Fault(fault, call, times)),
         1 => Just(Action::Mend),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bitcoin::BlockHash;
 use mining::payout::BatchState;
 
-use super::{FEES, MATURITY, WINDOW, address_of, payments::Seen};
+use super::{MATURITY, POOL_FEE, WINDOW, address_of, fees, payments::Seen};
 
 /// The part of a reward in hundredths of a percent that is not the miners'.
 const WHOLE: u64 = 10_000;
@@ -53,6 +53,8 @@ struct Log {
     shares: Vec<Share>,
     ends: BTreeSet<usize>,
     added_up: usize,
+    /// The pool's own fees, and how many shares there were when they were changed to that.
+    fees: Vec<(usize, u64)>,
 }
 
 #[derive(Debug)]
@@ -144,6 +146,31 @@ impl Reference {
         }
     }
 
+    /// The pool's own fee changes.
+    pub(super) fn change_fee(&mut self, pool_fee: u64) {
+        for way in [Way::Pplns, Way::Prop] {
+            let log = self.logs.entry(way).or_default();
+            log.fees.push((log.shares.len(), pool_fee));
+        }
+    }
+
+    fn newest_fee(&self) -> u64 {
+        let log = self.logs.get(&Way::Prop);
+        let newest = log.and_then(|log| log.fees.last());
+        newest.map_or(POOL_FEE, |(_, fee)| *fee)
+    }
+
+    /// The pool's own fee that was told when the round of a block began.
+    fn pool_fee(&self, place: usize) -> u64 {
+        let start = self.round_start(place);
+        let fees = self.logs.get(&self.blocks[place].way).map(|log| &log.fees);
+        let told = fees.into_iter().flatten();
+        told.filter(|(shares, _)| *shares <= start)
+            .map(|(_, fee)| *fee)
+            .next_back()
+            .unwrap_or(POOL_FEE)
+    }
+
     /// Looks at the blocks that may change, with what the chain says of each.
     pub(super) fn follow(&mut self, confirmations: impl Fn(&Block) -> i64) {
         let first_orphan = self.blocks.len().saturating_sub(ORPHANS);
@@ -178,6 +205,10 @@ impl Reference {
             }
             let is_orphan = stand == Stand::Orphaned;
             if !is_orphan && self.blocks[place].parts.is_none() {
+                if self.blocks[place].way != Way::Solo && self.pool_fee(place) != self.newest_fee()
+                {
+                    happened.push("a block of a round whose fee is another one by now");
+                }
                 let parts = self.split(place);
                 let sum: u64 = parts.iter().map(|(_, amount)| amount).sum();
                 assert_eq!(sum, self.blocks[place].reward, "the model itself is wrong");
@@ -254,12 +285,13 @@ impl Reference {
             return vec![(miner(block.worker), block.reward)];
         }
         let miners = self.miners(place);
-        let fees: u64 = FEES.iter().map(|(_, hundredths)| hundredths).sum();
-        let weights = FEES.iter().map(|(_, hundredths)| *hundredths);
-        let weights: Vec<u128> = weights.chain([WHOLE - fees]).map(u128::from).collect();
+        let fees = fees(self.pool_fee(place));
+        let sum: u64 = fees.iter().map(|(_, hundredths)| hundredths).sum();
+        let weights = fees.iter().map(|(_, hundredths)| *hundredths);
+        let weights: Vec<u128> = weights.chain([WHOLE - sum]).map(u128::from).collect();
         let mut amounts = shared(block.reward.into(), &weights);
         let rest = amounts.pop().unwrap();
-        let names = FEES.iter().map(|(name, _)| format!("fee:{name}"));
+        let names = fees.iter().map(|(name, _)| format!("fee:{name}"));
         let mut parts: Vec<(String, u128)> = names.zip(amounts).collect();
         if miners.is_empty() {
             // Nobody did anything: the last fee keeps what is nobody's.
@@ -272,6 +304,18 @@ impl Reference {
         parts.into_iter().map(units).collect()
     }
 
+    /// How many shares were before the round of a block: it begins with the block before it.
+    fn round_start(&self, place: usize) -> usize {
+        let order = |place: usize| {
+            let block = &self.blocks[place];
+            block.end.map(|end| (end, block.found_ms, place))
+        };
+        let same = |other: &usize| self.blocks[*other].way == self.blocks[place].way;
+        let others = (0..self.blocks.len()).filter(same).filter_map(order);
+        let before = others.filter(|other| Some(*other) < order(place)).max();
+        before.map_or(0, |(end, ..)| end)
+    }
+
     /// The work that a block pays for, by account.
     fn miners(&self, place: usize) -> BTreeMap<String, u128> {
         let block = &self.blocks[place];
@@ -279,19 +323,9 @@ impl Reference {
             return BTreeMap::new();
         };
         let end = block.end.unwrap();
-        let order = |place: usize| {
-            let block = &self.blocks[place];
-            block.end.map(|end| (end, block.found_ms, place))
-        };
         let (start, mut room) = match block.way {
             Way::Pplns => (0, WINDOW),
-            // The round begins with the block before it.
-            _ => {
-                let same = |other: &usize| self.blocks[*other].way == block.way;
-                let others = (0..self.blocks.len()).filter(same).filter_map(order);
-                let before = others.filter(|other| Some(*other) < order(place)).max();
-                (before.map_or(0, |(end, ..)| end), u128::MAX)
-            }
+            _ => (self.round_start(place), u128::MAX),
         };
         let mut miners = BTreeMap::new();
         let mut last = end;

@@ -11,7 +11,7 @@ use mining::{
 use store::{BlockChange, FoundBlock, PoolId, ShareRecord, ShareRow, Store};
 
 use super::{
-    MATURITY,
+    MATURITY, POOL_FEE,
     reference::{Block, Reference, Share, Way},
     running::{accounting_config, ended_after, open},
     runtime,
@@ -40,11 +40,9 @@ async fn is_ended_amid(waits: usize) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("pool.db").display());
     let coin: &'static Coin = "bitcoin".parse().unwrap();
-    let accounting = |store: &Store, pool| {
-        let config = accounting_config(coin);
-        Accounting::new(store.clone(), pool, config)
-    };
-    let (mut store, mut pool) = open(&url, coin).await;
+    let config = accounting_config(coin, POOL_FEE);
+    let accounting = |store: &Store, pool| Accounting::new(store.clone(), pool, config.clone());
+    let (mut store, mut pool) = open(&url, &config).await;
     let (mut reference, hash) = found(&store, pool).await;
     let mut is_ended = false;
     for (state, confirmations) in [
@@ -69,7 +67,7 @@ async fn is_ended_amid(waits: usize) -> bool {
         let first = accounting(&store, pool);
         is_ended |= ended_after(waits, first.look(false)).await.is_none();
         store.close().await;
-        (store, pool) = open(&url, coin).await;
+        (store, pool) = open(&url, &config).await;
         let again = accounting(&store, pool);
         let (one, other) = tokio::join!(again.look(false), again.look(false));
         one.and(other).unwrap();

@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CONFIRMATIONS, FEES, MATURITY, PAYMENTS_MAX, THRESHOLD, WINDOW_IN_BLOCKS, chain::Chain, pay_to,
+    CONFIRMATIONS, MATURITY, PAYMENTS_MAX, POOL_FEE, THRESHOLD, WINDOW_IN_BLOCKS, chain::Chain,
+    fees, pay_to,
 };
 use crate::{
     accounting::{self, Accounting, ReserveConfig},
@@ -37,6 +38,8 @@ pub(super) struct Running {
     metrics: Arc<Metrics>,
     node: daemon::Config,
     unclear_after: Duration,
+    /// The fee of the pool's own, in hundredths of a percent.
+    pub(super) pool_fee: u64,
     pub(super) store: Store,
     pub(super) pool: PoolId,
     pub(super) blocks: Blocks,
@@ -65,8 +68,9 @@ impl Running {
         )
         .unwrap();
         let metrics = Arc::new(Metrics::new("main", coin.name));
-        let (store, pool) = open(&url, coin).await;
-        let accounting = Accounting::new(store.clone(), pool, accounting_config(coin));
+        let config = accounting_config(coin, POOL_FEE);
+        let (store, pool) = open(&url, &config).await;
+        let accounting = Accounting::new(store.clone(), pool, config);
         let payers = PAYERS.map(|name| {
             let config = payout_config(coin, unclear_after);
             payer(&store, pool, &node, config, name, &metrics)
@@ -80,6 +84,7 @@ impl Running {
             metrics,
             node,
             unclear_after,
+            pool_fee: POOL_FEE,
             store,
             pool,
             blocks,
@@ -92,9 +97,10 @@ impl Running {
     /// What was in memory is gone.
     pub(super) async fn restart(&mut self) {
         self.store.close().await;
-        (self.store, self.pool) = open(&self.url, self.coin).await;
+        let config = accounting_config(self.coin, self.pool_fee);
+        (self.store, self.pool) = open(&self.url, &config).await;
         let (store, pool) = (&self.store, self.pool);
-        self.accounting = Accounting::new(store.clone(), pool, accounting_config(self.coin));
+        self.accounting = Accounting::new(store.clone(), pool, config);
         self.payers = PAYERS.map(|name| {
             let config = payout_config(self.coin, self.unclear_after);
             payer(store, pool, &self.node, config, name, &self.metrics)
@@ -133,26 +139,30 @@ pub(super) async fn ended_after<T>(waits: usize, work: impl Future<Output = T>) 
     .await
 }
 
-pub(super) async fn open(url: &str, coin: &Coin) -> (Store, PoolId) {
+/// As a process of this configuration begins.
+pub(super) async fn open(url: &str, config: &accounting::Config) -> (Store, PoolId) {
     let settings = Settings {
         durability: Durability::Normal,
         ..Settings::default()
     };
     let store = Store::open_with(url, settings).await.unwrap();
-    let pool = store.pool("main", coin, Network::Regtest).await.unwrap();
+    let pool = store.pool("main", config.coin, Network::Regtest).await;
+    let pool = pool.unwrap();
+    store.agree_fees(pool, &config.fees).await.unwrap();
     (store, pool)
 }
 
-pub(super) fn accounting_config(coin: &'static Coin) -> accounting::Config {
+pub(super) fn accounting_config(coin: &'static Coin, pool_fee: u64) -> accounting::Config {
     let fee = |(name, hundredths): (&str, u64)| Fee {
         name: name.to_owned(),
         percent: percent(hundredths),
     };
-    let (remainder, _) = FEES[FEES.len() - 1];
+    let fees = fees(pool_fee);
+    let (remainder, _) = fees[fees.len() - 1];
     accounting::Config {
         coin,
         schemes: vec![Scheme::Pplns, Scheme::Prop, Scheme::Solo],
-        fees: Fees::new(FEES.map(fee).to_vec(), remainder).unwrap(),
+        fees: Fees::new(fees.map(fee).to_vec(), remainder).unwrap(),
         window: Multiple::from_hundredths(WINDOW_IN_BLOCKS * 100).unwrap(),
         reserve: ReserveConfig {
             every: Duration::from_secs(1),
@@ -163,10 +173,10 @@ pub(super) fn accounting_config(coin: &'static Coin) -> accounting::Config {
 }
 
 fn payout_config(coin: &'static Coin, unclear_after: Duration) -> payout::Config {
-    let fee_addresses = FEES.iter().filter_map(|(name, _)| {
+    let fee_addresses = fees(POOL_FEE).into_iter().filter_map(|(name, _)| {
         let (address, _) = pay_to(&format!("fee:{name}"))?;
         let address = Address::parse(coin, Network::Regtest, &address).unwrap();
-        Some(((*name).to_owned(), address))
+        Some((name.to_owned(), address))
     });
     payout::Config {
         coin,

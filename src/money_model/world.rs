@@ -109,6 +109,11 @@ impl World {
             Action::EndInAccount(waits) => self.end_in_account(*waits).await,
             Action::EndInPay(payer, waits) => self.pay(*payer, *waits).await,
             Action::Restart => self.running.restart().await,
+            Action::Fee(pool_fee) => {
+                self.running.pool_fee = *pool_fee;
+                self.running.restart().await;
+                self.reference.change_fee(*pool_fee);
+            }
             Action::Fault(fault, call, times) => self.fault(*fault, CALLS[*call], *times),
             Action::Mend => self.chain.mend(),
             Action::Steal(which) => self.steal(*which).await,
@@ -127,6 +132,30 @@ impl World {
             Action::Minute => clock::pass_ms(MINUTE_MS),
         }
         self.verify().await;
+    }
+
+    /// By what hundredths of a percent each block of a way was split that has been, in their order.
+    pub(super) async fn pool_fees(&self, way: Way) -> Vec<u16> {
+        let (store, pool) = (&self.running.store, self.running.pool);
+        let mut fees = Vec::new();
+        for block in self
+            .reference
+            .blocks
+            .iter()
+            .filter(|block| block.way == way)
+        {
+            let credits = store.block_credits(pool, hash_of(&block.hash)).await;
+            for fee in credits
+                .unwrap()
+                .into_iter()
+                .flat_map(|credits| credits.fees)
+            {
+                if fee.name == "pool" {
+                    fees.push(fee.percent.hundredths());
+                }
+            }
+        }
+        fees
     }
 
     /// No two events at the same time.

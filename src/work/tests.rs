@@ -33,7 +33,7 @@ use tower_service::Service as _;
 
 use super::*;
 use crate::{
-    accounting::{self, ReserveConfig},
+    accounting::{self, Accounting, FeesNow, ReserveConfig},
     bans::{Bans, Settings},
     block::{Blocks, Maturity},
     clock,
@@ -200,18 +200,26 @@ impl Host {
             name: name.to_owned(),
             percent: percent.parse().unwrap(),
         };
-        let terms = Arc::new(Terms {
-            accounting: accounting::Config {
-                coin,
-                schemes: vec![scheme],
-                fees: Fees::new(vec![fee("pool", "2"), fee(FOUNDATION, "1")], FOUNDATION).unwrap(),
-                window: Multiple::DEFAULT,
-                reserve: ReserveConfig {
-                    every: Duration::from_secs(1),
-                    least: 0,
-                },
-                split: None,
+        let fees = vec![fee("pool", "2"), fee(FOUNDATION, "1")];
+        let fees = Fees::new(fees, FOUNDATION).unwrap();
+        store.agree_fees(pool, &fees).await.unwrap();
+        let accounting = accounting::Config {
+            coin,
+            schemes: vec![scheme],
+            fees,
+            window: Multiple::DEFAULT,
+            reserve: ReserveConfig {
+                every: Duration::from_secs(1),
+                least: 0,
             },
+            split: None,
+        };
+        let fees = FeesNow::default();
+        let booking = Accounting::new(store.clone(), pool, accounting.clone());
+        booking.tell_fees(&fees).await.unwrap();
+        let terms = Arc::new(Terms {
+            accounting,
+            fees,
             policy: Policy {
                 threshold: Amount::from_units(1),
                 least: Amount::from_units(1),

@@ -22,6 +22,7 @@ mod copy;
 mod database;
 mod error;
 mod extranonce;
+mod fee_terms;
 mod figures;
 mod health;
 mod ledger;

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     for_all(include_str!("../migrations/0016_api_keys.sql")),
     for_all(include_str!("../migrations/0017_miner_hours.sql")),
     for_all(include_str!("../migrations/0018_hashes.sql")),
+    for_all(include_str!("../migrations/0019_fee_terms.sql")),
 ];
 
 struct Migration {

@@ -165,17 +165,20 @@ impl Store {
         if waiting > 0 {
             return Ok(None);
         }
-        let last: Option<(i64, i64)> = sql::query(
-            "SELECT share_seq, share_place FROM blocks
-             WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL
-             ORDER BY share_seq DESC, share_place DESC LIMIT 1",
-        )
-        .bind(pool.0)
-        .bind(scheme)
-        .fetch_optional(&mut reading)
-        .await?;
-        let last = last.map(|(seq, place)| Position { seq, place });
-        Ok(Some(last.unwrap_or(Position::START)))
+        let start = last_end(&mut reading, pool, scheme, Position::END).await?;
+        Ok(Some(start))
+    }
+
+    /// Where the round of a scheme begins that a share is in: with the last block at or before it that is located,
+    /// or before the first share.
+    pub async fn round_of_share(
+        &self,
+        pool: PoolId,
+        scheme: &str,
+        share: Position,
+    ) -> Result<Position, ReadError> {
+        let mut reading = self.database.read().await?;
+        Ok(last_end(&mut reading, pool, scheme, share).await?)
     }
 
     /// Writes what a block was split into. False if that was written before, which changes nothing.
@@ -384,6 +387,28 @@ impl Store {
         };
         Ok(rows.into_iter().map(credit).collect::<sqlx::Result<_>>()?)
     }
+}
+
+/// Where the last block that is located ends, of those that do no later than `upto`.
+async fn last_end(
+    connection: &mut Connection,
+    pool: PoolId,
+    scheme: &str,
+    upto: Position,
+) -> sqlx::Result<Position> {
+    let last: Option<(i64, i64)> = sql::query(
+        "SELECT share_seq, share_place FROM blocks
+         WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL
+           AND (share_seq, share_place) <= ($3, $4)
+         ORDER BY share_seq DESC, share_place DESC LIMIT 1",
+    )
+    .bind(pool.0)
+    .bind(scheme)
+    .bind(upto.seq)
+    .bind(upto.place)
+    .fetch_optional(connection)
+    .await?;
+    Ok(last.map_or(Position::START, |(seq, place)| Position { seq, place }))
 }
 
 /// What a step writes.

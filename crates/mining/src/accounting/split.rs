@@ -21,6 +21,11 @@ pub struct Position {
 impl Position {
     /// Before the first share.
     pub const START: Self = Self { seq: 0, place: -1 };
+    /// Behind the last one, however many come.
+    pub const END: Self = Self {
+        seq: i64::MAX,
+        place: i64::MAX,
+    };
 }
 
 /// Somebody whose work counts.

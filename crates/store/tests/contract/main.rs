@@ -10,6 +10,7 @@ mod bans;
 mod blocks;
 mod by_hand;
 mod extranonce;
+mod fee_terms;
 mod figures;
 mod identity;
 mod killed;
