@@ -276,6 +276,7 @@ fn for_all() -> OpenApiRouter<Vec<Pool>> {
 fn for_operators() -> OpenApiRouter<Vec<Pool>> {
     OpenApiRouter::new()
         .routes(routes!(bans::lift))
+        .routes(routes!(bans::lift_worker))
         .routes(routes!(alerts::of_operator))
         .routes(routes!(alerts::dead_letters))
         .routes(routes!(alerts::send_again))

@@ -10,6 +10,7 @@
 //! anew or ask for five minutes is forgotten.
 
 mod answer;
+mod bans;
 mod estimate;
 mod figures;
 mod job;
@@ -54,6 +55,7 @@ use tokio::{
 };
 use wire::work::{AskJob, BODY_MAX, Call, Register, Spoken, SubmitShare};
 
+pub(crate) use self::bans::WorkerBan;
 pub use self::stats::PortWorkers;
 use self::{
     answer::{Accepted, Registered},

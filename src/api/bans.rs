@@ -1,6 +1,6 @@
 //! `/api/v1/bans`: who may not connect, and the end of a ban by an operator's hand.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     Json,
@@ -14,7 +14,7 @@ use super::{
     operator::Operator,
     problem::{OperatorProblems, Problem},
 };
-use crate::{display::time, pool::Pool};
+use crate::{clock, display::time, pool::Pool, work::PortWorkers};
 
 /// Bans of a pool in one answer. There can be many thousands.
 const SHOWN: usize = 1_000;
@@ -34,6 +34,17 @@ pub(crate) struct PoolBans {
     pub(crate) count: usize,
     /// The newest first.
     pub(crate) bans: Vec<Ban>,
+    /// Workers of HTTP that are banned by their `worker_id`, wherever they come from; the newest first.
+    pub(crate) workers: Vec<WorkerBan>,
+}
+
+/// A worker of HTTP that is banned.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WorkerBan {
+    /// Its `worker_id`.
+    pub(crate) worker: String,
+    /// When that ends.
+    pub(crate) until: String,
 }
 
 /// An address that may not connect.
@@ -71,11 +82,29 @@ pub(crate) async fn list(State(pools): State<Vec<Pool>>) -> Json<Bans> {
             pool: pool.name.clone(),
             count,
             bans: bans.collect(),
+            workers: workers(pool),
         }
     });
     Json(Bans {
         pools: pools.collect(),
     })
+}
+
+fn workers(pool: &Pool) -> Vec<WorkerBan> {
+    let now_ms = clock::now_ms();
+    let ports = pool.doors.iter().filter_map(|door| door.workers.as_ref());
+    let mut bans: Vec<_> = ports.flat_map(PortWorkers::bans).collect();
+    bans.sort_by_key(|ban| std::cmp::Reverse(ban.left));
+    bans.truncate(SHOWN);
+    let until = |left: Duration| {
+        let left_ms = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
+        time(now_ms.saturating_add(left_ms))
+    };
+    let ban = |ban: crate::work::WorkerBan| WorkerBan {
+        until: until(ban.left),
+        worker: ban.id,
+    };
+    bans.into_iter().map(ban).collect()
 }
 
 /// Lift a ban
@@ -102,6 +131,36 @@ pub(crate) async fn lift(
     // All of them, not only the first that has one.
     for pool in &pools {
         pool.bans.lift(address);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lift the ban of a worker of HTTP
+///
+/// At every port of every pool. What it was banned for is forgotten.
+#[utoipa::path(
+    delete, path = "/api/v1/bans/workers/{worker}", operation_id = "lift_worker_ban", tag = "operator",
+    params(("worker" = String, Path, description = "Its `worker_id`")),
+    security(("key" = []), ()),
+    responses((status = 204, description = "Done."), OperatorProblems)
+)]
+pub(crate) async fn lift_worker(
+    operator: Operator,
+    State(pools): State<Vec<Pool>>,
+    Path(worker): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let doors = || pools.iter().flat_map(|pool| &pool.doors);
+    let ports = || doors().filter_map(|door| door.workers.as_ref());
+    if !ports()
+        .flat_map(PortWorkers::bans)
+        .any(|ban| ban.id == worker)
+    {
+        return Err(Problem::nothing());
+    }
+    operator.does("ban of a worker lifted", &worker).await?;
+    // At all of them, not only the first where it is banned.
+    for port in ports() {
+        port.lift(&worker);
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -112,7 +112,8 @@ pub struct TermsStatus {
     pub schemes: Vec<&'static str>,
     /// The length of the PPLNS window, in blocks.
     pub window: String,
-    /// What is taken before the miners.
+    /// What is taken before the miners. A change holds from the next round on, and the open one keeps what it
+    /// began with.
     pub fees: Vec<FeeTerm>,
     /// Whether balances are paid out at all.
     pub pays: bool,

@@ -77,6 +77,7 @@ pub(super) fn routes() -> Router<Vec<Pool>> {
         .route("/operator/pause", post(pause_payouts))
         .route("/operator/resume", post(resume_payouts))
         .route("/operator/lift", post(lift))
+        .route("/operator/lift-worker", post(lift_worker))
         .route("/operator/count-anew", post(count_anew))
         .route("/operator/reset", post(reset))
         .merge(super::node::routes())
@@ -148,6 +149,11 @@ struct PoolForm {
 #[derive(Deserialize)]
 struct AddressForm {
     address: String,
+}
+
+#[derive(Deserialize)]
+struct WorkerForm {
+    worker: String,
 }
 
 #[derive(Deserialize)]
@@ -250,6 +256,14 @@ async fn lift(
     done(bans::lift(operator, pools, Path(form.address)).await)
 }
 
+async fn lift_worker(
+    LoggedIn(operator): LoggedIn,
+    pools: State<Vec<Pool>>,
+    OwnForm(form): OwnForm<WorkerForm>,
+) -> Response {
+    done(bans::lift_worker(operator, pools, Path(form.worker)).await)
+}
+
 async fn count_anew(
     LoggedIn(operator): LoggedIn,
     pools: State<Vec<Pool>>,
@@ -275,6 +289,7 @@ impl Page {
         let mut bans = bans::list(State(pools.clone())).await.0;
         for of_pool in &mut bans.pools {
             of_pool.bans.truncate(SHOWN);
+            of_pool.workers.truncate(SHOWN);
         }
         let mut lucks = luck::list(operator.clone(), State(pools.clone())).await?.0;
         for of_pool in &mut lucks.pools {

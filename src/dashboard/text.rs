@@ -265,6 +265,8 @@ words! {
     reset = "Ask again now";
     bans = "Bans";
     nobody_banned = "nobody is banned.";
+    banned_workers = "Banned workers";
+    worker_of_http = "Worker of HTTP";
     until = "Until";
     invalid = "Invalid";
     lift = "Lift";

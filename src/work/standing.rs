@@ -49,6 +49,15 @@ impl Standing {
         }
     }
 
+    /// It is not banned any more, and begins as whoever comes first; false if it was not.
+    pub(super) fn lift(&mut self, now: Instant, now_ms: i64) -> bool {
+        let is_banned = self.is_banned(now, now_ms);
+        if is_banned {
+            *self = Self::new(now_ms);
+        }
+        is_banned
+    }
+
     /// Until when it is banned, or was.
     pub(super) fn banned_until(&self) -> Option<Instant> {
         self.banned_until
@@ -98,6 +107,16 @@ impl Away {
         self.0.get(id).is_some_and(|until| now < *until)
     }
 
+    /// Who is banned that is not here, and until when it is, or was.
+    pub(super) fn bans(&self) -> impl Iterator<Item = (&String, Instant)> {
+        self.0.iter().map(|(id, until)| (id, *until))
+    }
+
+    /// A worker that is not here is not banned any more; false if it was not.
+    pub(super) fn lift(&mut self, id: &str, now: Instant) -> bool {
+        self.0.remove(id).is_some_and(|until| now < until)
+    }
+
     /// Forgets bans that are over.
     pub(super) fn sweep(&mut self, now: Instant) {
         self.0.retain(|_, until| now < *until);
@@ -142,6 +161,22 @@ mod tests {
         assert!(!is_banned(&mut standing));
         standing.invalid(Instant::now(), NOW_MS);
         assert!(is_banned(&mut standing));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ban_is_lifted_once_and_leaves_nothing() {
+        let mut standing = after(0, 100);
+        let mut away = Away::default();
+        away.keep("banned", &standing, Instant::now());
+        assert_eq!(away.bans().count(), 1);
+        assert!(standing.lift(Instant::now(), NOW_MS) && away.lift("banned", Instant::now()));
+        assert!(!is_banned(&mut standing) && !away.is_banned("banned", Instant::now()));
+        assert!(standing.window.is_empty() && away.bans().count() == 0);
+        assert!(!standing.lift(Instant::now(), NOW_MS) && !away.lift("banned", Instant::now()));
+        // What is over by itself is no ban.
+        away.keep("late", &after(0, 100), Instant::now());
+        advance(LASTS).await;
+        assert!(!away.lift("late", Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,6 +48,10 @@ impl PortWorkers {
         Self(Arc::clone(work))
     }
 
+    pub(super) fn work(&self) -> &Work {
+        &self.0
+    }
+
     /// By address and name, as of a second ago; the first one who asks has another one made.
     pub(crate) fn earnings(&self) -> HashMap<(String, String), Earning> {
         let work = &self.0;

@@ -205,6 +205,11 @@ impl Worker {
         self.state().standing
     }
 
+    /// It is not banned any more; false if it was not.
+    pub(super) fn lift(&self, now: Instant, now_ms: i64) -> bool {
+        self.state().standing.lift(now, now_ms)
+    }
+
     /// By what its part of a block is told.
     pub(super) fn listed(&self) -> Listed {
         let state = self.state();

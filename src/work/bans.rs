@@ -1,0 +1,48 @@
+//! Which workers of a port are banned, and the end of that by an operator's hand: asked by `src/api/bans.rs`.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::stats::PortWorkers;
+use crate::clock;
+
+/// A worker that is banned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WorkerBan {
+    /// Its `worker_id`.
+    pub(crate) id: String,
+    /// How long that goes on.
+    pub(crate) left: Duration,
+}
+
+impl PortWorkers {
+    /// All of them, the newest ban first.
+    pub(crate) fn bans(&self) -> Vec<WorkerBan> {
+        let now = Instant::now();
+        let workers = self.work().workers();
+        let here = workers.by_id.values();
+        let here = here.filter_map(|it| Some((it.id.clone(), it.standing().banned_until()?)));
+        let away = workers.away.bans();
+        let away = away.filter(|(id, _)| !workers.by_id.contains_key(*id));
+        let mut bans: Vec<WorkerBan> = here
+            .chain(away.map(|(id, until)| (id.clone(), until)))
+            .filter(|(_, until)| now < *until)
+            .map(|(id, until)| WorkerBan {
+                id,
+                left: until - now,
+            })
+            .collect();
+        bans.sort_by(|one, other| (other.left, &one.id).cmp(&(one.left, &other.id)));
+        bans
+    }
+
+    /// Lifts a worker's ban, and forgets what it was banned for; false if it has none.
+    pub(crate) fn lift(&self, id: &str) -> bool {
+        let (now, now_ms) = (Instant::now(), clock::now_ms());
+        let mut workers = self.work().workers();
+        let away = workers.away.lift(id, now);
+        let here = workers.by_id.get(id).is_some_and(|it| it.lift(now, now_ms));
+        away || here
+    }
+}
