@@ -35,8 +35,10 @@ use tracing::{info, warn};
 
 pub use algorithm::{Algorithm, NotMined};
 pub use endpoint::{Endpoint, NoEndpoint};
+pub(crate) use http::{Connection, Question};
 pub use profile::Profile;
 pub use status::{Event, Snapshot};
+pub(crate) use waits::Waits;
 
 use crate::{
     listener::Fingerprint,
@@ -52,10 +54,12 @@ use status::Status;
 use sv1::Extranonces;
 use threads::HashThreads;
 use vision::Nonces;
-use waits::Waits;
 
 /// More threads than any machine has cores.
 const THREADS_MAX: usize = 1024;
+
+/// Our own agent.
+pub(crate) const AGENT: &str = concat!("adit/", env!("CARGO_PKG_VERSION"));
 
 /// What to mine, where, as whom.
 #[derive(Clone)]
@@ -77,7 +81,7 @@ pub struct Config {
     pub algorithm: Option<Algorithm>,
     /// How much memory RandomX may take.
     pub randomx: Mode,
-    /// The name given at `mining.subscribe`.
+    /// The name given at `mining.subscribe`, and as `User-Agent`.
     pub agent: String,
     /// Asked for after authorization; over HTTP there is no way to ask.
     pub suggest_difficulty: Option<f64>,
@@ -100,7 +104,7 @@ impl Config {
             threads: 1,
             algorithm: None,
             randomx: Mode::Auto,
-            agent: concat!("adit/", env!("CARGO_PKG_VERSION")).to_owned(),
+            agent: AGENT.to_owned(),
             suggest_difficulty: None,
             throttle: 100,
             fail_fast: false,

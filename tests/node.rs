@@ -1,6 +1,8 @@
 //! One process that mines alone, hosts a pool and joins one, in turns: by the API, by the command, and by
 //! itself where the pool that it joined goes away.
 
+mod tls;
+
 use std::{
     path::Path,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},

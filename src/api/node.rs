@@ -49,6 +49,9 @@ pub(crate) struct NodeWish {
     pub(crate) profile: Option<String>,
     /// The pool to join.
     pub(crate) url: Option<String>,
+    /// The SHA-256 of that pool's certificate, where it speaks TLS and no authority has signed it; an empty text if
+    /// one has. It is forgotten with another `url`.
+    pub(crate) tls_fingerprint: Option<String>,
     /// Without that pool for so many seconds the node mines alone; with 0 it waits.
     pub(crate) fall_back_s: Option<u64>,
     /// Answer as programs expect it that start their node anew. What is changed holds at once in any case.
@@ -165,6 +168,7 @@ impl NodeWish {
             wallet_address: trimmed(self.wallet_address.as_ref()),
             profile: profile.transpose()?,
             url: trimmed(self.url.as_ref()),
+            tls_fingerprint: trimmed(self.tls_fingerprint.as_ref()),
             fall_back_s: self.fall_back_s,
             fell_back: None,
         })

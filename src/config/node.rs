@@ -23,6 +23,9 @@ pub struct Node {
     /// The pool that it joins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The SHA-256 of that pool's certificate, where it speaks TLS and no authority has signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_fingerprint: Option<String>,
     /// Without that pool for so many seconds it mines alone; with 0 it waits for it.
     pub fall_back_s: u64,
     /// Where miners connect while it mines alone.
@@ -37,6 +40,7 @@ impl Default for Node {
             worker_name: "node".into(),
             profile: Profile::Balanced,
             url: None,
+            tls_fingerprint: None,
             fall_back_s: 0,
             solo_listen: SocketAddr::from(([127, 0, 0, 1], 3335)),
         }

@@ -111,6 +111,8 @@ struct HostForm {
 #[derive(Deserialize)]
 struct JoinForm {
     url: String,
+    #[serde(default)]
+    tls_fingerprint: String,
     worker_name: String,
     wallet_address: String,
     profile: String,
@@ -200,6 +202,7 @@ async fn join(
     };
     let wish = NodeWish {
         url: Some(form.url),
+        tls_fingerprint: Some(form.tls_fingerprint),
         worker_name: Some(form.worker_name),
         wallet_address: Some(form.wallet_address),
         profile: Some(form.profile),

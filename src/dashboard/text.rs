@@ -329,6 +329,7 @@ words! {
     host_stop = "Stop hosting";
     no_pool_to_host = "There is no [[pool]] in the settings of this node: it can only join others.";
     pool_url = "URL of the pool";
+    tls_fingerprint = "Its certificate's SHA-256, if it signed that itself; else empty";
     wallet_address = "Whom it pays: your address";
     profile = "How much of this machine";
     laptop_says = "a quarter of the cores, half of the time";

@@ -7,7 +7,11 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::display::plain;
+use crate::{
+    display::plain,
+    listener::Fingerprint,
+    worker::{AGENT, Connection, Endpoint, Question, Waits},
+};
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_secs(5);
@@ -39,19 +43,16 @@ struct Stats {
 
 /// Asks until it is told to stop. Nothing is known while the pool does not answer.
 pub(super) async fn follow(
-    url: String,
+    pool: Endpoint,
+    pins: Vec<Fingerprint>,
     joined: watch::Sender<Option<Joined>>,
     stopping: CancellationToken,
 ) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()?;
-    let url = format!("{}/pool/stats", url.trim_end_matches('/'));
+    let waits = Waits::default();
+    let mut connection = Connection::new(&pool, &pins, AGENT, &waits);
     let asking = async {
         loop {
-            let told = ask(&client, &url).await;
+            let told = ask(&mut connection).await;
             joined.send_if_modified(|joined| {
                 let is_other = *joined != told;
                 *joined = told;
@@ -64,19 +65,13 @@ pub(super) async fn follow(
     Ok(())
 }
 
-async fn ask(client: &reqwest::Client, url: &str) -> Option<Joined> {
-    let mut response = client.get(url).send().await.ok()?;
-    if !response.status().is_success() {
+async fn ask(connection: &mut Connection<'_>) -> Option<Joined> {
+    let question = Question::get("/pool/stats".to_owned(), None).answered_by(ANSWER_MAX);
+    let answer = connection.ask(&question, PATIENCE).await.ok()?;
+    if !answer.status.is_success() {
         return None;
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.ok()? {
-        body.extend_from_slice(&chunk);
-        if body.len() > ANSWER_MAX {
-            return None;
-        }
-    }
-    let stats: Stats = serde_json::from_slice(&body).ok()?;
+    let stats: Stats = serde_json::from_slice(&answer.body).ok()?;
     Some(Joined {
         name: plain(&stats.pool_name).chars().take(NAME_MAX).collect(),
         workers: stats.worker_count,

@@ -19,6 +19,7 @@ use super::{Mode, Settings, Told, joined};
 use crate::{
     base::Base,
     config::Config,
+    listener::Fingerprint,
     pool::Pool,
     tasks::{Failures, Stage, Tasks},
     worker::{self, Endpoint, Snapshot},
@@ -149,7 +150,12 @@ fn work(url: &str, settings: &Settings, told: &Told, tasks: &Tasks) -> OwnWorker
     let (tell_end, ended) = watch::channel(None);
     let cores = available_parallelism().map_or(1, usize::from);
     let (threads, throttle) = settings.profile.of(cores);
+    let pins: Vec<Fingerprint> = match settings.mode {
+        Mode::Join => settings.tls_fingerprint.parse().into_iter().collect(),
+        Mode::Solo | Mode::Host => Vec::new(),
+    };
     let config = worker::Config {
+        tls_fingerprints: pins.clone(),
         threads,
         throttle,
         events: Some(events),
@@ -175,11 +181,9 @@ fn work(url: &str, settings: &Settings, told: &Told, tasks: &Tasks) -> OwnWorker
         }
         Ok(())
     });
-    // Over TLS it is not asked: the worker alone knows which certificate is good.
-    let is_asked = |at: Endpoint| at.is_http() && !at.is_tls();
-    let is_asked = settings.mode == Mode::Join && url.parse().is_ok_and(is_asked);
-    if is_asked {
-        let asking = joined::follow(url.to_owned(), tell_joined, stopping);
+    let joined_pool = url.parse().ok().filter(Endpoint::is_http);
+    if let Some(pool) = joined_pool.filter(|_| settings.mode == Mode::Join) {
+        let asking = joined::follow(pool, pins, tell_joined, stopping);
         tasks.spawn(Stage::Doors, "pool that was joined", asking);
     }
     OwnWorker {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Mode;
 use crate::{
     config::{self, Config, TlsMode},
+    listener::Fingerprint,
     pool,
     worker::{Endpoint, Profile},
 };
@@ -51,6 +52,8 @@ pub(crate) struct Changes {
     pub(crate) profile: Option<Profile>,
     /// The pool to join.
     pub(crate) url: Option<String>,
+    /// Of the certificate of that pool, if no authority has signed it; with an empty text one has.
+    pub(crate) tls_fingerprint: Option<String>,
     pub(crate) fall_back_s: Option<u64>,
     /// Why the node mines alone though nobody told it to.
     pub(crate) fell_back: Option<String>,
@@ -83,12 +86,17 @@ pub(crate) struct Settings {
     pub(crate) profile: Profile,
     /// Empty if none is known.
     pub(crate) url: String,
+    /// Empty if an authority has signed that pool's certificate.
+    pub(crate) tls_fingerprint: String,
     pub(crate) fall_back_s: u64,
 }
 
 impl Changes {
     /// These on top of older ones.
     pub(crate) fn over(self, older: Self) -> Self {
+        // A certificate is that of one pool.
+        let is_same_pool = self.url.is_none() || self.url == older.url;
+        let older_fingerprint = older.tls_fingerprint.filter(|_| is_same_pool);
         Self {
             mode: self.mode.or(older.mode),
             pool_name: self.pool_name.or(older.pool_name),
@@ -99,6 +107,7 @@ impl Changes {
             worker_name: self.worker_name.or(older.worker_name),
             profile: self.profile.or(older.profile),
             url: self.url.or(older.url),
+            tls_fingerprint: self.tls_fingerprint.or(older_fingerprint),
             fall_back_s: self.fall_back_s.or(older.fall_back_s),
             // Until it is told what to do.
             fell_back: match self.mode {
@@ -186,6 +195,9 @@ impl Settings {
         let is_good = |text: &String| {
             !text.is_empty() && (mode == Mode::Join || address("", text, config).is_ok())
         };
+        let url = changed.url.or_else(|| node.url.clone()).unwrap_or_default();
+        let configured = node.tls_fingerprint.clone();
+        let configured = configured.filter(|_| node.url.as_ref() == Some(&url));
         Self {
             mode,
             pool_name: changed.pool_name.or_else(pool_name).unwrap_or_default(),
@@ -208,7 +220,8 @@ impl Settings {
                 .worker_name
                 .unwrap_or_else(|| node.worker_name.clone()),
             profile: changed.profile.unwrap_or(node.profile),
-            url: changed.url.or_else(|| node.url.clone()).unwrap_or_default(),
+            url,
+            tls_fingerprint: changed.tls_fingerprint.or(configured).unwrap_or_default(),
             fall_back_s: changed.fall_back_s.unwrap_or(node.fall_back_s),
         }
     }
@@ -238,6 +251,10 @@ impl Settings {
         if !self.url.is_empty() {
             let endpoint = self.url.parse::<Endpoint>();
             endpoint.map_err(|error| BadSetting(format!("url: {error}")))?;
+        }
+        if !self.tls_fingerprint.is_empty() {
+            let parsed = self.tls_fingerprint.parse::<Fingerprint>();
+            parsed.map_err(|error| BadSetting(format!("tls_fingerprint: {error}")))?;
         }
         address("host_address", &self.host_address, config)?;
         if self.wallet_address.len() > ADDRESS_LEN_MAX || self.wallet_address.contains(['.', ' ']) {
@@ -304,11 +321,13 @@ impl Settings {
             let Self {
                 profile,
                 url,
+                tls_fingerprint,
                 fall_back_s,
                 ..
             } = settings;
             // Nobody is joined.
-            let pool = (self.mode == Mode::Join).then(|| (url.clone(), *fall_back_s));
+            let pool = (url.clone(), tls_fingerprint.clone(), *fall_back_s);
+            let pool = (self.mode == Mode::Join).then_some(pool);
             (settings.user(), *profile, pool)
         };
         self.mode != Mode::Host && of(self) != of(other)
@@ -388,209 +407,4 @@ fn coin(pool: &config::Pool) -> Option<&'static Coin> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A node with a pool of two listeners, one fee and a title of its own.
-    fn config() -> Config {
-        let text = r#"
-            [node]
-            address = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
-            solo_listen = "127.0.0.1:7"
-            [[pool]]
-            network = "regtest"
-            payout_address = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
-            scheme = "prop"
-            remainder = "foundation"
-            [[pool.fee]]
-            name = "foundation"
-            percent = 1
-            [[pool.daemon]]
-            url = "http://127.0.0.1:1"
-            [[pool.listener]]
-            listen = "127.0.0.1:8"
-            start_difficulty = 7
-            [[pool.listener]]
-            listen = "127.0.0.1:9"
-        "#;
-        toml::from_str(text).expect("settings")
-    }
-
-    fn settings(changes: Changes) -> Settings {
-        Settings::of(&config(), &changes)
-    }
-
-    fn of(mode: Mode) -> Changes {
-        Changes {
-            mode: Some(mode),
-            url: Some("http://127.0.0.1:1".into()),
-            ..Changes::default()
-        }
-    }
-
-    #[test]
-    fn hosting_is_the_configuration_with_what_was_changed() {
-        let made = settings(of(Mode::Host)).config(&config()).unwrap();
-        let mut wanted = config();
-        wanted.pool[0].title = Some("main".into());
-        assert_eq!(made, wanted);
-        let changed = Changes {
-            pool_name: Some("Cellar".into()),
-            pool_fee: Percent::from_hundredths(150),
-            pool_port: Some(7072),
-            ..of(Mode::Host)
-        };
-        let made = settings(changed).config(&config()).unwrap();
-        let pool = &made.pool[0];
-        assert_eq!(pool.title.as_deref(), Some("Cellar"));
-        let ports: Vec<_> = pool.listener.iter().map(|it| it.listen.port()).collect();
-        assert_eq!(ports, [7072, 9]);
-        let fees = pool.fee.iter();
-        let fees = fees.map(|fee| (&*fee.name, fee.percent.hundredths()));
-        let fees: Vec<_> = fees.collect();
-        assert_eq!(fees, [("foundation", 100), ("pool", 150)]);
-    }
-
-    #[test]
-    fn alone_there_is_one_listener_and_joined_there_is_none() {
-        let made = settings(of(Mode::Solo)).config(&config()).unwrap();
-        let [listener] = &made.pool[0].listener[..] else {
-            panic!("{made:?}");
-        };
-        assert_eq!(listener.scheme, Some(Scheme::Solo));
-        assert_eq!(listener.listen.port(), 7);
-        assert_eq!(listener.start_difficulty, 7.0);
-        assert_eq!(listener.default_address, config().node.address);
-        // Rounds of the pool are paid by its own scheme and fees still.
-        assert_eq!(made.pool[0].scheme, Scheme::Prop);
-        assert_eq!(made.pool[0].open_schemes, [Scheme::Prop, Scheme::Prop]);
-        assert_eq!(made.pool[0].fee, config().pool[0].fee);
-        let made = settings(of(Mode::Join)).config(&config()).unwrap();
-        assert!(made.pool[0].listener.is_empty());
-    }
-
-    #[test]
-    fn an_address_for_another_coins_pool_is_used_there_alone() {
-        let theirs = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
-        let joined = Changes {
-            wallet_address: Some(theirs.into()),
-            ..of(Mode::Join)
-        };
-        assert!(joined.check(Mode::Join, &config()).is_ok());
-        assert_eq!(settings(joined.clone()).user(), format!("{theirs}.node"));
-        let back = of(Mode::Solo).over(joined.clone());
-        let own = config().node.address.unwrap();
-        assert_eq!(settings(back).user(), format!("{own}.node"));
-        let refused = joined.check(Mode::Solo, &config()).unwrap_err();
-        assert!(refused.0.starts_with("wallet_address: "), "{refused}");
-        for text in ["a.b", "a b", &"x".repeat(ADDRESS_LEN_MAX + 1)] {
-            let wish = Changes {
-                wallet_address: Some(text.into()),
-                ..of(Mode::Join)
-            };
-            assert!(settings(wish).config(&config()).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn who_could_not_mine_alone_is_not_told_that_it_would() {
-        let mut config = config();
-        let join = Changes {
-            fall_back_s: Some(5),
-            ..of(Mode::Join)
-        };
-        assert!(Settings::of(&config, &join).config(&config).is_ok());
-        config.pool.clear();
-        let refused = Settings::of(&config, &join).config(&config).unwrap_err();
-        assert_eq!(
-            refused.0,
-            "fall_back_s: mining alone needs a [[pool]] in the settings"
-        );
-        // Why it fell back is forgotten with the next mode, and not before.
-        let fallen = Changes {
-            fell_back: Some("gone".into()),
-            ..of(Mode::Solo)
-        };
-        let named = Changes {
-            pool_name: Some("Cellar".into()),
-            ..Changes::default()
-        };
-        assert!(named.over(fallen.clone()).fell_back.is_some());
-        assert!(of(Mode::Solo).over(fallen).fell_back.is_none());
-    }
-
-    #[test]
-    fn a_node_without_a_pool_can_only_join() {
-        let mut config = config();
-        config.pool.clear();
-        for mode in [Mode::Solo, Mode::Host] {
-            let refused = Settings::of(&config, &of(mode))
-                .config(&config)
-                .unwrap_err();
-            assert!(
-                refused.0.ends_with("needs a [[pool]] in the settings"),
-                "{refused}"
-            );
-        }
-        assert!(
-            Settings::of(&config, &of(Mode::Join))
-                .config(&config)
-                .is_ok()
-        );
-        config.node.address = None;
-        let refused = Settings::of(&config, &of(Mode::Join))
-            .config(&config)
-            .unwrap_err();
-        assert_eq!(refused.0, "no wallet_address that the pool could pay");
-    }
-
-    #[test]
-    fn what_is_kept_is_read_again_and_nothing_else_is() {
-        let data = tempfile::tempdir().unwrap();
-        assert_eq!(Changes::read(data.path()).unwrap(), Changes::default());
-        let changes = Changes {
-            pool_fee: Percent::from_hundredths(150),
-            profile: Some(Profile::Beast),
-            fall_back_s: Some(5),
-            ..of(Mode::Join)
-        };
-        let prepared = changes.prepare(data.path()).unwrap();
-        assert_eq!(Changes::read(data.path()).unwrap(), Changes::default());
-        prepared.keep().unwrap();
-        assert_eq!(Changes::read(data.path()).unwrap(), changes);
-        let newer = Changes {
-            fall_back_s: Some(0),
-            ..Changes::default()
-        };
-        let both = newer.over(changes.clone());
-        assert_eq!((both.fall_back_s, both.mode), (Some(0), Some(Mode::Join)));
-        for text in [
-            "",
-            "{",
-            r#"{"mode":"farm"}"#,
-            r#"{"pool_fee":101}"#,
-            r#"{"what":1}"#,
-        ] {
-            std::fs::write(file(data.path()), text).unwrap();
-            assert!(Changes::read(data.path()).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_worker_is_started_anew_only_for_what_concerns_it() {
-        let before = settings(of(Mode::Solo));
-        let other = |change: fn(&mut Settings)| {
-            let mut after = before.clone();
-            change(&mut after);
-            after.has_other_worker(&before)
-        };
-        assert!(other(|it| it.profile = Profile::Beast));
-        assert!(other(|it| it.worker_name = "other".into()));
-        assert!(!other(|it| it.url = "http://127.0.0.1:2".into()));
-        assert!(!other(|it| it.pool_name = "other".into()));
-        let joined = settings(of(Mode::Join));
-        let mut after = joined.clone();
-        after.url = "http://127.0.0.1:2".into();
-        assert!(after.has_other_worker(&joined));
-    }
-}
+mod tests;

@@ -82,6 +82,9 @@ struct Join {
     /// The pool: http://host:port or stratum+tcp://host:port [default: the one of the last time]
     #[arg(value_name = "POOL")]
     pool: Option<String>,
+    /// The SHA-256 of the pool's certificate, if it signed that itself
+    #[arg(long, value_name = "SHA256")]
+    tls_fingerprint: Option<String>,
     #[command(flatten)]
     reached: Reached,
     /// Whom it pays: your address
@@ -190,6 +193,7 @@ impl Node {
                 let wish = json!({
                     "mode": "join",
                     "url": join.pool,
+                    "tls_fingerprint": join.tls_fingerprint,
                     "wallet_address": join.address,
                     "worker_name": join.worker,
                     "profile": join.profile.map(Profile::name),

@@ -31,6 +31,7 @@ use tokio::{
 };
 use tracing::info;
 
+pub(crate) use connection::{Connection, Question};
 pub(super) use told::Told;
 
 use super::{
@@ -40,7 +41,7 @@ use super::{
     session::{Ended, Left, NO_REASON, Rig},
     status::shown,
 };
-use connection::{Answer, Connection, Question};
+use connection::Answer;
 use told::{Register, Registered, Share, Taken};
 
 /// What the pool says of a share that it has had before.

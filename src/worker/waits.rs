@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The limits; tests have shorter ones.
 #[derive(Clone, Debug)]
-pub(super) struct Waits {
+pub(crate) struct Waits {
     /// For a name to be resolved and a connection to stand.
     pub(super) connect: Duration,
     /// For the answer to `mining.configure`, which old pools do not give.

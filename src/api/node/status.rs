@@ -55,6 +55,8 @@ pub(crate) struct NodeSettings {
     /// `laptop`, `balanced` or `beast`.
     pub(crate) profile: &'static str,
     pub(crate) url: String,
+    /// Of that pool's certificate; empty if an authority has signed it.
+    pub(crate) tls_fingerprint: String,
     pub(crate) fall_back_s: u64,
 }
 
@@ -179,6 +181,7 @@ impl NodeStatus {
                 worker_name: settings.worker_name.clone(),
                 profile: settings.profile.name(),
                 url: settings.url.clone(),
+                tls_fingerprint: settings.tls_fingerprint.clone(),
                 fall_back_s: settings.fall_back_s,
             },
         }

@@ -34,24 +34,26 @@ const HEAD_MAX: usize = 16 * 1024;
 const LOST: &str = "connection lost";
 
 /// What is asked.
-pub(super) struct Question {
+pub(crate) struct Question {
     method: Method,
     /// With its query.
     path: String,
     token: Option<HeaderValue>,
     body: Vec<u8>,
+    /// The longest body of its answer.
+    answer_max: usize,
 }
 
 /// What the pool says.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
     /// The question was sent twice, as the first connection broke: it may have been answered before.
     pub(super) is_second: bool,
 }
 
 /// A connection that may be lost.
-pub(super) struct Connection<'a> {
+pub(crate) struct Connection<'a> {
     endpoint: &'a Endpoint,
     pins: &'a [Fingerprint],
     agent: &'a str,
@@ -67,13 +69,19 @@ struct Open {
 }
 
 impl Question {
-    pub(super) fn get(path: String, token: Option<&HeaderValue>) -> Self {
+    pub(crate) fn get(path: String, token: Option<&HeaderValue>) -> Self {
         Self {
             method: Method::GET,
             path,
             token: token.cloned(),
             body: Vec::new(),
+            answer_max: BODY_MAX,
         }
+    }
+
+    /// With an answer of so many bytes at most.
+    pub(crate) fn answered_by(self, answer_max: usize) -> Self {
+        Self { answer_max, ..self }
     }
 
     pub(super) fn post(
@@ -86,13 +94,14 @@ impl Question {
             path: path.to_owned(),
             token: token.cloned(),
             body: serde_json::to_vec(body).context("cannot write JSON")?,
+            answer_max: BODY_MAX,
         })
     }
 }
 
 impl<'a> Connection<'a> {
     /// Connects with the first question.
-    pub(super) fn new(
+    pub(crate) fn new(
         endpoint: &'a Endpoint,
         pins: &'a [Fingerprint],
         agent: &'a str,
@@ -109,7 +118,7 @@ impl<'a> Connection<'a> {
 
     /// Asks, and once more over a new connection if that which was open was lost. An error is a pool that
     /// cannot be reached, is too slow, or does not speak HTTP.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &mut self,
         question: &Question,
         within: Duration,
@@ -133,7 +142,7 @@ impl<'a> Connection<'a> {
             None => self.connect().await?,
         };
         let request = self.request(question)?;
-        let answer = timeout(within, open.exchange(request)).await;
+        let answer = timeout(within, open.exchange(request, question.answer_max)).await;
         let answer = answer.map_err(|_| anyhow!("no answer in {within:?}"))??;
         // Whoever is dropped in between loses the connection, and no answer is taken for another one's.
         self.open = Some(open);
@@ -173,7 +182,11 @@ impl<'a> Connection<'a> {
 
 impl Open {
     /// Whoever sends the question also moves the connection.
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+    async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        answer_max: usize,
+    ) -> anyhow::Result<Answer> {
         let Self { sender, connection } = self;
         let exchange = async {
             sender.ready().await.context(LOST)?;
@@ -186,8 +199,8 @@ impl Open {
                     continue;
                 };
                 ensure!(
-                    body.len() + data.len() <= BODY_MAX,
-                    "an answer of more than {BODY_MAX} bytes"
+                    body.len() + data.len() <= answer_max,
+                    "an answer of more than {answer_max} bytes"
                 );
                 body.extend_from_slice(&data);
             }
