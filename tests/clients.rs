@@ -4,7 +4,6 @@ use std::{
     io::ErrorKind,
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use bitcoin::{CompactTarget, block};
@@ -87,7 +86,7 @@ fn the_stratum_crate_mines_here() {
             user.parse().unwrap(),
             None,
             "stratum/0.0.7".into(),
-            Duration::from_secs(10),
+            PATIENCE,
         );
         let mut events = client.connect().await.unwrap();
         let wanted = vec!["version-rolling".to_owned()];

@@ -12,10 +12,10 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::support::{ADDRESS, adit, free_port, run};
+use super::support::{ADDRESS, adit, refusing_port, run};
 
 /// A program that was to refuse its settings and does not is stopped after this time.
-const REFUSES_WITHIN: Duration = Duration::from_secs(15);
+const REFUSES_WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
 fn help_and_version_are_no_errors() {
@@ -425,7 +425,8 @@ fn a_url_that_names_no_pool_is_explained() {
 
 #[test]
 fn a_pool_that_is_not_there_ends_a_miner_that_is_to_fail_fast() {
-    let url = format!("127.0.0.1:{}", free_port());
+    let (_held, nobody) = refusing_port();
+    let url = format!("127.0.0.1:{nobody}");
     let arguments = ["mine", "--url", &url, "--user", ADDRESS, "--fail-fast"];
     let output = outcome(&mut adit(&arguments));
     assert_eq!(code(&output), 1, "{}", said(&output));

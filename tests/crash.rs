@@ -39,6 +39,8 @@ fn every_share_answered_true_is_in_the_store_once_through_many_kills() {
     let mut sent = 0u64;
     let started = Instant::now();
     for round in 0..kills() {
+        // Who comes before the first template waits for it, and may be sent away.
+        pool.wait_until_ready();
         let mut miner = Miner::ready(pool.miners);
         // From the first share on its way to well into a steady stream.
         let life = Duration::from_micros(u64::from(round * 7919 % 60) * 1_000 + 200);

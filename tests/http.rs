@@ -32,12 +32,12 @@ fn first_line(stream: &mut BufReader<TcpStream>) -> String {
 #[test]
 fn a46_who_is_slow_or_idle_on_the_http_port_is_closed() {
     let rig = Rig::new();
+    let began = Instant::now();
     let mut slow = connect(&rig.pool);
     write!(slow, "GET /ready HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
     let silent = connect(&rig.pool);
     let mut idle = connect(&rig.pool);
     write!(idle, "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let began = Instant::now();
     let mut idle = BufReader::new(idle);
     assert_eq!(first_line(&mut idle), "HTTP/1.1 200 OK");
     // One that writes a byte from time to time is no faster.
@@ -54,7 +54,7 @@ fn a46_who_is_slow_or_idle_on_the_http_port_is_closed() {
         let _ = stream.read_to_end(&mut rest);
         let within = began.elapsed();
         assert!(
-            within > Duration::from_secs(8) && within < Duration::from_secs(15),
+            within > Duration::from_secs(8) && within < Duration::from_secs(25),
             "{within:?}"
         );
     }
@@ -114,31 +114,39 @@ fn who_asks_too_fast_is_told_to_wait() {
         let question = rig.pool.question("GET", path).from("127.0.0.2");
         question.header("x-forwarded-for", address).ask()
     };
-    let answers: Vec<u16> = (0..25)
-        .map(|_| ask("203.0.113.7", "/api/v1/bans").status)
-        .collect();
-    let good = answers.iter().filter(|status| **status == 200).count();
-    assert!((20..=24).contains(&good), "{answers:?}");
-    let refused = ask("203.0.113.7", "/api/v1/bans");
+    // Asks until it is refused: so many at once, and more where asking takes long, as one comes in each so
+    // many seconds.
+    let refused_after = |path: &str, burst: u64, every_s: u64| {
+        let began = Instant::now();
+        let mut good = 0;
+        loop {
+            let answer = ask("203.0.113.7", path);
+            if answer.status != 200 {
+                let most = burst + began.elapsed().as_secs() / every_s;
+                assert!((burst..=most).contains(&good), "{good} of {most}");
+                return answer;
+            }
+            good += 1;
+            assert!(good <= 3 * burst, "it is never refused");
+        }
+    };
+    let refused = refused_after("/api/v1/bans", 20, 1);
     assert_eq!((refused.status, refused.code().as_str()), (429, "too_fast"));
     let wait: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=2).contains(&wait), "{wait}");
     assert_eq!(refused.header("x-content-type-options"), "nosniff");
     // Its neighbour is not concerned, and what is dear has a bucket of its own: a tenth.
     assert_eq!(ask("203.0.113.8", "/api/v1/bans").status, 200);
-    let dear: Vec<u16> = (0..4)
-        .map(|_| ask("203.0.113.7", "/metrics").status)
-        .collect();
-    assert_eq!(dear, [200, 200, 429, 429]);
+    assert_eq!(refused_after("/metrics", 2, 10).status, 429);
     // All of a /64 are one.
-    for number in 0..20 {
-        ask(&format!("2001:db8::{number}"), "/api/v1/bans");
-    }
-    assert_eq!(ask("2001:db8::ffff", "/api/v1/bans").status, 429);
+    let is_refused = |address: &str, path| ask(address, path).status == 429;
+    let first = (0..60).find(|number| is_refused(&format!("2001:db8::{number}"), "/api/v1/bans"));
+    assert!(first >= Some(20), "{first:?}");
+    assert!((0..3).any(|_| is_refused("2001:db8::ffff", "/api/v1/bans")));
     assert_eq!(ask("2001:db8:0:1::1", "/api/v1/bans").status, 200);
-    // What others write before the proxy's own word changes nothing.
-    let forged = ask("198.51.100.1, 203.0.113.7", "/metrics");
-    assert_eq!(forged.status, 429);
+    // What others write before the proxy's own word changes nothing. The bucket may have one for it by now,
+    // and not the two that a new one has.
+    assert!((0..2).any(|_| is_refused("198.51.100.1, 203.0.113.7", "/metrics")));
     for _ in 0..50 {
         assert_eq!(rig.pool.get("/api/v1/bans").unwrap().0, 200);
     }
@@ -154,16 +162,21 @@ fn who_looks_at_pages_too_fast_is_told_so_by_a_page() {
         question.header("accept", accept).ask()
     };
     let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
-    while ask("/", browser).status == 200 {}
-    let refused = ask("/", browser);
-    assert_eq!(refused.status, 429);
-    assert_eq!(refused.header("content-type"), "text/html; charset=utf-8");
-    assert!(refused.header("content-security-policy").contains("'none'"));
-    assert!(refused.text.contains("try again in"), "{}", refused.text);
-    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    // Who is slow to ask may be answered some times more.
+    let refused = |path: &str, accept: &str| {
+        let mut answers = (0..60).map(|_| ask(path, accept));
+        let refused = answers.find(|answer| answer.status != 200);
+        refused.expect("a refusal")
+    };
+    let page = refused("/", browser);
+    assert_eq!(page.status, 429);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.header("content-security-policy").contains("'none'"));
+    assert!(page.text.contains("try again in"), "{}", page.text);
+    let wait: u64 = page.header("retry-after").parse().unwrap();
     assert!((1..=2).contains(&wait), "{wait}");
     for (path, accept) in [("/", "*/*"), ("/api/v1/status", browser)] {
-        let refused = ask(path, accept);
+        let refused = refused(path, accept);
         assert_eq!((refused.status, refused.code().as_str()), (429, "too_fast"));
     }
 }

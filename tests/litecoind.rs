@@ -203,18 +203,20 @@ fn litecoind_accepts_blocks_of_every_class_with_rolled_versions_and_mweb() {
     miner.log_in(&format!("{address}.roller"));
     let rolled = wait_for("a block with a rolled version", || {
         let before = rpc.height();
-        let notify = miner.job.clone().unwrap();
-        let target = mining::Target::from_compact(notify.work.bits).unwrap();
+        let tip = rpc.call("getblockhash", json!([before]));
+        let tip: pow::Hash = tip.as_str().unwrap().parse().unwrap();
+        while miner.job.as_ref().unwrap().work.previous_block != tip.0 {
+            miner.hear();
+        }
         let bits = 0x0155_4000;
-        let solution = miner.solve(before, Some(bits), |hash| target.is_met_by(hash));
+        let solution = miner.block(before, Some(bits));
         let id = miner.send(
             "mining.submit",
             Miner::params(&format!("{address}.roller"), &solution),
         );
         let reply = miner.answer_to(id);
         if reply["result"] != true {
-            // The tip moved in between; the next job is on its way.
-            miner.hear();
+            // The tip moved in between.
             return None;
         }
         wait_for("litecoind to have it", || {

@@ -40,11 +40,13 @@ fn wait_for_port(port: u16) {
     wait_for("a server", || TcpStream::connect(loopback(port)).ok());
 }
 
-/// A message as the server has printed it, with lines that were cut for the way put together.
+/// The messages that the server has printed to their end, with lines that were cut for the way put
+/// together.
 fn messages(server: &Process) -> Vec<String> {
     let log = server.log_text().replace("=\n", "").replace("=3D", "=");
     let messages = log.split("---------- MESSAGE FOLLOWS ----------").skip(1);
-    messages.map(str::to_owned).collect()
+    let whole = messages.filter(|message| message.contains("END MESSAGE"));
+    whole.map(str::to_owned).collect()
 }
 
 /// The path of a link with these words before it.
@@ -282,21 +284,19 @@ fn a_broker_has_figures_discovery_and_alerts() {
     let log = mint.pool.process.log_text();
     assert!(!log.contains("s3cret"), "{log}");
     // Who comes later finds figures and discovery, and no alert of before.
-    let late = Command::new("mosquitto_sub")
-        .args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &plain.to_string(),
-            "-u",
-            "adit",
-            "-P",
-            "s3cret",
-        ])
-        .args(["-t", "#", "-F", "%r %t", "--retained-only", "-W", "1"])
-        .output()
-        .unwrap();
-    let late = String::from_utf8_lossy(&late.stdout).into_owned();
-    assert!(late.contains("1 adit/main/state\n"), "{late}");
-    assert!(!late.contains("adit/alerts"), "{late}");
+    let late = |arguments: &[&str]| {
+        let late = Command::new("mosquitto_sub")
+            .args(["-h", "127.0.0.1", "-p", &plain.to_string()])
+            .args(["-u", "adit", "-P", "s3cret", "-F", "%r %t"])
+            .arg("--retained-only")
+            .args(arguments)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&late.stdout).into_owned()
+    };
+    let first = ["-t", "adit/alerts/#", "-t", "adit/main/state", "-C", "1"];
+    let first = late(&[&first[..], &["-W", "60"]].concat());
+    assert_eq!(first, "1 adit/main/state\n");
+    let all = late(&["-t", "#", "-W", "1"]);
+    assert!(!all.contains("adit/alerts"), "{all}");
 }

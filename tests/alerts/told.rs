@@ -11,10 +11,10 @@ use super::{REACHABLE, assert_signed, known, subscribe};
 use crate::{
     money::{Mint, PAYING},
     support::{
-        Miner,
+        Miner, PATIENCE,
         key::Key,
         receiver::{Answer, Receiver},
-        wait_for,
+        refusing_port, wait_for, wait_within,
     },
 };
 
@@ -92,6 +92,9 @@ fn a_subscribed_webhook_is_told_of_each_thing_once() {
     // Killed, it goes on where it was. Not in the instant in which something is sent: that is sent again.
     std::thread::sleep(Duration::from_secs(1));
     mint.pool.process.kill();
+    // What it said in its last instant is read to the end, too.
+    std::thread::sleep(Duration::from_millis(500));
+    let before = hook.taken();
     mint.pool.start_again();
     mint.pool.wait_until_ready();
     wait_for("all to be paid", || {
@@ -106,7 +109,13 @@ fn a_subscribed_webhook_is_told_of_each_thing_once() {
     // Several looks go by.
     std::thread::sleep(Duration::from_secs(6));
 
-    let taken = hook.taken();
+    let mut taken = hook.taken();
+    // A record may have been on its way at the kill; then it is the last of before, and is sent again.
+    let last = before.last().map(|alert| &alert["id"]);
+    let again = taken.iter().rposition(|alert| Some(&alert["id"]) == last);
+    if let Some(again) = again.filter(|at| *at >= before.len()) {
+        taken.remove(again);
+    }
     for (what, times) in counted(&taken) {
         // The worker went a second time: with the process.
         let is_worker = what.0 == "worker_offline" && what.1 == "begun";
@@ -237,7 +246,8 @@ fn the_operator_is_told_of_a_daemon_that_is_down() {
     assert!(down["subject"].as_str().unwrap().contains(&port), "{down}");
     assert!(!down.to_string().contains("adit:adit"), "{down}");
     mint.node.start_again();
-    wait_for("the daemon's return", || {
+    // It is said once the daemon has been well for half a minute.
+    wait_within(3 * PATIENCE, "the daemon's return", || {
         (count(&hook.taken(), "daemon_down", "over") == 1).then_some(())
     });
 }
@@ -247,7 +257,7 @@ fn the_operator_is_told_of_a_daemon_that_is_down() {
 #[test]
 fn secrets_of_places_are_shown_nowhere() {
     let bot = Receiver::start(&[Answer::Status(403)]);
-    let gone = crate::support::free_port();
+    let (_held, gone) = refusing_port();
     let settings = format!(
         "maturity = 3\n[alerts.telegram]\ntoken = \"1:topsecret\"\nchat = \"-42\"\nserver = \"{}\"\n\
          [alerts.ntfy]\nurl = \"http://127.0.0.1:{gone}/topsecret\"\ntoken = \"topsecret\"\n\

@@ -95,8 +95,12 @@ fn a26_job_ids_of_others_and_of_nobody() {
         ),
     );
     let mut other = rig.miner();
-    // A job that nobody else was sent.
+    // A job that nobody else was sent: it comes behind its difficulty.
+    let before = other.difficulty;
     other.send("mining.suggest_difficulty", json!([0.000_1]));
+    while other.difficulty == before {
+        other.hear();
+    }
     other.hear_new_job();
     let foreign = other.job.as_ref().unwrap().job_id.clone();
     let mut miner = rig.miner();

@@ -70,9 +70,14 @@ fn a39_a_block_that_would_be_refused_is_told_and_holds_up_nothing() {
     wait_for("the refusals", || {
         (metric(&rig, "adit_proposals_refused_total") == CLASSES).then_some(())
     });
-    let log = rig.pool.process.log_text();
+    // Each is counted first and then told.
     let is_told = |line: &&str| line.contains("ERROR") && line.contains("bad-cb-amount");
-    assert_eq!(log.lines().filter(is_told).count(), 6, "{log}");
+    let told = || {
+        let log = rig.pool.process.log_text();
+        log.lines().filter(is_told).count()
+    };
+    wait_for("all to be told", || (told() >= 6).then_some(()));
+    assert_eq!(told(), 6);
     let (status, health) = rig.pool.get("/health").unwrap();
     assert_eq!(status, 200);
     assert!(health.contains("degraded"), "{health}");

@@ -30,9 +30,15 @@ const copy = async (browser, origin, path) => {
     for (const button of buttons) {
       const wanted = await button.getAttribute('data-copy');
       await page.bringToFront();
-      await button.click();
       const pressed = await button.elementHandle();
-      await wait(page, (one) => one.textContent === one.dataset.done, pressed);
+      // The word stands there for a moment only, so that it was there is kept.
+      await pressed.evaluate((one) => {
+        new MutationObserver(() => {
+          one.wasDone ||= one.textContent === one.dataset.done;
+        }).observe(one, { childList: true });
+      });
+      await button.click();
+      await wait(page, (one) => one.wasDone, pressed);
       await reader.page.bringToFront();
       const held = await reader.page.evaluate(() => navigator.clipboard.readText());
       if (held !== wanted) faults.push(`copied "${held}" and not "${wanted}" at ${from}`);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{code, outcome, path, said, write};
-use crate::support::{ADDRESS, Node, adit, free_port, run};
+use crate::support::{ADDRESS, Node, adit, free_port, refusing_port, run};
 
 #[test]
 fn a_check_finds_what_works_and_what_does_not() {
@@ -35,7 +35,7 @@ fn a_check_finds_what_works_and_what_does_not() {
     checked.says("ok", "database in", "");
     assert!(!checked.text.contains("wrong-one"), "{}", checked.text);
 
-    let dead = free_port();
+    let (_held, dead) = refusing_port();
     let nobody = format!("[[pool.daemon]]\nurl = \"http://127.0.0.1:{dead}\"\n");
     let checked = Checked::run(&folder, &nobody, free_port(), free_port(), &[]);
     assert_eq!(checked.code, 1, "{}", checked.text);

@@ -88,7 +88,7 @@ fn an_address_with_too_many_invalid_shares_is_banned_until_it_is_lifted() {
 #[test]
 fn a_ban_ends_by_itself_and_by_default_loopback_has_none() {
     let rig = Rig::start(
-        "[pool.bans]\nshares_min = 20\nban_s = 2",
+        "[pool.bans]\nshares_min = 20\nban_s = 10",
         "proxy_from = [\"127.0.0.2\"]",
     );
     assert_eq!(provoke(&mut Miner::ready(rig.pool.miners), 100), None);

@@ -195,6 +195,7 @@ fn a46_who_stalls_in_a_handshake_is_closed_in_total_time() {
     let mut hello = Vec::new();
     tls.client().write_tls(&mut hello).unwrap();
     let half = hello[..hello.len() / 2].to_vec();
+    let start = Instant::now();
     let established = tls.connect();
     let after = [
         ("dripping", tls.rig.connect(), hello.clone()),
@@ -216,7 +217,7 @@ fn a46_who_stalls_in_a_handshake_is_closed_in_total_time() {
             }
             (
                 what,
-                thread::spawn(move || hung_up_after(socket, drip.into_iter())),
+                thread::spawn(move || hung_up_after(start, socket, drip.into_iter())),
             )
         })
         .collect();

@@ -227,16 +227,25 @@ impl Miner {
         difficulty.target(self.algorithm)
     }
 
-    /// A share of the job in hand.
+    /// What a block must meet.
+    fn network_target(&self) -> mining::Target {
+        let bits = self.job.as_ref().expect("there is a job").work.bits;
+        mining::Target::from_compact(bits).unwrap()
+    }
+
+    /// A share of the job in hand. It is no block, as what comes after one is stale, unless blocks are
+    /// about as easy as shares.
     pub(crate) fn share(&self, extranonce2: u64) -> Solution {
-        let target = self.target();
-        self.solve(extranonce2, None, |hash| target.is_met_by(hash))
+        let (target, network) = (self.target(), self.network_target());
+        let may_be_block = network.work().hashes() <= 2 * target.work().hashes();
+        self.solve(extranonce2, None, |hash| {
+            target.is_met_by(hash) && (may_be_block || !network.is_met_by(hash))
+        })
     }
 
     /// A block on the job in hand.
     pub(crate) fn block(&self, extranonce2: u64, version_bits: Option<u32>) -> Solution {
-        let bits = self.job.as_ref().expect("there is a job").work.bits;
-        let target = mining::Target::from_compact(bits).unwrap();
+        let target = self.network_target();
         self.solve(extranonce2, version_bits, |hash| target.is_met_by(hash))
     }
 

@@ -15,8 +15,10 @@ pub(crate) mod transport;
 use std::{
     fs::File,
     net::{SocketAddr, TcpListener, TcpStream},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -43,10 +45,23 @@ pub(crate) const DEVICES: [&str; 6] = [
     "xminer-1.2",
 ];
 
-/// A port that nothing listens on.
+/// A port that nothing listens on, and that nobody gets by chance: whoever asks the system for any port
+/// gets one from 32768 on. Nor is one given twice here.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    /// Above those that nodes and browsers have a use of their own for.
+    const PORTS: Range<u32> = 20_000..32_768;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Tests that run beside these begin elsewhere.
+    let first = std::process::id() % count * 1_009;
+    loop {
+        let nth = GIVEN.fetch_add(1, Ordering::Relaxed);
+        assert!(nth < count, "all ports were given");
+        let port = u16::try_from(PORTS.start + (first + nth) % count).unwrap();
+        if TcpListener::bind(loopback(port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A port that refuses connections as long as the socket is held: bound, but not listening, so that no
@@ -78,13 +93,23 @@ pub(crate) fn connect_from(address: &str, port: u16) -> TcpStream {
 
 /// Waits until `ready` gives something.
 #[track_caller]
-pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, ready: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, what, ready)
+}
+
+/// The same for what takes long by itself.
+#[track_caller]
+pub(crate) fn wait_within<T>(
+    time: Duration,
+    what: &str,
+    mut ready: impl FnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = ready() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(start.elapsed() < time, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -10,6 +10,9 @@ use crate::pool::Pool;
 
 /// The most accounts that are listed: the demo has two miners.
 const LISTED_MAX: u32 = 100;
+/// How often the books are read at most for figures of one moment. Something changes every second or so,
+/// and reading takes a part of that.
+const READ_AT_MOST: u32 = 5;
 
 /// The books of the demo's pool. Amounts are texts in the coin's smallest unit.
 #[derive(Debug, Serialize)]
@@ -77,7 +80,22 @@ pub(super) async fn are_paid(pool: &Pool, wanted: u64) -> anyhow::Result<bool> {
 }
 
 impl Money {
+    /// The books as they are, of one moment while blocks and payouts go on: what changes while it is read
+    /// is read again.
     pub(super) async fn of(pool: &Pool) -> anyhow::Result<Self> {
+        let mut before = Mark::of(pool).await?;
+        for _ in 1..READ_AT_MOST {
+            let money = Self::read(pool).await?;
+            let after = Mark::of(pool).await?;
+            if before == after {
+                return Ok(money);
+            }
+            before = after;
+        }
+        Self::read(pool).await
+    }
+
+    async fn read(pool: &Pool) -> anyhow::Result<Self> {
         let (store, id) = (&pool.store, pool.id);
         let books = store.check_books(id).await?;
         let reward = store.balance(id, &Account::Reward).await?.posted;
@@ -152,6 +170,26 @@ impl Money {
             }
             false => println!("THE BOOKS DO NOT BALANCE."),
         }
+    }
+}
+
+/// What figures of another moment differ in.
+#[derive(PartialEq, Eq)]
+struct Mark {
+    reward: Balance,
+    payouts: Vec<(u64, BatchState)>,
+}
+
+impl Mark {
+    async fn of(pool: &Pool) -> anyhow::Result<Self> {
+        let payouts = pool.store.payouts(pool.id, None, 1000).await?;
+        Ok(Self {
+            reward: pool.store.balance(pool.id, &Account::Reward).await?,
+            payouts: payouts
+                .iter()
+                .map(|payout| (payout.number, payout.state))
+                .collect(),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{answered, refused, rig, still_mines};
+use super::{TRIES, answered, refused, rig, still_mines};
 use crate::{
     attacks::Rig,
     support::{ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings},
@@ -55,11 +55,17 @@ fn a54_deep_and_broad_json_is_answered_at_once() {
     }
     let mut slowest = Duration::ZERO;
     for line in &lines {
-        let mut miner = rig.miner();
-        let asked = Instant::now();
         let what = format!("{} bytes: {}", line.len(), &line[..60]);
-        refused(&mut miner, line.as_bytes(), &what);
-        let took = asked.elapsed();
+        let mut took = Duration::MAX;
+        for _ in 0..TRIES {
+            let mut miner = rig.miner();
+            let asked = Instant::now();
+            refused(&mut miner, line.as_bytes(), &what);
+            took = took.min(asked.elapsed());
+            if took < BUSY {
+                break;
+            }
+        }
         assert!(took < BUSY, "{what}: after {took:?}");
         slowest = slowest.max(took);
     }
