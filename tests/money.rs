@@ -52,6 +52,10 @@ impl Mint {
     pub(crate) fn find_block(&self, address: &str) -> u64 {
         let user = format!("{address}.rig");
         let height = (0..10).find_map(|_| {
+            wait_for("work on the newest tip", || {
+                let next = self.node.rpc.height() + 1;
+                (self.pool.status()["template"]["height"] == next).then_some(())
+            });
             let mut miner = Miner::connect(self.pool.miners);
             miner.log_in(&user);
             let height = self.node.rpc.height();
@@ -322,12 +326,11 @@ fn a81_what_cannot_be_paid_stays_in_the_books() {
     let mint = Mint::new(&settings);
     mint.find_block(ADDRESS);
     mint.bury(5);
-    wait_for("a payout that was given back", || {
-        let payouts = mint.ask(&["payout", "list"]);
-        (payouts[0]["state"] == "released").then_some(())
+    let payout = wait_for("a payout that was given back", || {
+        let newest = mint.ask(&["payout", "list"]).get(0)?.clone();
+        (newest["state"] == "released").then_some(newest)
     });
-    let payouts = mint.ask(&["payout", "list"]);
-    let reason = payouts[0]["reason"].as_str().unwrap();
+    let reason = payout["reason"].as_str().unwrap();
     assert!(reason.contains("more than is allowed"), "{reason}");
     wait_for("the balance to be back", || {
         (mint.balance(&miner(ADDRESS)) == (4_875_000_000, 0)).then_some(())

@@ -1,5 +1,7 @@
 //! Whoever runs the pool, with a key and without one, and whoever would like to be taken for him.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -121,9 +123,16 @@ fn wrong_keys_are_slowed_down() {
     };
     assert_eq!(try_key(&key).status, 200);
     let wrong = format!("adit_{}", "0".repeat(64));
+    let begun = Instant::now();
     let tried: Vec<u16> = (0..8).map(|_| try_key(&wrong).status).collect();
     assert_eq!(tried[..4], [401; 4]);
-    assert_eq!(tried[5..], [429; 3]);
+    assert_eq!(tried[7], 429);
+    // One more each ten seconds, which a busy machine may take.
+    let more = tried[5..].iter().filter(|status| **status == 401).count();
+    assert!(
+        more <= usize::try_from(begun.elapsed().as_secs() / 10).unwrap(),
+        "{tried:?}"
+    );
     let refused = try_key("no key at all");
     assert_eq!((refused.status, refused.code().as_str()), (429, "too_fast"));
     let wait: u64 = refused.header("retry-after").parse().unwrap();

@@ -295,7 +295,7 @@ fn a80_a_wallet_that_forgot_is_sent_the_same_bytes() {
 /// Somebody else has spent the inputs of what was signed: nobody can tell why, and a person decides.
 #[test]
 fn a_payout_whose_inputs_are_gone_is_left_to_a_person() {
-    let mut mint = Mint::new(&(PAYING.to_owned() + "unclear_s = 2\n"));
+    let mut mint = Mint::new(&(PAYING.to_owned() + "unclear_s = 8\n"));
     let rpc = mint.node.rpc.clone();
     let refused =
         json!({"code": -26, "message": "min relay fee not met", "methods": ["sendrawtransaction"]});

@@ -6,6 +6,7 @@ mod changes;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use serde_json::{Value, json};
@@ -119,6 +120,7 @@ fn what_a_pool_exported_is_verified_and_a_hundred_changes_of_it_are_refused() {
 #[test]
 fn the_commands_on_the_page_check_a_day_of_a_miner() {
     let mint = Mint::new("maturity = 3\n");
+    on_one_day();
     work(&mint, ADDRESS, 5);
     let (_, empty) = mint.pool.get("/verify").unwrap();
     assert!(empty.contains("No day was signed yet"), "{empty}");
@@ -184,6 +186,7 @@ fn the_commands_on_the_page_check_a_day_of_a_miner() {
 /// A pool that is mined at, killed and started again: all that it exports is right together, and every
 /// share that it accepted is in it.
 pub(crate) fn worked_and_exported(mut mint: Mint) -> Exported {
+    on_one_day();
     let mut accepted = work(&mint, ADDRESS, 12);
     accepted.extend(work(&mint, OTHER, 9));
     mint.find_block(OTHER);
@@ -317,6 +320,7 @@ fn questions_about_receipts_that_make_no_sense_are_refused() {
 }
 
 pub(crate) fn refuses_nonsense(mint: &Mint) {
+    on_one_day();
     work(mint, ADDRESS, 1);
     let miner = format!("/api/v1/miners/{ADDRESS}/receipts");
     let refused = |status: u16, path: &str, code: &str| {
@@ -364,6 +368,15 @@ pub(crate) fn refuses_nonsense(mint: &Mint) {
     assert_eq!(mint.pool.get(&path).unwrap().0, 400);
 }
 
+/// Days end at midnight: what is to be of one day does not begin just before.
+fn on_one_day() {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let left = 86_400 - now.unwrap().as_secs() % 86_400;
+    if left < 120 {
+        std::thread::sleep(Duration::from_secs(left));
+    }
+}
+
 /// Sends shares until so many are accepted, and gives their hashes.
 fn work(mint: &Mint, address: &str, count: usize) -> BTreeSet<String> {
     let mut miner = Miner::connect(mint.pool.miners);
@@ -380,7 +393,7 @@ fn work(mint: &Mint, address: &str, count: usize) -> BTreeSet<String> {
                 return accepted;
             }
         } else {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
     panic!("{} of {count} shares were accepted", accepted.len());
@@ -423,10 +436,15 @@ fn export(mint: &Mint, date: &str, promised: &Value) -> Exported {
     // When nothing moves any more: all of it is of one moment.
     let statement = format!("{}/statement?limit=500", miner(ADDRESS));
     let before = wait_for("the books to rest", || {
+        let blocks = pool.status()["blocks"].clone();
+        // Each block that is mature is settled, and no other one is under way.
+        let reward = -5_000_000_000 * blocks["mature"].as_i64()?;
+        let settled = mint.balance("reward") == (reward, 0);
+        let rests = settled && blocks["submitted"] == 0 && blocks["immature"] == 0;
         let before = get(pool, &statement);
-        let rests = !before["items"].to_string().contains("pending");
+        let pending = before["items"].to_string().contains("pending");
         let lines = before["items"].as_array().unwrap().len();
-        (rests && lines > 0).then_some(before)
+        (rests && !pending && lines > 0).then_some(before)
     });
     save("statement", &statement);
     save("balances", &format!("{}/balances", miner(ADDRESS)));

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{ADDRESS, Rig, run, tls};
+use crate::support::{ADDRESS, Rig, refusing_port, run, tls};
 
 fn verify(url: &str, more: &[&str]) -> Output {
     let user = format!("{ADDRESS}.rented");
@@ -40,20 +40,29 @@ fn our_own_pool_is_one_that_sellers_of_hashrate_take() {
     let rig = Rig::heavy(&tls::settings("on", folder.path()));
     for scheme in ["stratum+tcp", "stratum+ssl"] {
         let url = format!("{scheme}://127.0.0.1:{}", rig.pool.miners);
-        let output = verify(&url, &["--json"]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let findings = findings(&output);
-        assert!(output.status.success(), "{said} {findings:#?}");
-        for (check, (verdict, found)) in &findings {
-            let plain = check == "TLS" && scheme == "stratum+tcp";
-            let expected = if plain { "warn" } else { "pass" };
-            assert_eq!(verdict, expected, "{check}: {found}");
+        let is_good = |check: &str, (verdict, found): &(String, String)| match check {
+            "TLS" if scheme == "stratum+tcp" => verdict == "warn",
+            "minimum difficulty" => verdict == "pass" && found.starts_with("provided 524 k"),
+            _ => verdict == "pass",
+        };
+        // What is slow on a busy machine is asked again: each check passes in one of three tries.
+        let (mut bad, mut is_taken) = (None::<BTreeMap<_, _>>, false);
+        for _ in 0..3 {
+            let output = verify(&url, &["--json"]);
+            is_taken |= output.status.success();
+            let mut told = findings(&output);
+            assert!(told.contains_key("minimum difficulty"), "{told:#?}");
+            let before = bad.take();
+            let still = |check: &String| before.as_ref().is_none_or(|bad| bad.contains_key(check));
+            told.retain(|check, finding| !is_good(check, finding) && still(check));
+            let is_over = is_taken && told.is_empty();
+            bad = Some(told);
+            if is_over {
+                break;
+            }
         }
-        assert!(
-            findings["minimum difficulty"]
-                .1
-                .starts_with("provided 524 k")
-        );
+        let bad = bad.unwrap();
+        assert!(is_taken && bad.is_empty(), "{bad:#?}");
     }
     // As a table, for people.
     let url = format!("127.0.0.1:{}", rig.pool.miners);
@@ -207,7 +216,7 @@ fn a_pool_that_is_silent_breaks_off_or_talks_nonsense_is_told_as_that() {
         "a line that is none of Stratum's",
     );
     case(&[], "version rolling", "no answer to mining.configure");
-    let nobody = crate::support::free_port();
+    let (_held, nobody) = refusing_port();
     let output = verify(&format!("127.0.0.1:{nobody}"), &["--json"]);
     assert_eq!(findings(&output)["connection"].0, "fail");
     let output = verify("stratum2+tcp://127.0.0.1:1", &[]);

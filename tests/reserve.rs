@@ -202,7 +202,9 @@ fn a87_a_reserve_that_is_short_stops_those_it_pays_and_nobody_else() {
     assert!(detail.contains("shares of pps wait"), "{detail}");
     assert!(detail.contains("keeps 1000.00000000"), "{detail}");
     assert!(detail.contains("are worth 25.00000000"), "{detail}");
-    assert_eq!(house.pool.metric("adit_schemes_waiting"), 1);
+    wait_for("the scheme that waits", || {
+        (house.pool.metric("adit_schemes_waiting") == 1).then_some(())
+    });
     // The other port is paid as ever.
     house.find_block(house.second, OTHER);
     house

@@ -175,6 +175,13 @@ impl Unit {
         process
     }
 
+    /// Waits until all is read that was told up to now.
+    fn hear_all(&self) {
+        let socket = UnixDatagram::unbound().unwrap();
+        socket.send_to(b"X_OVER=1", &self.notify).unwrap();
+        self.systemd.wait("X_OVER=1");
+    }
+
     /// The listening sockets that systemd was given.
     fn listeners(&self) -> Vec<OwnedFd> {
         let names = [self.pool.miners, self.pool.http].map(|port| format!("tcp-127.0.0.1_{port}"));
@@ -203,6 +210,8 @@ fn a_restart_by_systemd_refuses_nobody_who_comes_meanwhile() {
     let mut answer = String::new();
     page.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+    // Before there is work, whoever logs in is told that there is none.
+    unit.pool.wait_until_ready();
     let mut miner = Miner::on(waiting);
     miner.log_in(&format!("{ADDRESS}.test"));
     let share = miner.share(1);
@@ -219,6 +228,7 @@ fn a_restart_by_systemd_drops_no_connection_and_loses_no_share() {
     let mut unit = Unit::new();
     let mut process = unit.start(Vec::new());
     let mut sockets = unit.listeners();
+    unit.pool.wait_until_ready();
     let mut miner = Miner::connect(unit.pool.miners);
     let mask = miner.configure()["result"]["version-rolling.mask"].clone();
     miner.log_in(&format!("{ADDRESS}.test"));
@@ -282,6 +292,7 @@ fn miners_that_systemd_has_no_room_for_are_told_to_come_back() {
     // The two listeners, and one miner.
     for (room, kept) in [(3, 1), (0, 0)] {
         let mut process = unit.start_with_room(room, Vec::new());
+        unit.pool.wait_until_ready();
         let miners = [(); 2].map(|()| Miner::ready(unit.pool.miners));
         assert!(process.stop().success());
         let handed = |told: &Told| {
@@ -289,6 +300,7 @@ fn miners_that_systemd_has_no_room_for_are_told_to_come_back() {
                 .filter(|(text, _)| text.contains("=miners"))
                 .count()
         };
+        unit.hear_all();
         assert_eq!(handed(&unit.systemd.told()), kept);
         // Whoever keeps a socket closes it now.
         unit.systemd.told().clear();
@@ -302,6 +314,7 @@ fn a_connection_whose_settings_have_changed_is_told_to_come_back() {
     let mut unit = Unit::new();
     let mut process = unit.start(Vec::new());
     let mut sockets = unit.listeners();
+    unit.pool.wait_until_ready();
     let mut miner = Miner::ready(unit.pool.miners);
     assert!(process.stop().success());
     sockets.push(unit.systemd.kept("miners"));

@@ -1,5 +1,7 @@
 //! Miners that come back: to the same pool, to one that was restarted, and under a short name.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{ADDRESS, FIXED_DIFFICULTY, Miner, Rig, assert_rejected};
@@ -188,7 +190,7 @@ fn who_sends_too_many_messages_is_hung_up_on() {
     let mut miner = rig.miner();
     let mut heard = 0;
     let ping = json!({"id": 7, "method": "mining.ping", "params": []}).to_string();
-    for _ in 0..200 {
+    for _ in 0..1_000 {
         if miner.try_say(&ping).is_err() {
             break;
         }
@@ -196,7 +198,9 @@ fn who_sends_too_many_messages_is_hung_up_on() {
     while miner.try_hear().is_some() {
         heard += 1;
     }
-    assert!((50..150).contains(&heard), "{heard} answers");
+    // A busy machine may leave seconds in between, in which more are allowed.
+    assert!((50..900).contains(&heard), "{heard} answers");
+    assert!(miner.is_hung_up(Duration::from_secs(1)));
     assert_eq!(rig.miner().ask("mining.ping", json!([]))["result"], "pong");
 }
 

@@ -243,6 +243,23 @@ fn more_than_a_tenth_of_a_hundred_invalid_shares_bans_a_worker_and_nobody_else()
     refused(&liar.registration(), 403, "worker liar is banned");
     let share = honest.mine(&honest.job());
     assert_eq!(honest.submit(&share).status, 200);
+    // An operator lifts it, once, and it begins as whoever comes first.
+    let bans = host.pool.question("GET", "/api/v1/bans").ask().json();
+    let bans = &bans["pools"][0];
+    assert_eq!(bans["count"], 0, "{bans}");
+    let banned: Vec<&Value> = bans["workers"].as_array().unwrap().iter().collect();
+    assert_eq!(banned.len(), 1, "{bans}");
+    assert_eq!(banned[0]["worker"], "liar");
+    let lift = |worker: &str| {
+        let path = format!("/api/v1/bans/workers/{worker}");
+        host.pool.question("DELETE", &path).ask().status
+    };
+    assert_eq!(lift("honest"), 404);
+    assert_eq!((lift("liar"), lift("liar")), (204, 404));
+    let share = liar.mine(&liar.job());
+    assert_eq!(liar.submit(&share).status, 200);
+    let answer = liar.submit(&forged(103));
+    refused(&answer, 400, "Rejected share: invalid result");
 }
 
 /// A later protocol's calls come where shares do.
@@ -339,9 +356,10 @@ fn one_address_has_as_many_workers_as_connections_and_asks_no_faster() {
         503,
         "as many workers from there as there may be",
     );
-    let asked = kept[0].ask_on_one_connection("/pool/mode", 40);
+    // So many that not all are answered where a busy machine leaves seconds between them.
+    let asked = kept[0].ask_on_one_connection("/pool/mode", 200);
     let answered = asked.iter().filter(|status| **status == 200).count();
-    assert!((20..40).contains(&answered), "{asked:?}");
+    assert!((20..200).contains(&answered), "{asked:?}");
     assert!(
         asked.iter().all(|status| [200, 429].contains(status)),
         "{asked:?}"

@@ -113,12 +113,13 @@ mod tests {
             made.await.unwrap();
         }
         assert!(began.elapsed() >= TAKES * 4 + TAKES * REST * 3);
+        // So many that a wait for each would be long.
         let shared = Shared::default();
         let began = Instant::now();
-        for _ in 0..10 {
+        for _ in 0..500 {
             shared.of(async { Ok(()) }).await.unwrap();
         }
-        assert!(began.elapsed() < Duration::from_secs(1));
+        assert!(began.elapsed() < Duration::from_secs(20));
     }
 
     #[tokio::test]

@@ -239,7 +239,7 @@ async fn monerod_gives_templates_and_takes_our_blocks() {
         .await;
     });
     // Whoever subscribes hears what comes once the daemon has seen the subscription.
-    sleep(Duration::from_millis(500)).await;
+    sleep(Duration::from_secs(2)).await;
 
     // A block of ours.
     let template = monerod

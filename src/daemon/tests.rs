@@ -39,9 +39,9 @@ fn config(fake: &Fake) -> Config {
     config.check_s = 1;
     config.refresh_s = 1;
     config.patience = Patience {
-        quick: Duration::from_millis(700),
-        block: Duration::from_millis(700),
-        template: Duration::from_millis(900),
+        quick: Duration::from_secs(5),
+        block: Duration::from_secs(5),
+        template: Duration::from_secs(5),
         long_poll: Duration::from_secs(5),
         wait: Duration::from_secs(5),
         scan: Duration::from_secs(5),
@@ -190,7 +190,7 @@ async fn a_new_tip_is_mined_on_at_once_without_transactions_and_then_with() {
     let fake = Fake::start();
     let mut pool = Pool::of(&[&fake]);
     pool.mining_on(fake.tip()).await;
-    fake.script("getblocktemplate", [Play::Slow(Duration::from_millis(300))]);
+    fake.script("getblocktemplate", [Play::Slow(Duration::from_millis(700))]);
     let tip = fake.mine();
     let first = pool.mining_on(tip).await;
     assert_eq!(first.kind, TemplateKind::SubsidyOnly);
@@ -216,7 +216,7 @@ async fn a_wrong_subsidy_only_template_is_the_last_one() {
     fake.set(|state| {
         state
             .always
-            .insert("getblocktemplate", Play::Slow(Duration::from_millis(100)))
+            .insert("getblocktemplate", Play::Slow(Duration::from_millis(700)))
     });
     fake.set(|state| state.subsidy /= 2);
     let tip = fake.mine();
@@ -260,7 +260,7 @@ async fn waiting_for_news(fake: &Fake) -> Pool {
 async fn is_told_by(pool: &mut Pool, tip: Hash, source: Source) {
     let begun = Instant::now();
     pool.mining_on(tip).await;
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(8));
     assert_eq!(pool.daemons.health()[0].notified_by, Some(source));
     pool.template(|t, _| t.previous == tip && t.kind == TemplateKind::Full)
         .await;
@@ -381,6 +381,7 @@ async fn a_daemon_whose_waits_return_at_once_is_not_flooded() {
 #[tokio::test]
 async fn a40_pokes_without_a_block_cost_little() {
     let fake = Fake::start();
+    let begun = Instant::now();
     let pool = waiting_for_news(&fake).await;
     let before = fake.calls("getblocktemplate");
     for _ in 0..500 {
@@ -388,7 +389,9 @@ async fn a40_pokes_without_a_block_cost_little() {
         tokio::task::yield_now().await;
     }
     sleep(Duration::from_millis(300)).await;
-    assert!(fake.calls("getblockchaininfo") < 40);
+    // They are 20 ms apart, however long the machine takes.
+    let most = begun.elapsed().as_millis() / 20 + 10;
+    assert!(u128::try_from(fake.calls("getblockchaininfo")).unwrap() <= most);
     assert_eq!(fake.calls("getblocktemplate"), before);
 }
 
@@ -487,7 +490,10 @@ async fn a_daemon_that_is_down_is_left_alone_and_found_again() {
 #[tokio::test]
 async fn a_daemon_that_hangs_stops_work() {
     let fake = Fake::start();
-    let mut pool = Pool::of(&[&fake]);
+    let mut hasty = config(&fake);
+    hasty.patience.quick = Duration::from_millis(700);
+    hasty.patience.template = Duration::from_millis(900);
+    let mut pool = Pool::with(vec![hasty]);
     pool.mining_on(fake.tip()).await;
     // Whatever it is that hangs, be everything else answered.
     for method in ["getblockchaininfo", "getnetworkinfo", "getblocktemplate"] {
@@ -615,7 +621,10 @@ async fn a_wrong_password_is_told_without_showing_it() {
 #[tokio::test]
 async fn a34_each_answer_to_a_solved_block_has_its_verdict() {
     let fake = Fake::start();
-    let mut pool = Pool::of(&[&fake]);
+    let mut hasty = config(&fake);
+    // One answer is none.
+    hasty.patience.block = Duration::from_secs(3);
+    let mut pool = Pool::with(vec![hasty]);
     pool.from(0).await;
     let hash = block_id(2, 1001);
     let text = |text: &str| Play::Result(json!(text));
@@ -701,13 +710,16 @@ async fn a36_a_block_goes_to_every_daemon_and_the_first_acceptance_is_known_at_o
             .always
             .insert("submitblock", Play::Result(json!("bad-cb-height")))
     });
-    let mut pool = Pool::of(&[&first, &second, &third]);
+    let mut configs = [&first, &second, &third].map(config);
+    // Whoever waited for the first one would know no earlier.
+    configs[0].patience.block = Duration::from_secs(12);
+    let mut pool = Pool::with(configs.into());
     pool.from(0).await;
     let block = block_on(third.tip());
     let begun = Instant::now();
     let mut submission = pool.daemons.submit(Arc::clone(&block), Hash([3; 32]));
     assert_eq!(submission.accepted().await, Ok(2));
-    assert!(begun.elapsed() < Duration::from_millis(500));
+    assert!(begun.elapsed() < Duration::from_secs(10));
     eventually("all have it", || {
         [&first, &second, &third]
             .iter()
@@ -726,7 +738,11 @@ async fn a36_a_block_goes_to_every_daemon_and_the_first_acceptance_is_known_at_o
 #[tokio::test]
 async fn a_block_goes_over_an_open_connection_whatever_else_is_asked() {
     let fake = Fake::start();
-    let mut pool = Pool::of(&[&fake]);
+    let mut patient = config(&fake);
+    // A block that waited for the template, or went after it, would take as long.
+    patient.patience.template = Duration::from_secs(20);
+    patient.patience.block = Duration::from_secs(20);
+    let mut pool = Pool::with(vec![patient]);
     pool.from(0).await;
     fake.set(|state| state.always.insert("getblocktemplate", Play::Hang));
     let asked = fake.calls("getblocktemplate");
@@ -742,7 +758,7 @@ async fn a_block_goes_over_an_open_connection_whatever_else_is_asked() {
         let begun = Instant::now();
         let mut submission = pool.daemons.submit(block_on(fake.tip()), Hash([3; 32]));
         assert_eq!(submission.accepted().await, Ok(0));
-        assert!(begun.elapsed() < Duration::from_millis(500));
+        assert!(begun.elapsed() < Duration::from_secs(10));
         if fake.set(|state| state.accepted) == before {
             return;
         }

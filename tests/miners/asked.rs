@@ -430,7 +430,8 @@ fn a_question_without_sense_is_refused_with_its_reason() {
 fn a_list_goes_through_all_pools_that_know_the_miner() {
     let port = crate::support::free_port();
     let folder = tempfile::TempDir::new().unwrap();
-    let node = crate::support::Node::start(&folder, "node", &["--rules", "regtest"]);
+    // A share is no block there, which would make the next one stale.
+    let node = crate::support::Node::simnet(&folder);
     let daemon = node.rpc.daemon();
     let second = format!(
         "{daemon}\n[[pool]]\nname = \"second\"\nnetwork = \"regtest\"\npayout_address = \"{ADDRESS}\"\n\

@@ -1,6 +1,6 @@
 //! Wishes.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -163,10 +163,19 @@ fn a70_settings_change_with_the_proof_of_the_address_alone_and_once() {
     assert_eq!(settings_of(pool, &key.address), after);
 
     // Two changes within a second cost the disk too much; the next one is done.
-    let back = settings(pool, &key, &plain());
-    assert_eq!(put(pool, &key.address, &back).0, 200);
-    let soon = settings(pool, &key, &plain());
-    let answer = put(pool, &key.address, &soon);
+    let answer = wait_for("two changes within a second", || {
+        let begun = Instant::now();
+        let back = settings(pool, &key, &plain());
+        assert_eq!(put(pool, &key.address, &back).0, 200);
+        let soon = settings(pool, &key, &plain());
+        let answer = put(pool, &key.address, &soon);
+        // They are further apart where the machine is busy.
+        let is_late = answer.0 == 200 && begun.elapsed() >= Duration::from_secs(1);
+        if is_late {
+            std::thread::sleep(APART);
+        }
+        (!is_late).then_some(answer)
+    });
     assert_eq!(code(429, "too soon", answer), "too_soon");
     let now = settings_of(pool, &key.address);
     assert_eq!(

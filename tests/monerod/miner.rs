@@ -118,11 +118,14 @@ impl Miner {
         }
     }
 
-    /// Waits for another job than the newest.
+    /// Waits for a job of another block than the newest: each half a minute there is one of the same.
     pub(crate) fn hear_new_job(&mut self) {
-        let line = self.line().expect("a job");
-        assert_eq!(line["method"], "job", "{line}");
-        self.job = line["params"].clone();
+        let height = self.job["height"].clone();
+        while self.job["height"] == height {
+            let line = self.line().expect("a job");
+            assert_eq!(line["method"], "job", "{line}");
+            self.job = line["params"].clone();
+        }
     }
 
     /// Solves the newest job, from a nonce on.

@@ -25,8 +25,13 @@ struct Rig {
 
 impl Rig {
     fn start() -> Self {
+        Self::on(NETWORK)
+    }
+
+    /// Where so many hashes are a block.
+    fn on(difficulty: u64) -> Self {
         let folder = TempDir::new().unwrap();
-        let chain = Chain::start(&folder, NETWORK);
+        let chain = Chain::start(&folder, difficulty);
         let wallet = Wallet::start(&folder, &chain);
         let address = wallet.create("pool");
         let key = wallet.ask("query_key", json!({"key_type": "view_key"}));
@@ -270,7 +275,8 @@ fn without_a_view_key_no_miner_brings_blocks_and_with_one_liars_are_banned() {
 
 #[test]
 fn xmrig_mines_blocks_of_its_own_node() {
-    let rig = Rig::start();
+    // Two blocks come in time wherever hashes do.
+    let rig = Rig::on(40);
     let pool = pool(&rig.folder, &rig.chain, &rig.address, &rig.key, ONE_IN_20);
     let node = format!("127.0.0.1:{}", rig.chain.port);
     for more in [
@@ -283,8 +289,10 @@ fn xmrig_mines_blocks_of_its_own_node() {
         wait_for("two blocks of XMRig's", || {
             let status = pool.status();
             let last = pool.last_block()?;
-            (status["blocks"]["found"].as_u64()? >= before + 2 && last["state"] == "immature")
-                .then_some(())
+            // Two may be of one template.
+            let brought = pool.metric("adit_own_templates_accepted_total") >= templates + 2;
+            let found = status["blocks"]["found"].as_u64()? >= before + 2;
+            (found && brought && last["state"] == "immature").then_some(())
         });
         miner.kill();
         let log = xmrig::said(&rig.folder);
@@ -294,7 +302,6 @@ fn xmrig_mines_blocks_of_its_own_node() {
         for line in refused {
             assert!(line.contains("Block expired"), "{log}");
         }
-        assert!(pool.metric("adit_own_templates_accepted_total") >= templates + 2);
         std::fs::remove_file(rig.folder.path().join(xmrig::LOG)).unwrap();
         // Its own node has the block before the pool has a new job for it, and then is ahead for a moment.
         let is_ahead = more.contains(&"--submit-to-origin");

@@ -28,7 +28,7 @@ fn one_port_serves_miners_of_both_dialects() {
     let certificate = tls::write_certificate(folder.path());
     let shared = free_port();
     let listener = format!(
-        "[[pool.listener]]\nlisten = \"127.0.0.1:{shared}\"\nhandshake_s = 6\n{}",
+        "[[pool.listener]]\nlisten = \"127.0.0.1:{shared}\"\nhandshake_s = 20\n{}",
         tls::settings("on", folder.path())
     );
     let monero = format!(

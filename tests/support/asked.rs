@@ -64,9 +64,11 @@ impl<'a> Question<'a> {
 
     pub(crate) fn ask(self) -> Answer {
         let url = format!("http://127.0.0.1:{}{}", self.pool.http, self.path);
+        // A socket that is bound keeps a port to itself, of which there are not as many as questions.
+        let from = (self.from != "127.0.0.1").then(|| self.from.parse().unwrap());
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .local_address(self.from.parse::<std::net::IpAddr>().unwrap())
+            .local_address::<Option<std::net::IpAddr>>(from)
             .build()
             .unwrap();
         let mut request = client.request(self.method.parse().unwrap(), url);

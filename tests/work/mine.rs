@@ -89,7 +89,8 @@ fn adit_mine_earns_shares_of_bitcoin_over_http_beside_stratum() {
     let mut miner = mine(folder.path(), &[&url(&rig.pool)], &user, &more);
     assert!(miner.wait().success());
     let summary = summary(&miner);
-    assert_eq!(summary["accepted"], 60, "{summary}");
+    // One more may be under way when the last is answered.
+    assert!(summary["accepted"].as_u64() >= Some(60), "{summary}");
     assert_eq!(rig.pool.rejected("wrong_result"), 0);
     assert_eq!(rig.pool.rejected("duplicate"), 0);
     wait_for("the shares on the disk", || {

@@ -9,7 +9,7 @@ use std::{
 use pow::visionx::{Dataset, EpochSeed, Figures, Machine, Params};
 use serde_json::{Value, json};
 
-use crate::support::{connect_from, runtime};
+use crate::support::{connect_from, runtime, wait_for};
 
 /// More hashes than any share of a test takes.
 const HASHES_MAX: u64 = 100_000;
@@ -166,8 +166,13 @@ impl Worker {
     /// Whether a share is accepted; nothing if the pool is gone or knows it no more.
     pub(crate) fn try_share(&self) -> Option<bool> {
         let path = format!("/pool/job?worker_id={}", self.id);
-        let job = self.try_send("GET", &path, None)?;
-        let job: Value = serde_json::from_str(&job.text).ok()?;
+        let job = wait_for("work", || {
+            let job = self.try_send("GET", &path, None);
+            // There is none yet; its place is kept meanwhile.
+            let is_early = job.as_ref().is_some_and(|job| job.status == 503);
+            (!is_early).then_some(job)
+        });
+        let job: Value = serde_json::from_str(&job?.text).ok()?;
         let answer = self.try_send("POST", "/pool/share", Some(&self.mine(&job)))?;
         Some(answer.status == 200)
     }

@@ -256,13 +256,16 @@ fn a_hundred_thousand_unknown_keys_take_no_time() {
         r#"{{{}"id":1,"method":"mining.ping"}}"#,
         r#""x":[[[{}]]],"#.repeat(100_000)
     );
-    let started = std::time::Instant::now();
-    let request = Request::parse(line.as_bytes()).unwrap();
-    assert_eq!(request.message, ClientMessage::Ping);
-    assert!(
-        started.elapsed().as_millis() < 1000,
-        "{:?}",
+    // A busy machine may be late now and then.
+    let times = [(); 3].map(|()| {
+        let started = std::time::Instant::now();
+        let request = Request::parse(line.as_bytes()).unwrap();
+        assert_eq!(request.message, ClientMessage::Ping);
         started.elapsed()
+    });
+    assert!(
+        times.iter().any(|time| time.as_millis() < 1000),
+        "{times:?}"
     );
 }
 

@@ -208,9 +208,18 @@ async fn a_pool_that_answers_no_shares_gets_a_few_and_is_left() {
 #[tokio::test]
 async fn a_worker_ends_at_once_whatever_its_pool_does() {
     let pool = Pool::new().await;
+    // As long as nobody waits for.
+    let long = Duration::from_secs(60);
+    let waits = || Waits {
+        connect: long,
+        configure: long,
+        answer: long,
+        write: long,
+        ..quick()
+    };
     // Before, in the middle of and after the handshake; with a pool that takes no shares.
     for step in 0..3 {
-        let mut worker = Worker::start(&pool, quick(), |config| config.threads = 2);
+        let mut worker = Worker::start(&pool, waits(), |config| config.threads = 2);
         let mut miner = pool.accept().await;
         if step == 1 {
             miner.request("mining.configure").await;
@@ -223,7 +232,7 @@ async fn a_worker_ends_at_once_whatever_its_pool_does() {
         }
         let ending = std::time::Instant::now();
         worker.end().await;
-        assert!(ending.elapsed() < Duration::from_secs(5));
+        assert!(ending.elapsed() < Duration::from_secs(20));
     }
 }
 

@@ -536,7 +536,7 @@ async fn a_long_poll_wakes_on_a_new_tip_and_later_on_a_changed_pool() {
         tokio::time::sleep(Duration::from_millis(30)).await;
         node.cancel.cancel();
     });
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(20));
     node.stop().await;
 }
 
@@ -545,13 +545,23 @@ async fn waiting_for_a_block_ends_with_it_or_with_the_timeout() {
     let node = Node::regtest().await;
     let same = node.call("waitfornewblock", json!([20])).await;
     assert_eq!(same["height"], 0);
-    let (block, ()) = tokio::join!(node.call("waitfornewblock", json!([])), async {
-        tokio::time::sleep(Duration::from_millis(30)).await;
-        node.mine_to_wallet(1).await;
-    });
-    assert_eq!(block, json!({"hash": node.simnet.tip_hash(), "height": 1}));
+    // Whoever comes after a block waits for the next: blocks come until the wait is over.
+    let mining = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            node.mine_to_wallet(1).await;
+        }
+    };
+    let block = tokio::select! {
+        block = node.call("waitfornewblock", json!([])) => block,
+        () = mining => unreachable!("it has no end"),
+    };
+    let height = block["height"].as_u64().unwrap();
+    assert!(height >= 1, "{block}");
+    let hash = node.call("getblockhash", json!([height])).await;
+    assert_eq!(block["hash"], hash);
     let late = node.call("waitfornewblock", json!([0, same["hash"]])).await;
-    assert_eq!(late["height"], 1);
+    assert!(late["height"].as_u64().unwrap() >= height, "{late}");
     assert_eq!(node.fail("waitfornewblock", json!([-1])).await.0, -1);
     node.stop().await;
 }
