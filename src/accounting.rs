@@ -135,12 +135,14 @@ impl Accounting {
             // A step is never cut off: it is short, and the next run would only take it again.
             let joins = round.is_multiple_of(JOIN_EVERY);
             let looked = async {
-                is_new_round |= self.look(joins).await?;
+                let looked = self.look(joins).await;
+                // Now and then in any case: another process may have booked a block.
+                is_new_round |= joins || !matches!(looked, Ok(false));
                 if is_new_round {
                     self.tell_fees(&fees).await?;
                     is_new_round = false;
                 }
-                anyhow::Ok(())
+                looked.map(drop)
             };
             match looked.await {
                 Ok(()) => outage = false,

@@ -14,8 +14,8 @@ use std::{
 
 use anyhow::Context as _;
 use mining::{
-    Address, Coin, Difficulty, Network, Scheme, extranonce::Allocator, payout::Policy,
-    receipt::Issuer, seen::Seen,
+    Address, Coin, Difficulty, Network, Scheme, accounting::Fees, extranonce::Allocator,
+    payout::Policy, receipt::Issuer, seen::Seen,
 };
 use store::{PoolId, Store};
 use tokio::sync::watch;
@@ -144,6 +144,14 @@ pub struct Terms {
     pub pays: bool,
     /// Where its blocks pay: the operator's own address.
     pub operator: Address,
+}
+
+impl Terms {
+    /// The fees of what is mined now by this scheme.
+    pub(crate) fn fees_now(&self, scheme: Scheme) -> Fees {
+        let now = self.fees.of(scheme);
+        now.unwrap_or_else(|| self.accounting.fees.clone())
+    }
 }
 
 /// Starts a pool. Its tasks end with `tasks`.

@@ -460,7 +460,7 @@ impl Work {
         let fees = match self.context.rules.is_solo() {
             // A block pays its finder whole.
             true => None,
-            false => self.terms.fees.of(self.context.rules.scheme),
+            false => Some(self.terms.fees_now(self.context.rules.scheme)),
         };
         let fees = fees.as_ref().map_or(&[][..], Fees::list);
         let points = |fees: &mut dyn Iterator<Item = &Fee>| -> u64 {

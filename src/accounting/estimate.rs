@@ -92,7 +92,7 @@ mod tests {
     use store::{NewBlock, PoolId, ShareRecord, ShareRow, Store};
 
     use super::{
-        super::{Config, ReserveConfig},
+        super::{Config, FeesNow, ReserveConfig},
         *,
     };
     use crate::clock;
@@ -234,6 +234,43 @@ mod tests {
                 assert!((4_875_000_005..=4_875_000_008).contains(&all), "{all}");
                 assert_eq!(told.len(), 4);
             }
+        }
+    }
+
+    /// The operator starts the pool with another fee: neither what is told of the open round nor what is told to whoever
+    /// comes changes before that is over.
+    #[tokio::test]
+    async fn the_open_round_is_told_of_by_the_fees_that_it_began_with() {
+        for scheme in [Scheme::Prop, Scheme::Pplns] {
+            let mut pool = Pool::start().await;
+            pool.share(scheme, ("a", "rig"), 10).await;
+            let before = pool.now(scheme).await;
+            let configured = pool.accounting.config.fees.clone();
+            let free = vec![Fee {
+                name: "foundation".into(),
+                percent: "0".parse().unwrap(),
+            }];
+            let free = Fees::new(free, "foundation").unwrap();
+            pool.store.agree_fees(pool.pool, &free).await.unwrap();
+            let told = FeesNow::default();
+            pool.accounting.tell_fees(&told).await.unwrap();
+            assert_eq!(told.of(scheme), Some(configured.clone()));
+            assert_eq!(pool.now(scheme).await, before);
+            let last = pool.share(scheme, ("a", "rig"), 10).await;
+            pool.block(scheme, last).await;
+            // While nobody knows where the next one begins, nothing else is told.
+            pool.accounting.tell_fees(&told).await.unwrap();
+            assert_eq!(told.of(scheme), Some(configured));
+            assert_eq!(
+                by_account(&before.unwrap()),
+                pool.credited(last).await,
+                "{scheme:?}"
+            );
+            pool.accounting.tell_fees(&told).await.unwrap();
+            assert_eq!(told.of(scheme), Some(free));
+            pool.share(scheme, ("a", "rig"), 10).await;
+            let all: u64 = pool.now(scheme).await.unwrap().values().sum();
+            assert_eq!(all, REWARD.units());
         }
     }
 

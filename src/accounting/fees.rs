@@ -23,8 +23,12 @@ pub struct FeesNow(Arc<RwLock<BTreeMap<&'static str, Fees>>>);
 impl FeesNow {
     /// Of a scheme; nothing if a block of it pays its finder alone, or no listener has it.
     pub fn of(&self, scheme: Scheme) -> Option<Fees> {
-        let fees = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        fees.get(scheme.name()).cloned()
+        self.read().get(scheme.name()).cloned()
+    }
+
+    fn read(&self) -> BTreeMap<&'static str, Fees> {
+        let fees = self.0.read();
+        fees.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -49,6 +53,7 @@ impl Accounting {
     /// Keeps the fees of what is mined now for others.
     pub(crate) async fn tell_fees(&self, now: &FeesNow) -> anyhow::Result<()> {
         let mut told = BTreeMap::new();
+        let before = now.read();
         for scheme in &self.config.schemes {
             let fees = match scheme {
                 Scheme::Solo => continue,
@@ -58,8 +63,12 @@ impl Accounting {
                 }
                 Scheme::Pplns | Scheme::Prop => {
                     let start = self.store.open_round(self.pool, scheme.name()).await?;
-                    // While it is not known where the open round begins, the next one is told of.
-                    self.fees(*scheme, start.unwrap_or(Position::END)).await?
+                    match (start, before.get(scheme.name())) {
+                        (Some(start), _) => self.fees(*scheme, start).await?,
+                        // Where the open round begins is not known for a while.
+                        (None, Some(fees)) => fees.clone(),
+                        (None, None) => self.fees(*scheme, Position::END).await?,
+                    }
                 }
             };
             told.insert(scheme.name(), fees);

@@ -30,7 +30,7 @@ pub(crate) struct Bans {
 pub(crate) struct PoolBans {
     /// The pool's name.
     pub(crate) pool: String,
-    /// All of them, also those that are not shown.
+    /// All that are banned by their address, also those that are not shown.
     pub(crate) count: usize,
     /// The newest first.
     pub(crate) bans: Vec<Ban>,

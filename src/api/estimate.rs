@@ -3,7 +3,7 @@
 use axum::Json;
 use mining::{
     Amount, AnyTemplate, Scheme, Work,
-    accounting::{AVERAGED_BLOCKS, Credits, ExpectedBlock, average, expected},
+    accounting::{AVERAGED_BLOCKS, Credits, ExpectedBlock, Fees, average, expected},
 };
 use serde::Serialize;
 use store::{ReadError, Sums};
@@ -166,7 +166,7 @@ impl SchemeEstimate {
     ) -> Self {
         let (fees, miners_part) = match scheme {
             Scheme::Solo => (Vec::new(), reward),
-            _ => after_fees(pool, reward),
+            _ => after_fees(&pool.terms.fees_now(scheme), reward),
         };
         let expected = done.iter().map(|((over, stretch), sums)| {
             let (work, millis) = (sums.work, stretch.millis);
@@ -213,8 +213,7 @@ async fn reward(pool: &Pool, scheme: Scheme, template: &AnyTemplate) -> Result<A
 }
 
 /// What fees take of a reward, and what is left: split as a block would be.
-fn after_fees(pool: &Pool, reward: Amount) -> (Vec<FeeTaken>, Amount) {
-    let fees = &pool.terms.accounting.fees;
+fn after_fees(fees: &Fees, reward: Amount) -> (Vec<FeeTaken>, Amount) {
     let one = [((), Work::from_hashes(1))];
     let Some(credits) = Credits::new(reward, fees, one) else {
         return (Vec::new(), reward);

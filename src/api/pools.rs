@@ -6,7 +6,9 @@ use axum::{
     extract::{FromRequestParts, RawPathParams, State},
     http::request::Parts,
 };
-use mining::{AnyTemplate, Difficulty, Scheme, Target, Work, template::TemplateKind};
+use mining::{
+    AnyTemplate, Difficulty, Scheme, Target, Work, accounting::Fees, template::TemplateKind,
+};
 use pow::{Hash, ProofOfWork};
 use serde::Serialize;
 use store::Minute;
@@ -105,6 +107,15 @@ pub struct DoorStatus {
     pub tls_fingerprint: Option<String>,
 }
 
+/// A round that keeps the fees it began with.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RoundTerms {
+    /// `pplns` or `prop`.
+    pub scheme: &'static str,
+    /// What is taken before the miners.
+    pub fees: Vec<FeeTerm>,
+}
+
 /// On what terms miners are paid.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TermsStatus {
@@ -112,9 +123,10 @@ pub struct TermsStatus {
     pub schemes: Vec<&'static str>,
     /// The length of the PPLNS window, in blocks.
     pub window: String,
-    /// What is taken before the miners. A change holds from the next round on, and the open one keeps what it
-    /// began with.
+    /// What is taken before the miners, from the next round on.
     pub fees: Vec<FeeTerm>,
+    /// Open rounds that keep other fees, as those were changed since they began.
+    pub open_rounds: Vec<RoundTerms>,
     /// Whether balances are paid out at all.
     pub pays: bool,
     /// Whether blocks pay miners by themselves.
@@ -294,11 +306,25 @@ impl DoorStatus {
     }
 }
 
+impl FeeTerm {
+    fn all(fees: &Fees) -> Vec<Self> {
+        let fees = fees.list().iter();
+        fees.map(|fee| Self {
+            name: fee.name.clone(),
+            percent: fee.percent.to_string(),
+        })
+        .collect()
+    }
+}
+
 impl TermsStatus {
     async fn of(pool: &Pool) -> anyhow::Result<Self> {
         let terms = &pool.terms;
         let paused = pool.store.payments_paused(pool.id).await;
-        let fees = terms.accounting.fees.list().iter();
+        let fees = &terms.accounting.fees;
+        let schemes = terms.accounting.schemes.iter();
+        let open = schemes.map(|scheme| (scheme.name(), terms.fees_now(*scheme)));
+        let open = open.filter(|(_, now)| now != fees);
         Ok(Self {
             schemes: terms
                 .accounting
@@ -307,10 +333,11 @@ impl TermsStatus {
                 .map(|scheme| scheme.name())
                 .collect(),
             window: terms.accounting.window.to_string(),
-            fees: fees
-                .map(|fee| FeeTerm {
-                    name: fee.name.clone(),
-                    percent: fee.percent.to_string(),
+            fees: FeeTerm::all(fees),
+            open_rounds: open
+                .map(|(scheme, now)| RoundTerms {
+                    scheme,
+                    fees: FeeTerm::all(&now),
                 })
                 .collect(),
             pays: terms.pays,

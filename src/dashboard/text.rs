@@ -107,6 +107,7 @@ words! {
     pay_fpps = "For each share at once, with the average of the transactions' fees (FPPS).";
     pay_solo = "Solo: whoever solves a block is paid all of it by the block itself, without a fee.";
     pay_fees = "Taken from each reward before the miners:";
+    pay_open_round = "That was changed, and the open round keeps what it began with";
     pay_no_fees = "Nothing is taken from a reward.";
     pay_maturity = "A block counts after so many confirmations:";
     pay_threshold = "You are paid once your balance reaches";

@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// Since when fees hold: from this share on, and from this height.
+#[derive(Clone, Copy)]
 struct Since {
     share: Position,
     height: i64,
@@ -31,8 +32,8 @@ impl Store {
                 continue;
             }
             let since = match newest(&mut writing, pool, scheme).await? {
-                Some(held) if held == *fees => continue,
-                Some(_) => now(&mut writing, pool, scheme).await?,
+                Some((_, held)) if held == *fees => continue,
+                Some((last, _)) => now(&mut writing, pool, scheme, last).await?,
                 None => Since {
                     share: Position::START,
                     height: 0,
@@ -61,7 +62,7 @@ impl Store {
         .bind(scheme.name())
         .bind(start.seq)
         .bind(start.place);
-        Ok(list(&mut reading, pool, scheme, query).await?)
+        Ok(found(&mut reading, pool, scheme, query).await?)
     }
 
     /// The fees of shares of this height that are paid for as they come; nothing if none were ever noted.
@@ -80,35 +81,62 @@ impl Store {
         .bind(pool.0)
         .bind(scheme.name())
         .bind(height);
-        Ok(list(&mut reading, pool, scheme, query).await?)
+        Ok(found(&mut reading, pool, scheme, query).await?)
     }
 }
 
-/// Those that were noted last.
+/// Those that were noted last, and since when they hold.
 async fn newest(
     connection: &mut Connection,
     pool: PoolId,
     scheme: Scheme,
-) -> sqlx::Result<Option<Fees>> {
-    let query = sql::query(
-        "SELECT since_seq, since_place FROM fee_terms WHERE pool = $1 AND scheme = $2
-         ORDER BY since_seq DESC, since_place DESC LIMIT 1",
-    )
-    .bind(pool.0)
-    .bind(scheme.name());
-    list(connection, pool, scheme, query).await
-}
-
-/// Behind all shares of the scheme, and above all heights of the pool.
-async fn now(connection: &mut Connection, pool: PoolId, scheme: Scheme) -> sqlx::Result<Since> {
-    let share: Option<(i64, i64)> = sql::query(
-        "SELECT seq, count - 1 FROM share_batches WHERE pool = $1 AND scheme = $2
-         ORDER BY seq DESC LIMIT 1",
+) -> sqlx::Result<Option<(Since, Fees)>> {
+    let found: Option<(i64, i64, i64)> = sql::query(
+        "SELECT since_seq, since_place, since_height FROM fee_terms
+         WHERE pool = $1 AND scheme = $2 ORDER BY since_seq DESC, since_place DESC LIMIT 1",
     )
     .bind(pool.0)
     .bind(scheme.name())
     .fetch_optional(connection)
     .await?;
+    let Some((seq, place, height)) = found else {
+        return Ok(None);
+    };
+    let share = Position { seq, place };
+    let fees = list(connection, pool, scheme, share).await?;
+    Ok(Some((Since { share, height }, fees)))
+}
+
+/// Behind all that was mined for the scheme since the last list, and above all heights of the pool. Where
+/// nothing was, it is the same place, and all that is mined from there on is of the new list.
+async fn now(
+    connection: &mut Connection,
+    pool: PoolId,
+    scheme: Scheme,
+    last: Since,
+) -> sqlx::Result<Since> {
+    let mut share = last.share;
+    // Batches go when they are old, and buckets when they are paid for or joined.
+    for text in [
+        "SELECT seq, count - 1 FROM share_batches WHERE pool = $1 AND scheme = $2
+         ORDER BY seq DESC LIMIT 1",
+        "SELECT last_seq, last_place FROM buckets WHERE pool = $1 AND scheme = $2
+         ORDER BY last_seq DESC, last_place DESC LIMIT 1",
+        "SELECT share_seq, share_place FROM blocks
+         WHERE pool = $1 AND scheme = $2 AND share_seq IS NOT NULL
+         ORDER BY share_seq DESC, share_place DESC LIMIT 1",
+    ] {
+        let found: Option<(i64, i64)> = sql::query(text)
+            .bind(pool.0)
+            .bind(scheme.name())
+            .fetch_optional(connection)
+            .await?;
+        let found = found.map(|(seq, place)| Position { seq, place });
+        share = found.map_or(share, |found| found.max(share));
+    }
+    if share == last.share {
+        return Ok(last);
+    }
     let height: i64 = sql::query(
         "SELECT COALESCE(MAX(height), -1) + 1 FROM (
              SELECT MAX(height) AS height FROM prices WHERE pool = $1
@@ -117,8 +145,10 @@ async fn now(connection: &mut Connection, pool: PoolId, scheme: Scheme) -> sqlx:
     .bind(pool.0)
     .fetch_value(connection)
     .await?;
-    let share = share.map_or(Position::START, |(seq, place)| Position { seq, place });
-    Ok(Since { share, height })
+    Ok(Since {
+        share,
+        height: height.max(last.height),
+    })
 }
 
 async fn write(
@@ -163,23 +193,34 @@ async fn write(
 }
 
 /// The fees since the share that `query` finds.
-async fn list(
+async fn found(
     connection: &mut Connection,
     pool: PoolId,
     scheme: Scheme,
     query: Query,
 ) -> sqlx::Result<Option<Fees>> {
-    let Some((seq, place)): Option<(i64, i64)> = query.fetch_optional(connection).await? else {
-        return Ok(None);
-    };
+    let since: Option<(i64, i64)> = query.fetch_optional(connection).await?;
+    Ok(match since {
+        Some((seq, place)) => Some(list(connection, pool, scheme, Position { seq, place }).await?),
+        None => None,
+    })
+}
+
+/// The fees since this share.
+async fn list(
+    connection: &mut Connection,
+    pool: PoolId,
+    scheme: Scheme,
+    since: Position,
+) -> sqlx::Result<Fees> {
     let found: Vec<(String, i64, i64)> = sql::query(
         "SELECT name, hundredths, keeps_rest FROM fee_terms
          WHERE pool = $1 AND scheme = $2 AND since_seq = $3 AND since_place = $4 ORDER BY place",
     )
     .bind(pool.0)
     .bind(scheme.name())
-    .bind(seq)
-    .bind(place)
+    .bind(since.seq)
+    .bind(since.place)
     .fetch_all(connection)
     .await?;
     let remainder = found.iter().find(|(.., keeps_rest)| *keeps_rest == 1);
@@ -191,6 +232,5 @@ async fn list(
         Ok(Fee { name, percent })
     };
     let fees: Vec<Fee> = found.into_iter().map(fee).collect::<sqlx::Result<_>>()?;
-    let fees = Fees::new(fees, &remainder).map_err(|_| rows::corrupt("fee_terms"))?;
-    Ok(Some(fees))
+    Fees::new(fees, &remainder).map_err(|_| rows::corrupt("fee_terms"))
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bitcoin::hashes::{Hash as _, sha256};
-use mining::{Address, Amount, Coin, Difficulty, Network, Target, Work, share::Reject};
+use mining::{Address, Amount, Coin, Difficulty, Network, Scheme, Target, Work, share::Reject};
 use pow::Hash;
 use store::{BlockCounts, Minute, Of, ReadError, Sums, Worker, WorkerId, WorkerName};
 
@@ -214,8 +214,12 @@ impl PoolNow {
     pub(super) async fn of(pool: &Pool, now_ms: i64) -> Result<Self, ReadError> {
         let store = &pool.store;
         let best = store.best_shares(pool.id, 1).await?;
-        let fees = pool.terms.accounting.fees.list();
-        let hundredths = fees.iter().map(|fee| u32::from(fee.percent.hundredths()));
+        // There is room for one; other ports' rounds may yet have another.
+        let schemes = &pool.terms.accounting.schemes;
+        let scheme = schemes.first().copied().unwrap_or(Scheme::Solo);
+        let fees = pool.terms.fees_now(scheme);
+        let fees = fees.list().iter();
+        let hundredths = fees.map(|fee| u32::from(fee.percent.hundredths()));
         Ok(Self {
             name: pool.name.clone(),
             coin: pool.coin,

@@ -1,19 +1,20 @@
 //! The fees that a round began with, and those of a height, whatever was changed since.
 
 use mining::{
-    Amount, NetworkDifficulty, Scheme,
+    Amount, NetworkDifficulty, Scheme, Work,
     accounting::{ExpectedBlock, Fee, Fees, Position},
 };
-use store::{PoolId, ShareRow, Store};
+use store::{Minute, PoolId, ShareRecord, ShareRow, Store};
 
 use super::{
-    Place, contract,
-    rounds::{found, mined, write},
+    Place, contract, hash,
+    rounds::{NOW, found, mined, write},
 };
 
 contract!(
     a_round_has_the_fees_that_it_began_with,
     a_share_that_is_paid_for_as_it_comes_has_the_fees_of_its_height,
+    what_is_pruned_was_mined_all_the_same,
     each_fee_comes_back_as_it_was,
 );
 
@@ -91,6 +92,10 @@ async fn a_share_that_is_paid_for_as_it_comes_has_the_fees_of_its_height(place: 
         store.note_price(pool, &block).await.unwrap();
     };
     note(100).await;
+    // Nobody has mined by the first ones: the second ones hold for this height, too.
+    agree(&store, pool, "0").await;
+    assert_eq!(at(100).await, Some(fees("0")));
+    agree(&store, pool, "1").await;
     let share = |number| ShareRow {
         scheme: Scheme::Pps,
         ..mined(number, "a", 10)
@@ -107,6 +112,31 @@ async fn a_share_that_is_paid_for_as_it_comes_has_the_fees_of_its_height(place: 
     // Blocks that pay their finder alone have none.
     let solo = store.fees_at_height(pool, Scheme::Solo, 101).await;
     assert_eq!(solo.unwrap(), None);
+}
+
+async fn what_is_pruned_was_mined_all_the_same(place: Place) {
+    let (store, pool) = place.pool().await;
+    agree(&store, pool, "1").await;
+    write(&store, pool, &[mined(1, "a", 10), mined(2, "b", 20)]).await;
+    // Of another port, and later.
+    let share = ShareRecord::new(hash(3), Work::from_hashes(10), 101, NOW + 3);
+    let other = ShareRow {
+        share: share.unwrap(),
+        scheme: Scheme::Solo,
+        ..mined(3, "a", 10)
+    };
+    write(&store, pool, &[other]).await;
+    while !store.roll_up(pool).await.unwrap().done {}
+    let later = Minute::of_ms(NOW + 24 * 60 * 60 * 1000);
+    assert_eq!(store.prune_shares(pool, later).await.unwrap(), 1);
+    // The round is open, so it keeps what it began with, whatever comes behind it.
+    for percent in ["2", "3"] {
+        agree(&store, pool, percent).await;
+        let open = of_round(&store, pool, Position::START).await;
+        assert_eq!(open, Some(fees("1")), "{percent}");
+        let next = of_round(&store, pool, Position::END).await;
+        assert_eq!(next, Some(fees(percent)));
+    }
 }
 
 async fn each_fee_comes_back_as_it_was(place: Place) {
