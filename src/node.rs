@@ -94,7 +94,8 @@ fn made(
     config: &Config,
 ) -> Result<(Changes, Settings, Config), BadSetting> {
     changes.check(changes.mode.unwrap_or(mode), config)?;
-    let changes = changes.over(older.clone());
+    let url = Settings::of(config, older).url;
+    let changes = changes.over(older.clone(), &url);
     let settings = Settings::of(config, &changes);
     let of_mode = settings.config(config)?;
     Ok((changes, settings, of_mode))

@@ -131,7 +131,12 @@ impl Config {
             "a suggested difficulty is above zero"
         );
         let endpoints = self.urls.iter().map(|url| url.parse());
-        Ok(endpoints.collect::<Result<_, _>>()?)
+        let endpoints = endpoints.collect::<Result<Vec<Endpoint>, _>>()?;
+        ensure!(
+            self.tls_fingerprints.is_empty() || endpoints.iter().any(Endpoint::is_tls),
+            "a certificate was named, and no pool of these is https:// or stratum+ssl://"
+        );
+        Ok(endpoints)
     }
 }
 

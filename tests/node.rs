@@ -200,8 +200,9 @@ fn a_node_goes_from_solo_to_host_to_join_and_back() {
     });
     let (reward, miners) = (5_000_000_000_i64, 5_000_000_000 - 50_000_000 - 75_000_000);
     assert_eq!(books["fee:pool"].1, 75_000_000);
-    let next = two.registration().json();
-    assert_eq!(next["pool_fee_bps"], 300, "{next}");
+    wait_for("the fee of the next round", || {
+        (two.registration().json()["pool_fee_bps"] == 300).then_some(())
+    });
     let of = |address: &str| {
         books
             .get(&miner(address))

@@ -200,9 +200,14 @@ async fn join(
     let Ok(fall_back_s) = form.fall_back_s.trim().parse() else {
         return refuse(&Problem::bad_form());
     };
+    let before = node.state().settings;
+    let is_same_pool = form.url.trim() == before.url;
+    let fingerprint = form.tls_fingerprint.trim();
+    // The form had the fingerprint of the pool before, which another pool has not.
+    let is_told = is_same_pool || fingerprint != before.tls_fingerprint;
     let wish = NodeWish {
-        url: Some(form.url),
-        tls_fingerprint: Some(form.tls_fingerprint),
+        url: Some(form.url.clone()),
+        tls_fingerprint: is_told.then(|| fingerprint.to_owned()),
         worker_name: Some(form.worker_name),
         wallet_address: Some(form.wallet_address),
         profile: Some(form.profile),

@@ -92,10 +92,10 @@ pub(crate) struct Settings {
 }
 
 impl Changes {
-    /// These on top of older ones.
-    pub(crate) fn over(self, older: Self) -> Self {
+    /// These on top of older ones, with which this url held.
+    pub(crate) fn over(self, older: Self, url: &str) -> Self {
         // A certificate is that of one pool.
-        let is_same_pool = self.url.is_none() || self.url == older.url;
+        let is_same_pool = self.url.as_ref().is_none_or(|own| own == url);
         let older_fingerprint = older.tls_fingerprint.filter(|_| is_same_pool);
         Self {
             mode: self.mode.or(older.mode),
@@ -250,7 +250,10 @@ impl Settings {
         }
         if !self.url.is_empty() {
             let endpoint = self.url.parse::<Endpoint>();
-            endpoint.map_err(|error| BadSetting(format!("url: {error}")))?;
+            let endpoint = endpoint.map_err(|error| BadSetting(format!("url: {error}")))?;
+            if !endpoint.is_tls() && !self.tls_fingerprint.is_empty() {
+                return bad("tls_fingerprint: only https:// and stratum+ssl:// have a certificate");
+            }
         }
         if !self.tls_fingerprint.is_empty() {
             let parsed = self.tls_fingerprint.parse::<Fingerprint>();

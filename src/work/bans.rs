@@ -25,14 +25,15 @@ impl PortWorkers {
         let here = here.filter_map(|it| Some((it.id.clone(), it.standing().banned_until()?)));
         let away = workers.away.bans();
         let away = away.filter(|(id, _)| !workers.by_id.contains_key(*id));
-        let mut bans: Vec<WorkerBan> = here
-            .chain(away.map(|(id, until)| (id.clone(), until)))
-            .filter(|(_, until)| now < *until)
+        let all = here.chain(away.map(|(id, until)| (id.clone(), until)));
+        let all = all.filter(|(_, until)| now < *until);
+        let mut bans: Vec<WorkerBan> = all
             .map(|(id, until)| WorkerBan {
                 id,
                 left: until - now,
             })
             .collect();
+        drop(workers);
         bans.sort_by(|one, other| (other.left, &one.id).cmp(&(one.left, &other.id)));
         bans
     }

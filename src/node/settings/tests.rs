@@ -89,7 +89,7 @@ fn an_address_for_another_coins_pool_is_used_there_alone() {
     };
     assert!(joined.check(Mode::Join, &config()).is_ok());
     assert_eq!(settings(joined.clone()).user(), format!("{theirs}.node"));
-    let back = of(Mode::Solo).over(joined.clone());
+    let back = of(Mode::Solo).over(joined.clone(), "");
     let own = config().node.address.unwrap();
     assert_eq!(settings(back).user(), format!("{own}.node"));
     let refused = joined.check(Mode::Solo, &config()).unwrap_err();
@@ -126,8 +126,8 @@ fn who_could_not_mine_alone_is_not_told_that_it_would() {
         pool_name: Some("Cellar".into()),
         ..Changes::default()
     };
-    assert!(named.over(fallen.clone()).fell_back.is_some());
-    assert!(of(Mode::Solo).over(fallen).fell_back.is_none());
+    assert!(named.over(fallen.clone(), "").fell_back.is_some());
+    assert!(of(Mode::Solo).over(fallen, "").fell_back.is_none());
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn what_is_kept_is_read_again_and_nothing_else_is() {
         fall_back_s: Some(0),
         ..Changes::default()
     };
-    let both = newer.over(changes.clone());
+    let both = newer.over(changes.clone(), "");
     assert_eq!((both.fall_back_s, both.mode), (Some(0), Some(Mode::Join)));
     for text in [
         "",
@@ -228,7 +228,7 @@ fn a_certificate_is_that_of_one_pool() {
     // One that was told, for the pool it was told with.
     let told = url("https://127.0.0.1:2", Some(&second));
     assert_eq!(print(&told), second);
-    let other = |changes: Changes| print(&changes.over(told.clone()));
+    let other = |changes: Changes| print(&changes.over(told.clone(), "https://127.0.0.1:2"));
     assert_eq!(other(Changes::default()), second);
     assert_eq!(other(url("https://127.0.0.1:2", None)), second);
     assert_eq!(other(url("https://127.0.0.1:3", None)), "");
@@ -241,4 +241,17 @@ fn a_certificate_is_that_of_one_pool() {
         assert!(refused.0.starts_with("tls_fingerprint: "), "{refused}");
     }
     assert_eq!(Settings::of(&config, &told).check(&config), Ok(()));
+    // What was told for the pool of the configuration holds, whether that is named or not.
+    let named = Changes {
+        tls_fingerprint: Some(second.clone()),
+        ..Changes::default()
+    };
+    let again = url("https://127.0.0.1:1", None).over(named, "https://127.0.0.1:1");
+    assert_eq!(print(&again), second);
+    // Nobody is left to think that a pool without TLS was checked.
+    for plain in ["http://127.0.0.1:2", "stratum+tcp://127.0.0.1:2"] {
+        let bad = url(plain, Some(&second));
+        let refused = Settings::of(&config, &bad).check(&config).unwrap_err();
+        assert!(refused.0.starts_with("tls_fingerprint: only "), "{refused}");
+    }
 }
