@@ -508,8 +508,11 @@ fn a_node_without_a_pool_of_its_own_joins_and_does_nothing_else() {
         let is_ours = session["worker"] == format!("{ADDRESS}.cellar");
         (is_ours && session["accepted"].as_u64()? > 0).then_some(())
     });
-    let (done, said) = say(&["status"]);
-    assert!(done && said.contains("connected          true"), "{said}");
+    // Its own port may be open a moment later.
+    wait_for("the node to answer", || {
+        let (done, said) = say(&["status"]);
+        (done && said.contains("connected          true")).then_some(())
+    });
     for (word, text) in [
         ("host", "hosting needs a [[pool]]"),
         ("solo", "mining alone needs a [[pool]]"),

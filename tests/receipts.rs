@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use self::changes::Change;
 use crate::{
     money::{Mint, OTHER},
-    support::{ADDRESS, Miner, Pool, adit, wait_for},
+    support::{ADDRESS, Miner, PATIENCE, Pool, adit, wait_for, wait_within},
 };
 
 /// The files that a pool exported, in a folder of their own.
@@ -435,7 +435,8 @@ fn export(mint: &Mint, date: &str, promised: &Value) -> Exported {
     mint.bury(6);
     // When nothing moves any more: all of it is of one moment.
     let statement = format!("{}/statement?limit=500", miner(ADDRESS));
-    let before = wait_for("the books to rest", || {
+    // A block whose share was lost by a kill is waited for, and booked without it a minute later.
+    let before = wait_within(3 * PATIENCE, "the books to rest", || {
         let blocks = pool.status()["blocks"].clone();
         // Each block that is mature is settled, and no other one is under way.
         let reward = -5_000_000_000 * blocks["mature"].as_i64()?;

@@ -182,6 +182,11 @@ impl Process {
         self.wait()
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         wait_for("the end of the process", || self.child.try_wait().unwrap())
