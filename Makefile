@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check lint unit integration clients openapi xmrig judge bench fuzz soak load packages
+.PHONY: help demo test check lint unit integration clients openapi xmrig judge bench fuzz soak load vectors packages
 
 help:
 	@echo "make demo    a pool, a simulated node and two workers on this machine"
@@ -11,8 +11,9 @@ help:
 	@echo "make check   the quick part of it: formatting, lints, unit tests"
 	@echo "make bench   what a share costs"
 	@echo "make fuzz    each fuzz target for a minute, or for FUZZ_TIME seconds"
-	@echo "make soak    2,000 connections, honest and hostile, for SOAK_TIME seconds; many kills; 20,000 shares beside monerod"
-	@echo "make load    1,000 miners beside 1,000 viewers of the pages and 200 requests a second"
+	@echo "make soak    2,000 connections, honest and hostile, for SOAK_TIME seconds; many kills; 20,000 shares beside monerod; RandomX's dataset"
+	@echo "make load    1,000 miners beside 1,000 viewers of the pages and 200 requests a second; what a large day costs"
+	@echo "make vectors the vectors in docs/receipts.md, printed anew"
 
 demo:
 	@scripts/packages build
@@ -84,6 +85,7 @@ soak: xmrig
 	$(CARGO) test --locked --release -p adit --test integration crash:: -- --nocapture
 	ADIT_AGREEMENTS=10000 $(CARGO) test --locked --release -p adit --test integration monerod::agree:: -- --nocapture
 	$(CARGO) test --locked --release -p adit --test integration monerod::xmrig:: -- --include-ignored
+	$(CARGO) test --locked --release -p pow -p adit --lib dataset -- --include-ignored --test-threads 1
 
 # How long 1,000 miners wait for their answers with and without people who look, in turns of LOAD_TIME seconds.
 load:
@@ -91,3 +93,9 @@ load:
 	$(CARGO) test --locked --release -p adit --test integration load::miners -- --include-ignored --nocapture
 	$(CARGO) test --locked --release -p adit --test integration work::load -- --include-ignored --nocapture
 	$(CARGO) test --locked --release -p adit --test integration monerod::load -- --include-ignored --nocapture --test-threads 1
+	$(CARGO) test --locked --release -p adit --lib receipts::tests::a_large_day -- --include-ignored --nocapture
+
+# The vectors in docs/receipts.md, printed anew.
+vectors:
+	@scripts/packages build
+	$(CARGO) test --locked -p adit --lib receipts::vectors::print_the_vectors -- --include-ignored --nocapture
