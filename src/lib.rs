@@ -40,6 +40,8 @@ pub mod luck;
 pub mod payout;
 
 #[cfg(test)]
+mod free_port;
+#[cfg(test)]
 mod money_model;
 
 pub mod receipts;

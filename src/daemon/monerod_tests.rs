@@ -1,7 +1,6 @@
 //! Against a real `monerod`, where one is installed, and against answers that none gives.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -36,8 +35,9 @@ use super::{
     notify,
     rpc::{Dialect, Lane, Rpc, plain},
 };
+use crate::free_port::free_port;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The donation address of Monero's documents, good on its private networks too.
 const ADDRESS: &str = "44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A";
@@ -52,11 +52,6 @@ fn installed(program: &str) -> Option<PathBuf> {
         eprintln!("skipped: no {program} in /usr/bin");
     }
     found
-}
-
-fn free() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// A program that is ended with the test.
@@ -80,7 +75,7 @@ impl Node {
     /// On a chain of its own on which each hash is a block.
     async fn start(binary: &Path, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (rpc, peer, zmq) = (free(), free(), free());
+        let (rpc, peer, zmq) = (free_port(), free_port(), free_port());
         let process = Command::new(binary)
             .args(["--regtest", "--keep-fakechain", "--fixed-difficulty", "1"])
             .args([
@@ -99,7 +94,7 @@ impl Node {
             .arg(format!("--data-dir={}", folder.path().display()))
             .arg(format!("--rpc-bind-port={rpc}"))
             .arg(format!("--p2p-bind-port={peer}"))
-            .arg(format!("--zmq-rpc-bind-port={}", free()))
+            .arg(format!("--zmq-rpc-bind-port={}", free_port()))
             .arg(format!("--zmq-pub=tcp://127.0.0.1:{zmq}"))
             .args(more)
             .stdout(Stdio::null())
@@ -390,10 +385,10 @@ async fn monerod_without_its_chain_gives_nothing_and_takes_nothing() {
     let Some(binary) = installed("monerod") else {
         return;
     };
-    let restricted = free();
+    let restricted = free_port();
     let port = format!("--rpc-restricted-bind-port={restricted}");
     // A peer that is not there.
-    let nobody = format!("--add-exclusive-node=127.0.0.1:{}", free());
+    let nobody = format!("--add-exclusive-node=127.0.0.1:{}", free_port());
     let lone = Node::start(&binary, &[&port, &nobody, "--allow-local-ip"]).await;
     let monerod = lone.monerod();
     assert!(monerod.chain_info().await.unwrap().initial_download);
@@ -448,7 +443,7 @@ async fn monerod_says_where_a_transaction_stands() {
     };
     let node = Node::start(&binary, &["--offline"]).await;
     let daemon = node.config.url.trim_start_matches("http://");
-    let (folder, port) = (tempfile::tempdir().unwrap(), free());
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
     let process = Command::new(wallet)
         .args(["--trusted-daemon", "--rpc-bind-ip", "127.0.0.1"])
         .args(["--disable-rpc-login", "--non-interactive"])

@@ -43,9 +43,9 @@ pub(super) struct Info {
     #[serde(default)]
     restricted: bool,
     #[serde(default)]
-    incoming_connections_count: u32,
+    incoming_connections_count: u64,
     #[serde(default)]
-    outgoing_connections_count: u32,
+    outgoing_connections_count: u64,
     #[serde(default)]
     version: String,
 }
@@ -172,14 +172,17 @@ impl Info {
     }
 
     pub(super) fn network(&self) -> Result<NetworkInfo, CallError> {
+        // The daemon takes the second count from that of all, a moment after: the first may be below zero, and
+        // their sum is right.
+        let connections = self
+            .incoming_connections_count
+            .wrapping_add(self.outgoing_connections_count);
         Ok(NetworkInfo {
             version: match self.restricted {
                 true => 0,
                 false => version(&self.version)?,
             },
-            connections: self
-                .incoming_connections_count
-                .saturating_add(self.outgoing_connections_count),
+            connections: u32::try_from(connections).unwrap_or(u32::MAX),
             restricted: self.restricted,
         })
     }
@@ -341,6 +344,8 @@ mod tests {
         assert!(network.restricted);
         let network = info(|_| {}).unwrap().network().unwrap();
         assert_eq!((network.version, network.connections), (180_402, 11));
+        let one_less = info(|info| info["incoming_connections_count"] = json!(u64::MAX));
+        assert_eq!(one_less.unwrap().network().unwrap().connections, 7);
         assert!(!network.restricted);
         assert!(
             info(|info| info["version"] = json!(""))

@@ -1,7 +1,6 @@
 //! A real `monerod` on a network of its own and a real `monero-wallet-rpc`, where they are installed.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -13,10 +12,13 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::Monero;
-use crate::daemon::{
-    Config,
-    monero_wallet::{self, MoneroWallet},
-    monerod::transactions::Transactions,
+use crate::{
+    daemon::{
+        Config,
+        monero_wallet::{self, MoneroWallet},
+        monerod::transactions::Transactions,
+    },
+    free_port::free_port,
 };
 
 /// The longest that anything here may take, with all processors busy.
@@ -56,11 +58,6 @@ fn program(variable: &str, name: &str) -> Option<PathBuf> {
     let found = std::env::var_os(variable).map(PathBuf::from);
     let usual = ["/usr/bin", "/usr/local/bin"].map(|folder| Path::new(folder).join(name));
     found.into_iter().chain(usual).find(|path| path.is_file())
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 fn run(program: &Path, arguments: &[String]) -> Process {
