@@ -143,9 +143,14 @@ fn a_mailbox_says_yes_before_it_is_told_and_can_end_it() {
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(to("me@miner.example").count(), 1);
     // A token that is another one is none, and one that confirms does not end.
-    let wrong = format!("{}0", &confirm[..confirm.len() - 1]);
+    let (rest, last) = confirm.split_at(confirm.len() - 1);
+    let wrong = format!("{rest}{}", if last == "0" { '1' } else { '0' });
+    let own = format!("/{}/", made["id"]);
+    assert!(confirm.contains(&own) && own != "/1/", "{confirm}");
     for path in [
-        wrong.replace("confirm/1/", "confirm/2/"),
+        wrong,
+        confirm.replace(&own, "/1/"),
+        confirm.replace(&own, "/9/"),
         confirm.replace("confirm", "stop"),
         "/alerts/confirm/1/".to_owned() + &"0".repeat(32),
     ] {
