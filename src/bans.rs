@@ -5,6 +5,8 @@
 //! A connection takes its [`Tally`] once and counts in it; the listener asks [`Bans::is_banned`].
 //! Bans are timed by the clock that never jumps; the time of day is only written down.
 
+mod workers;
+
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -20,6 +22,8 @@ use store::{Ban, PoolId, Store};
 use tokio::{sync::Notify, time::Instant};
 use tracing::{info, warn};
 
+pub use self::workers::WorkerBans;
+pub(crate) use self::workers::{Banned, Standing};
 use crate::{
     clock,
     mailbox::{Mailboxes, Notice},

@@ -12,6 +12,7 @@ use tracing::info;
 
 use crate::{
     alerts, api,
+    bans::WorkerBans,
     config::{self, BadConfig, Config},
     data,
     devices::Devices,
@@ -30,6 +31,7 @@ pub(crate) struct Base {
     devices: Devices,
     status_page: StatusPage,
     sockets: Sockets,
+    worker_bans: WorkerBans,
     holder: String,
     rules: Rules,
     settings: Vec<api::Setting>,
@@ -82,6 +84,7 @@ impl Base {
             devices,
             status_page,
             sockets,
+            worker_bans: WorkerBans::default(),
             holder,
             rules,
             settings,
@@ -102,6 +105,7 @@ impl Base {
             files: Arc::clone(&self.files.0),
             holder: self.holder.clone(),
             sockets: self.sockets.clone(),
+            worker_bans: self.worker_bans.clone(),
             shared_ports: SharedPorts::of(&config.pool)?,
         };
         let mut pools = Vec::new();

@@ -27,6 +27,7 @@ use tracing::{debug, info, warn};
 
 use self::{arrival::Refused, shared_ports::Meeting};
 use crate::{
+    bans::WorkerBans,
     connection::{self, Context},
     devices::Devices,
     networks::Networks,
@@ -93,6 +94,8 @@ pub struct House {
     pub files: Arc<Semaphore>,
     /// What listens already, from the run before.
     pub sockets: Sockets,
+    /// Which workers of HTTP are banned.
+    pub worker_bans: WorkerBans,
     /// The name of the data directory, under which this process and no other acts.
     pub holder: String,
     /// Ports that two pools have together.

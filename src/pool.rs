@@ -354,6 +354,7 @@ pub async fn start(
             settings.title.as_ref().unwrap_or(&settings.name),
             (port.address, port.limits),
             without_token,
+            &house.worker_bans,
             tasks,
         );
         let opened = listener::open(port, house, context, http, tasks).await?;

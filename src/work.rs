@@ -17,7 +17,6 @@ mod job;
 mod kept;
 mod refused;
 mod solo;
-mod standing;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -64,12 +63,12 @@ use self::{
     job::Sent,
     kept::Kept,
     refused::Refused,
-    standing::Away,
     stats::Listing,
     worker::{Parts, Worker},
 };
 use crate::{
     accounting::Accounting,
+    bans::{Banned, WorkerBans},
     connection::Context,
     listener::{Addresses, Limits},
     pool::Terms,
@@ -105,16 +104,13 @@ pub(crate) struct Work {
     figures: Arc<Figures>,
     estimates: Estimates,
     listing: Kept<Arc<Listing>>,
-    workers: Mutex<Workers>,
+    /// Each worker that is here, by its name.
+    workers: Mutex<HashMap<String, Arc<Worker>>>,
+    /// Who is banned that is not. Locked after `workers`.
+    banned: Banned,
     tasks: Tasks,
     /// Numbers for the verifier's queue, which no connection has.
     numbers: AtomicU64,
-}
-
-#[derive(Default)]
-struct Workers {
-    by_id: HashMap<String, Arc<Worker>>,
-    away: Away,
 }
 
 /// What is asked for by its name.
@@ -127,6 +123,7 @@ pub(crate) fn routes(
     name: &str,
     (address, limits): (SocketAddr, Limits),
     without_token: bool,
+    bans: &WorkerBans,
     tasks: &Tasks,
 ) -> (Router, PortWorkers) {
     let accounting = Accounting::new(
@@ -147,6 +144,7 @@ pub(crate) fn routes(
         addresses: Addresses::new(limits.per_address, limits.per_network),
         figures: Arc::default(),
         workers: Mutex::default(),
+        banned: bans.of(context.pool),
         tasks: tasks.clone(),
         // Beyond those of connections, which count from 0.
         numbers: AtomicU64::new(1 << 63),
@@ -157,7 +155,10 @@ pub(crate) fn routes(
         loop {
             tokio::select! {
                 () = tokio::time::sleep(SWEEP_EVERY) => sweeping.sweep(Instant::now()),
-                () = stopping.cancelled() => return Ok(()),
+                () = stopping.cancelled() => {
+                    sweeping.keep_bans(Instant::now());
+                    return Ok(());
+                }
             }
         }
     });
@@ -193,7 +194,7 @@ async fn register(
     let may_mine = context.rules.may_mine(&address);
     may_mine.map_err(|error| Refused::Address(format!("wallet_address: {error}")))?;
     let shown = token_of(&headers, asked.token.as_deref());
-    if let Some(worker) = work.workers().by_id.get(id).cloned() {
+    if let Some(worker) = work.workers().get(id).cloned() {
         worker.may_come()?;
         let is_same = match &shown {
             Some(token) => token.hash() == worker.token.hash(),
@@ -394,8 +395,8 @@ impl Work {
         token: Option<&str>,
     ) -> Result<Arc<Worker>, Refused> {
         let workers = self.workers();
-        let Some(worker) = workers.by_id.get(id).cloned() else {
-            return Err(match workers.away.is_banned(id, Instant::now()) {
+        let Some(worker) = workers.get(id).cloned() else {
+            return Err(match self.banned.lock().is_banned(id, Instant::now()) {
                 true => Refused::Banned(id.to_owned()),
                 false => Refused::Unknown(id.chars().take(64).collect()),
             });
@@ -421,10 +422,10 @@ impl Work {
         let mut chance = [0; KEY_BYTES];
         getrandom::fill(&mut chance).map_err(|_| Refused::Full)?;
         let mut workers = self.workers();
-        if workers.by_id.len() >= WORKERS_MAX {
+        if workers.len() >= WORKERS_MAX {
             return Err(Refused::Full);
         }
-        if workers.away.is_banned(id, Instant::now()) {
+        if self.banned.lock().is_banned(id, Instant::now()) {
             return Err(Refused::Banned(id.to_owned()));
         }
         let counted = self.addresses.enter(peer.ip());
@@ -449,10 +450,10 @@ impl Work {
             figures: Arc::clone(&self.figures),
         }));
         // Two may have asked at the same time, under the same name: the first one has it.
-        if workers.by_id.contains_key(id) {
+        if workers.contains_key(id) {
             return Err(Refused::Registered(id.to_owned()));
         }
-        workers.by_id.insert(id.to_owned(), Arc::clone(&worker));
+        workers.insert(id.to_owned(), Arc::clone(&worker));
         Ok(worker)
     }
 
@@ -492,28 +493,33 @@ impl Work {
     /// Forgets workers that are gone; not that they are banned.
     fn sweep(&self, now: Instant) {
         let mut workers = self.workers();
-        let Workers { by_id, away } = &mut *workers;
-        away.sweep(now);
-        by_id.retain(|id, worker| {
+        let mut banned = self.banned.lock();
+        banned.sweep(now);
+        workers.retain(|id, worker| {
             let is_here = now.saturating_duration_since(worker.seen_at()) < STALE;
             if !is_here {
-                away.keep(id, &worker.standing(), now);
+                banned.keep(id, &worker.standing(), now);
             }
             is_here
         });
     }
 
+    /// The port closes, and the pool may open another one.
+    fn keep_bans(&self, now: Instant) {
+        let workers = self.workers();
+        let mut banned = self.banned.lock();
+        for (id, worker) in &*workers {
+            banned.keep(id, &worker.standing(), now);
+        }
+    }
+
     /// By what each worker's part of a block is told.
     fn listed(&self) -> Vec<Listed> {
         let workers = self.workers();
-        workers
-            .by_id
-            .values()
-            .map(|worker| worker.listed())
-            .collect()
+        workers.values().map(|worker| worker.listed()).collect()
     }
 
-    fn workers(&self) -> MutexGuard<'_, Workers> {
+    fn workers(&self) -> MutexGuard<'_, HashMap<String, Arc<Worker>>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! `/api/v1/bans`: who may not connect, and the end of a ban by an operator's hand.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use axum::{
     Json,
@@ -95,6 +95,9 @@ fn workers(pool: &Pool) -> Vec<WorkerBan> {
     let ports = pool.doors.iter().filter_map(|door| door.workers.as_ref());
     let mut bans: Vec<_> = ports.flat_map(PortWorkers::bans).collect();
     bans.sort_by_key(|ban| std::cmp::Reverse(ban.left));
+    // One that is not here is banned at each port.
+    let mut told = HashSet::new();
+    bans.retain(|ban| told.insert(ban.id.clone()));
     bans.truncate(SHOWN);
     let until = |left: Duration| {
         let left_ms = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);

@@ -6,9 +6,9 @@ mod status;
 
 use axum::{
     Json, Router,
-    extract::FromRequestParts,
+    extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, StatusCode, request::Parts},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use mining::accounting::{Fee, Percent};
 use serde::{Deserialize, Serialize};
@@ -121,6 +121,40 @@ pub(super) fn routes() -> Router<Vec<Pool>> {
         .route("/pool/configure", post(configure))
         .route("/pool/start", post(start))
         .route("/pool/stop", post(stop))
+        .route("/pool/register", any(at_its_port))
+        .route("/pool/job", any(at_its_port))
+        .route("/pool/share", any(at_its_port))
+        .route("/pool/metrics", any(at_its_port))
+}
+
+/// A wish as it was sent. What it cannot be is a bad value like any other, as older programs expect.
+pub(super) struct Sent(NodeWish);
+
+impl<S: Send + Sync> FromRequest<S> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Body::from_request(request, state).await {
+            Ok(Body(wish)) => Ok(Self(wish)),
+            Err(problem) if problem.status() == StatusCode::UNPROCESSABLE_ENTITY => {
+                Err(NotDone::Bad(BadSetting(problem.message)).into())
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+}
+
+/// Workers that ask here are told where their pool is, if there is one.
+async fn at_its_port(node: Node, headers: HeaderMap) -> Problem {
+    match hosted(&node.state(), &headers) {
+        None => {
+            let message = "this node hosts no pool";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_pool_hosted", message)
+        }
+        Some(Hosted { url, .. }) => {
+            Problem::unknown("other_port", format!("workers of this pool ask {url}"))
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Node {
@@ -225,7 +259,7 @@ pub(super) async fn mode(node: Node) -> Json<NodeMode> {
 pub(super) async fn set_mode(
     operator: Operator,
     node: Node,
-    Body(wish): Body<NodeWish>,
+    Sent(wish): Sent,
 ) -> Result<Json<ModeSet>, Problem> {
     let changes = wish.changes()?;
     if changes.mode.is_none() {
@@ -252,7 +286,7 @@ pub(super) async fn set_mode(
 pub(super) async fn configure(
     operator: Operator,
     node: Node,
-    Body(wish): Body<NodeWish>,
+    Sent(wish): Sent,
 ) -> Result<Json<Configured>, Problem> {
     let state = change(&operator, &node, wish.changes()?).await?;
     let nothing = Configured {
@@ -300,7 +334,7 @@ pub(super) async fn start(
     operator: Operator,
     node: Node,
     headers: HeaderMap,
-    Body(wish): Body<NodeWish>,
+    Sent(wish): Sent,
 ) -> Result<Json<Started>, Problem> {
     let changes = Changes {
         mode: Some(Mode::Host),

@@ -52,6 +52,8 @@ struct Page {
     foundation: Option<String>,
     /// Of the address where workers connect.
     qr: Option<String>,
+    /// Nobody can connect there from elsewhere.
+    is_loopback: bool,
     now: String,
 }
 
@@ -265,12 +267,14 @@ impl Page {
             .flatten()
             .find(|fee| fee.name == "foundation");
         let qr = status.hosted.as_ref();
+        let door = pools.first().and_then(|pool| pool.doors.first());
         Ok(Self {
             shell: Shell::new("operator", ENGLISH.node),
             mode: state.settings.mode,
             has_pool: !pools.is_empty(),
             foundation: foundation.map(|fee| fee.percent.to_string()),
             qr: qr.and_then(|Hosted { url, .. }| qr::svg(url, ENGLISH.qr)),
+            is_loopback: door.is_some_and(|door| door.address.ip().to_canonical().is_loopback()),
             status,
             now,
         })

@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     Extension, Router,
-    http::{HeaderMap, Request, StatusCode, header},
+    http::{HeaderMap, Method, Request, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use hyper::{body::Incoming, service::service_fn};
@@ -25,6 +25,11 @@ use crate::{config, http, stream::Stream};
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// What a connection is told that asks faster than its port's messages may come.
 const TOO_MANY: &str = "too many requests";
+/// What is told of a path that is none of the work protocol.
+const NO_CALL: &str =
+    "there is no such call at a port for miners; docs/http-work.md has all of them";
+/// What is told whoever sends something to the page.
+const ONLY_LOOKED_AT: &str = "this page is only looked at";
 /// The longest name of a host (RFC 1035).
 const HOST_MAX: usize = 253;
 
@@ -78,15 +83,35 @@ pub(super) struct Page {
 #[derive(Clone, Copy)]
 struct Local(SocketAddr);
 
-/// What a port answers: the work protocol, and its page to everything else.
+/// What a port answers: the work protocol, and its page to everybody else who looks.
 pub(super) fn routes(work: Router, page: Page) -> Router {
     let page = Arc::new(page);
     work.fallback(
-        move |headers: HeaderMap, Extension(Local(local)): Extension<Local>| {
+        move |method: Method,
+              uri: Uri,
+              headers: HeaderMap,
+              Extension(Local(local)): Extension<Local>| {
             let page = Arc::clone(&page);
-            async move { page.response(&headers, local) }
+            async move {
+                // A program that takes the page for an answer would believe that something was done.
+                if is_call(uri.path()) {
+                    (StatusCode::NOT_FOUND, NO_CALL).into_response()
+                } else if [Method::GET, Method::HEAD].contains(&method) {
+                    page.response(&headers, local)
+                } else {
+                    (StatusCode::METHOD_NOT_ALLOWED, ONLY_LOOKED_AT).into_response()
+                }
+            }
         },
     )
+}
+
+/// Whether a path is below those of the work protocol.
+fn is_call(path: &str) -> bool {
+    ["/pool", "/api/pool"].iter().any(|prefix| {
+        let rest = path.strip_prefix(prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// Answers requests until the other side has enough.
@@ -278,6 +303,16 @@ mod tests {
             "javascript:x",
         ] {
             assert!(new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn calls_are_told_from_pages_by_their_path() {
+        for path in ["/pool", "/pool/", "/pool/stop", "/api/pool/x", "/api/pool"] {
+            assert!(is_call(path), "{path}");
+        }
+        for path in ["/", "/pools", "/api", "/api/pools/1", "/x/pool/stop", ""] {
+            assert!(!is_call(path), "{path}");
         }
     }
 

@@ -13,6 +13,8 @@ use crate::{
     worker::{AGENT, Connection, Endpoint, Question, Waits},
 };
 
+/// Without its list of workers, where it knows the word.
+const ASKED: &str = "/pool/stats?workers=false";
 /// How often it is asked.
 const EVERY: Duration = Duration::from_secs(5);
 /// How long an answer may take.
@@ -66,7 +68,7 @@ pub(super) async fn follow(
 }
 
 async fn ask(connection: &mut Connection<'_>) -> Option<Joined> {
-    let question = Question::get("/pool/stats".to_owned(), None).answered_by(ANSWER_MAX);
+    let question = Question::get(ASKED.to_owned(), None).answered_by(ANSWER_MAX);
     let answer = connection.ask(&question, PATIENCE).await.ok()?;
     if !answer.status.is_success() {
         return None;

@@ -16,7 +16,9 @@ use tokio::{sync::watch, time::Instant};
 
 use super::pool::stop_signal;
 use crate::{
-    alerts, api, config,
+    alerts, api,
+    bans::WorkerBans,
+    config,
     daemon::{self, Secret},
     data,
     devices::Devices,
@@ -149,6 +151,7 @@ impl Demo {
         let house = House {
             holder: lock.name().to_owned(),
             sockets: Sockets::default(),
+            worker_bans: WorkerBans::default(),
             devices: Devices::start(None, tasks)?,
             status_page: StatusPage::At(http.listen),
             files: files.miners,

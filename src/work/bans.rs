@@ -21,10 +21,11 @@ impl PortWorkers {
     pub(crate) fn bans(&self) -> Vec<WorkerBan> {
         let now = Instant::now();
         let workers = self.work().workers();
-        let here = workers.by_id.values();
+        let here = workers.values();
         let here = here.filter_map(|it| Some((it.id.clone(), it.standing().banned_until()?)));
-        let away = workers.away.bans();
-        let away = away.filter(|(id, _)| !workers.by_id.contains_key(*id));
+        let banned = self.work().banned.lock();
+        let away = banned.bans();
+        let away = away.filter(|(id, _)| !workers.contains_key(*id));
         let all = here.chain(away.map(|(id, until)| (id.clone(), until)));
         let all = all.filter(|(_, until)| now < *until);
         let mut bans: Vec<WorkerBan> = all
@@ -33,7 +34,7 @@ impl PortWorkers {
                 left: until - now,
             })
             .collect();
-        drop(workers);
+        drop((banned, workers));
         bans.sort_by(|one, other| (other.left, &one.id).cmp(&(one.left, &other.id)));
         bans
     }
@@ -41,9 +42,9 @@ impl PortWorkers {
     /// Lifts a worker's ban, and forgets what it was banned for; false if it has none.
     pub(crate) fn lift(&self, id: &str) -> bool {
         let (now, now_ms) = (Instant::now(), clock::now_ms());
-        let mut workers = self.work().workers();
-        let away = workers.away.lift(id, now);
-        let here = workers.by_id.get(id).is_some_and(|it| it.lift(now, now_ms));
+        let workers = self.work().workers();
+        let away = self.work().banned.lock().lift(id, now);
+        let here = workers.get(id).is_some_and(|it| it.lift(now, now_ms));
         away || here
     }
 }

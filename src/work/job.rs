@@ -53,6 +53,26 @@ pub(super) enum Judged {
     },
 }
 
+impl Judged {
+    /// Whether it is a block that was not sent before, as far as that is known.
+    pub(super) fn may_be_block(&self) -> bool {
+        match self {
+            Self::Proven { block, share } => {
+                block.is_some() && !matches!(share, Err(Reject::Duplicate))
+            }
+            Self::Claimed { claim, .. } => claim.is_block(),
+        }
+    }
+
+    /// By what it is known if it comes again; nothing if it was refused.
+    pub(super) fn seen(&self) -> Option<Hash> {
+        match self {
+            Self::Proven { share, .. } => share.as_ref().ok().map(Share::hash),
+            Self::Claimed { claim, .. } => Some(claim.result()),
+        }
+    }
+}
+
 /// What a worker says of a share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
@@ -246,7 +266,7 @@ impl AnyClaim {
 fn bitcoin(job: &Job, sent: &Sent, rules: &Rules<'_>) -> Result<Judged, NotJudged> {
     let nonce = u32::try_from(sent.nonce).map_err(|_| Refused::NonceTooLong)?;
     let template = &job.shared.template;
-    let extranonce2 = extranonce2(sent.extra_nonce, rules)?;
+    let extranonce2 = extranonce2(sent.extra_nonce, rules);
     let submission = share::Submission {
         extranonce2: &extranonce2,
         ntime: sent.ntime.unwrap_or(template.time),
@@ -265,6 +285,13 @@ fn bitcoin(job: &Job, sent: &Sent, rules: &Rules<'_>) -> Result<Judged, NotJudge
             seen: rules.seen,
         },
     );
+    if !rules.range.has(sent.extra_nonce) && verdict.block.is_none() {
+        // Forgotten, as it was never asked for.
+        if let Ok(share) = verdict.share {
+            rules.seen.remove(&share.hash());
+        }
+        return Err(Refused::OutOfRange(rules.range.start(), rules.range.end()).into());
+    }
     let is_forged = |share: Share| share.hash() != sent.printed();
     let share = match verdict.share {
         Ok(share) if is_forged(share) => {
@@ -280,18 +307,10 @@ fn bitcoin(job: &Job, sent: &Sent, rules: &Rules<'_>) -> Result<Judged, NotJudge
 }
 
 /// The extra nonce as it stands in the coinbase: big-endian, behind as many zeros as there is room for.
-fn extranonce2(extra_nonce: u32, rules: &Rules<'_>) -> Result<Vec<u8>, Refused> {
-    let Rules {
-        range,
-        extranonce2_size: size,
-        ..
-    } = rules;
-    if !range.has(extra_nonce) {
-        return Err(Refused::OutOfRange(range.start(), range.end()));
-    }
+fn extranonce2(extra_nonce: u32, rules: &Rules<'_>) -> Vec<u8> {
     let bytes = u64::from(extra_nonce).to_be_bytes();
-    let skipped = bytes.len().saturating_sub(*size);
-    Ok(bytes[skipped..].to_vec())
+    let skipped = bytes.len().saturating_sub(rules.extranonce2_size);
+    bytes[skipped..].to_vec()
 }
 
 /// What a worker is told: what older programs read, and behind it what they lack to hash for real.

@@ -5,11 +5,11 @@ use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration}
 
 use axum::{
     Extension, Json,
-    extract::State,
+    extract::{Query, State},
     http::{HeaderMap, header},
     response::{IntoResponse as _, Response},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{NO_STORE, Shared, Work, estimate::Estimate, refused::Refused, worker};
@@ -105,14 +105,23 @@ struct WorkerStats {
     estimated_payout: Option<u64>,
 }
 
+/// How much of it somebody wants.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    /// Whether each worker is listed, as without a word of it.
+    workers: Option<bool>,
+}
+
 pub(super) async fn show(
     State(work): Shared,
     Extension(peer): Extension<SocketAddr>,
+    Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     work.may_come(peer)?;
     let listing = work.listing.get(|_| true, || list(Arc::clone(&work))).await;
     let listing = listing.ok_or(Refused::NotListed)?;
+    let nobody = to_raw_value(&[(); 0]).expect("no entry at all is JSON");
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
@@ -123,7 +132,10 @@ pub(super) async fn show(
         total_hashrate: listing.total_hashrate,
         blocks_found: listing.blocks_found,
         last_block_height: listing.last_block_height,
-        workers: &listing.workers,
+        workers: match asked.workers {
+            None | Some(true) => &listing.workers,
+            Some(false) => &nobody,
+        },
         pool_name: &work.name,
         pool_url: format!("http://{host}"),
         pool_port: work.address.port(),
@@ -137,7 +149,7 @@ async fn list(work: Arc<Work>) -> (Arc<Listing>, Duration) {
     let last = last
         .ok()
         .and_then(|blocks| Some(blocks.first()?.found.height));
-    let workers = work.workers().by_id.values().cloned().collect::<Vec<_>>();
+    let workers = work.workers().values().cloned().collect::<Vec<_>>();
     let shown = |worker: &Arc<worker::Worker>| shown(worker, estimate.as_deref());
     let mut workers: Vec<WorkerStats> = workers.iter().map(shown).collect();
     workers.sort_by(|one, other| one.worker_id.cmp(&other.worker_id));

@@ -31,7 +31,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
-use super::*;
+use super::{
+    worker::{JOB_LASTS, SHARES_PER_SECOND},
+    *,
+};
 use crate::{
     accounting::{self, Accounting, FeesNow, ReserveConfig},
     bans::{Bans, Settings},
@@ -57,7 +60,12 @@ const OTHER: &str = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qz
 const REWARD: u64 = 5_000_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A port whose every hash is a share, and no hash a block.
+/// No hash is a block.
+const HARD: u32 = 0x1700_ffff;
+/// Every second one is.
+const EASY: u32 = 0x207f_ffff;
+
+/// A port whose every hash is a share, and no hash a block unless a test says so.
 struct Host {
     routes: Router,
     store: Store,
@@ -66,7 +74,7 @@ struct Host {
     feed: Follower,
     tips: u32,
     nonce: u32,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 struct Told {
@@ -237,20 +245,33 @@ impl Host {
         };
         let at = (SocketAddr::from(([127, 0, 0, 1], 3333)), limits);
         let mut host = Self {
-            routes: routes(&context, &terms, "Main", at, true, &tasks).0,
+            routes: routes(
+                &context,
+                &terms,
+                "Main",
+                at,
+                true,
+                &WorkerBans::default(),
+                &tasks,
+            )
+            .0,
             store,
             pool,
             publish,
             feed: Follower::new(recipe, Duration::ZERO, job_ids),
             tips: 0,
             nonce: 0,
-            _folder: folder,
+            folder,
         };
         host.new_tip();
         host
     }
 
     fn new_tip(&mut self) {
+        self.new_tip_of(HARD);
+    }
+
+    fn new_tip_of(&mut self, bits: u32) {
         self.tips += 1;
         let time = clock::now_s();
         let mut previous = [7; 32];
@@ -259,8 +280,8 @@ impl Host {
             height: 100 + self.tips,
             version: 0x2000_0000,
             previous: Hash(previous),
-            bits: 0x1700_ffff,
-            target: Target::from_compact(0x1700_ffff).unwrap(),
+            bits,
+            target: Target::from_compact(bits).unwrap(),
             time,
             min_time: time - 600,
             value: Amount::from_units(REWARD),
@@ -326,6 +347,16 @@ impl Host {
     async fn share(&mut self, id: &str) -> Told {
         let share = self.share_of(id).await;
         self.post("/pool/share", &share).await
+    }
+
+    /// A share of its newest job that is a block, or is none.
+    async fn share_that_is(&mut self, id: &str, is_block: bool) -> Value {
+        loop {
+            let share = self.share_of(id).await;
+            if (share["hash"].as_str().unwrap() < "7f") == is_block {
+                return share;
+            }
+        }
     }
 
     /// One that is not what it says.
@@ -529,6 +560,96 @@ async fn a_worker_is_banned_for_an_hour_and_comes_back_as_if_it_were_new() {
     advance(Duration::from_secs(2)).await;
     host.forge("liar").await;
     banned(&host).await;
+}
+
+#[tokio::test]
+async fn a_hundred_shares_a_second_are_judged_and_each_block() {
+    let mut host = Host::start(Scheme::Prop).await;
+    host.new_tip_of(EASY);
+    for id in ["one", "two"] {
+        host.register(id, ADDRESS, id).await.json();
+    }
+    let share = host.share_that_is("one", false).await;
+    let block = host.share_that_is("one", true).await;
+    let unknown = json!({"worker_id": "one", "job_id": "1-1", "nonce": 1, "extra_nonce": 0,
+                         "hash": "00".repeat(32)});
+    let too_many = "over the rate limit of 100 shares a second";
+    // What is of no job writes nothing, so that the clock may stand.
+    pause();
+    for second in 0..3 {
+        for _ in 0..SHARES_PER_SECOND {
+            let told = host.post("/pool/share", &unknown).await;
+            assert_eq!(told.status, 400, "{second}: {}", told.text);
+        }
+        host.post("/pool/share", &unknown).await.is(429, too_many);
+        advance(Duration::from_secs(1)).await;
+    }
+    for _ in 0..SHARES_PER_SECOND {
+        host.post("/pool/share", &unknown).await;
+    }
+    host.post("/pool/share", &share).await.is(429, too_many);
+    // It is judged while the clock stands, and written down when it runs.
+    let running = async {
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        resume();
+    };
+    let (told, ()) = tokio::join!(host.post("/pool/share", &block), running);
+    assert_eq!(told.json()["is_block"], true);
+    // Whom it was told to wait, it was not seen before. Nobody else had to.
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(host.post("/pool/share", &share).await.json()["ok"], true);
+    assert_eq!(host.share("two").await.json()["ok"], true);
+}
+
+#[tokio::test]
+async fn a_job_is_the_same_for_half_a_minute_and_the_one_before_is_still_taken() {
+    let mut host = Host::start(Scheme::Prop).await;
+    host.register("one", ADDRESS, "rig").await.json();
+    let share = host.share_of("one").await;
+    pass(JOB_LASTS - Duration::from_secs(10)).await;
+    assert_eq!(host.share_of("one").await["job_id"], share["job_id"]);
+    pass(Duration::from_secs(10)).await;
+    let newer = host.share_of("one").await;
+    assert_ne!(newer["job_id"], share["job_id"]);
+    for of in [&share, &newer] {
+        assert_eq!(host.post("/pool/share", of).await.json()["ok"], true);
+    }
+    host.new_tip();
+    let other = host.share_of("one").await;
+    assert_ne!(other["job_id"], newer["job_id"]);
+}
+
+#[tokio::test]
+async fn a_block_of_an_extra_nonce_that_is_not_the_worker_s_is_a_block_all_the_same() {
+    let mut host = Host::start(Scheme::Prop).await;
+    host.new_tip_of(EASY);
+    host.register("one", ADDRESS, "rig").await.json();
+    let job = host.job("one").await.json();
+    let (start, end) = (
+        job["extra_nonce_start"].as_u64().unwrap(),
+        job["extra_nonce_end"].as_u64(),
+    );
+    let text = format!(
+        "extra_nonce: yours are from {start} to below {}",
+        end.unwrap()
+    );
+    let mut found = false;
+    // Which of them is a block is not known here: half of them are.
+    for nonce in 0..64 {
+        let share = json!({"worker_id": "one", "job_id": job["job_id"], "nonce": nonce,
+                           "extra_nonce": end, "hash": "00".repeat(32)});
+        let told = host.post("/pool/share", &share).await;
+        if told.text != text {
+            found = true;
+            // It goes to the daemons first, and what it says of its hash is not true.
+            told.is(400, "Rejected share: invalid result");
+        }
+    }
+    assert!(found);
+    let kept = std::fs::read_dir(host.folder.path().join("blocks"));
+    assert!(kept.unwrap().count() > 0);
 }
 
 #[tokio::test]

@@ -30,10 +30,9 @@ use super::{
     job::{AnyClaim, AnyJob, AnyWork, Judged, NotJudged, Rules, Sent, Told},
     refused::Refused,
     solo::Solo,
-    standing::Standing,
 };
 use crate::{
-    bans::Tally,
+    bans::{Standing, Tally},
     block::Found,
     clock,
     connection::{Context, Device, Wishes, Workers},
@@ -49,7 +48,7 @@ const ONLY: usize = 0;
 /// Shares of a worker in a second.
 pub(super) const SHARES_PER_SECOND: u32 = 100;
 /// How long the same work is offered as the same job.
-const JOB_LASTS: Duration = Duration::from_secs(30);
+pub(super) const JOB_LASTS: Duration = Duration::from_secs(30);
 
 /// A worker.
 pub(super) struct Worker {
@@ -352,14 +351,16 @@ impl Worker {
         if let Some(hashrate) = reported.filter(|rate| rate.is_finite() && *rate >= 0.0) {
             state.reported = Some(hashrate);
         }
-        if !state.bucket.take(self.ms(now)) {
-            return Err(Refused::Rate(SHARES_PER_SECOND));
-        }
+        let too_fast = !state.bucket.take(self.ms(now));
+        let rate = || Refused::Rate(SHARES_PER_SECOND);
         let job = number_of(job_id).and_then(|id| state.jobs.get(id));
         let job = job.filter(|job| name_of(job) == job_id);
         let Some(job) = job else {
             drop(state);
-            return Err(self.refuse(Reject::UnknownJob));
+            return Err(match too_fast {
+                true => rate(),
+                false => self.refuse(Reject::UnknownJob),
+            });
         };
         let now_ms = clock::now_ms();
         let rules = Rules {
@@ -373,7 +374,15 @@ impl Worker {
         let job = job.clone();
         drop(state);
         match job.check(sent, &rules) {
-            Ok(judged) => Ok((judged, job)),
+            // What may be a block is never too much: it goes to the daemons first, whatever becomes of the share.
+            Ok(judged) if !too_fast || judged.may_be_block() => Ok((judged, job)),
+            Ok(judged) => {
+                if let Some(seen) = judged.seen() {
+                    self.context.seen.remove(&seen);
+                }
+                Err(rate())
+            }
+            Err(_) if too_fast => Err(rate()),
             Err(NotJudged::Reject(reject)) => Err(self.refuse(reject)),
             Err(NotJudged::Malformed(refused)) => Err(refused),
         }

@@ -1,9 +1,14 @@
-//! How a worker stands: which of its shares count for a ban, and until when it is banned. Counted by
+//! How a worker of HTTP stands: which of its shares count for a ban, and until when it is banned. Counted by
 //! `src/work/worker.rs`; that somebody is banned who was forgotten is kept in [`Away`].
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use mining::ban::{self, Counts};
+use store::PoolId;
 use tokio::time::Instant;
 
 /// More than a tenth of at least 100 shares in an hour.
@@ -19,18 +24,27 @@ const AWAY_MAX: usize = 65_536;
 
 /// How a worker stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(crate) struct Standing {
     window: ban::Window,
     banned_until: Option<Instant>,
 }
 
 /// Until when workers are banned that are not here.
 #[derive(Debug, Default)]
-pub(super) struct Away(HashMap<String, Instant>);
+pub(crate) struct Away(HashMap<String, Instant>);
+
+/// The same of one pool, at all its ports. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Banned(Arc<Mutex<Away>>);
+
+/// The same of all pools of a process. It outlives their ports, so that a node that is switched lifts no ban.
+/// Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerBans(Arc<Mutex<HashMap<PoolId, Banned>>>);
 
 impl Standing {
     /// Of somebody of whom nothing is known. `now_ms` is in milliseconds since 1970.
-    pub(super) fn new(now_ms: i64) -> Self {
+    pub(crate) fn new(now_ms: i64) -> Self {
         Self {
             window: ban::Window::new(now_ms),
             banned_until: None,
@@ -38,7 +52,7 @@ impl Standing {
     }
 
     /// Whether it is banned. A ban that is over leaves nothing: it begins as whoever comes first.
-    pub(super) fn is_banned(&mut self, now: Instant, now_ms: i64) -> bool {
+    pub(crate) fn is_banned(&mut self, now: Instant, now_ms: i64) -> bool {
         match self.banned_until {
             Some(until) if now < until => true,
             Some(_) => {
@@ -50,7 +64,7 @@ impl Standing {
     }
 
     /// It is not banned any more, and begins as whoever comes first; false if it was not.
-    pub(super) fn lift(&mut self, now: Instant, now_ms: i64) -> bool {
+    pub(crate) fn lift(&mut self, now: Instant, now_ms: i64) -> bool {
         let is_banned = self.is_banned(now, now_ms);
         if is_banned {
             *self = Self::new(now_ms);
@@ -59,12 +73,12 @@ impl Standing {
     }
 
     /// Until when it is banned, or was.
-    pub(super) fn banned_until(&self) -> Option<Instant> {
+    pub(crate) fn banned_until(&self) -> Option<Instant> {
         self.banned_until
     }
 
     /// A share was accepted.
-    pub(super) fn valid(&mut self, now_ms: i64) {
+    pub(crate) fn valid(&mut self, now_ms: i64) {
         self.count(
             Counts {
                 valid: 1,
@@ -75,7 +89,7 @@ impl Standing {
     }
 
     /// One was invalid. Too many of them ban.
-    pub(super) fn invalid(&mut self, now: Instant, now_ms: i64) {
+    pub(crate) fn invalid(&mut self, now: Instant, now_ms: i64) {
         let counts = self.count(
             Counts {
                 invalid: 1,
@@ -95,7 +109,7 @@ impl Standing {
 
 impl Away {
     /// A worker is forgotten; that it is banned is not, unless there are too many of its kind.
-    pub(super) fn keep(&mut self, id: &str, standing: &Standing, now: Instant) {
+    pub(crate) fn keep(&mut self, id: &str, standing: &Standing, now: Instant) {
         let until = standing.banned_until().filter(|until| now < *until);
         if let Some(until) = until.filter(|_| self.0.len() < AWAY_MAX) {
             self.0.insert(id.to_owned(), until);
@@ -103,23 +117,37 @@ impl Away {
     }
 
     /// Whether a worker that is not here is banned.
-    pub(super) fn is_banned(&self, id: &str, now: Instant) -> bool {
+    pub(crate) fn is_banned(&self, id: &str, now: Instant) -> bool {
         self.0.get(id).is_some_and(|until| now < *until)
     }
 
     /// Who is banned that is not here, and until when it is, or was.
-    pub(super) fn bans(&self) -> impl Iterator<Item = (&String, Instant)> {
+    pub(crate) fn bans(&self) -> impl Iterator<Item = (&String, Instant)> {
         self.0.iter().map(|(id, until)| (id, *until))
     }
 
     /// A worker that is not here is not banned any more; false if it was not.
-    pub(super) fn lift(&mut self, id: &str, now: Instant) -> bool {
+    pub(crate) fn lift(&mut self, id: &str, now: Instant) -> bool {
         self.0.remove(id).is_some_and(|until| now < until)
     }
 
     /// Forgets bans that are over.
-    pub(super) fn sweep(&mut self, now: Instant) {
+    pub(crate) fn sweep(&mut self, now: Instant) {
         self.0.retain(|_, until| now < *until);
+    }
+}
+
+impl Banned {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Away> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WorkerBans {
+    /// Those of a pool.
+    pub(crate) fn of(&self, pool: PoolId) -> Banned {
+        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.entry(pool).or_default().clone()
     }
 }
 
