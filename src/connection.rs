@@ -341,6 +341,7 @@ impl Connection {
                     return Err(End::Stopping);
                 }
                 if notices.has(Notice::Banned) {
+                    self.session.tell_ban(out);
                     return Err(End::Banned);
                 }
                 if notices.has(Notice::Work) {

@@ -170,6 +170,8 @@ struct Entry {
     class: CoinbaseClass,
     start: Option<Spanned<Value>>,
     min: Option<Spanned<Value>>,
+    randomx_start: Option<Spanned<Value>>,
+    randomx_min: Option<Spanned<Value>>,
     #[serde(default)]
     harder_only: bool,
     user_max: Option<usize>,
@@ -209,10 +211,15 @@ fn parse(text: &str) -> Result<Profiles, BadDevices> {
                     fault,
                 })
         };
-        let (start, min) = (read("start", entry.start), read("min", entry.min));
+        let start = read("start", entry.start).map_err(BadProfiles::Profile)?;
+        let min = read("min", entry.min).map_err(BadProfiles::Profile)?;
+        let randomx_start = read("randomx_start", entry.randomx_start);
+        let randomx_min = read("randomx_min", entry.randomx_min);
         profiles.push(Profile {
-            start: start.map_err(BadProfiles::Profile)?,
-            min: min.map_err(BadProfiles::Profile)?,
+            start,
+            min,
+            randomx_start: randomx_start.map_err(BadProfiles::Profile)?,
+            randomx_min: randomx_min.map_err(BadProfiles::Profile)?,
             name: entry.name,
             agents: entry.agents,
             class: entry.class,

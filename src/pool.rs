@@ -163,7 +163,7 @@ pub async fn start(
     alerts: &Arc<alerts::Terms>,
     tasks: &Tasks,
 ) -> anyhow::Result<Pool> {
-    let plan = Plan::new(settings)?;
+    let plan = Plan::for_start(settings)?;
     let coin = plan.coin;
     let metrics = Arc::new(Metrics::new(&settings.name, coin.name));
     let id = store.pool(&settings.name, coin, settings.network).await?;

@@ -29,7 +29,7 @@ use std::{
 use anyhow::Context as _;
 use pow::{
     Hash,
-    randomx::{Memory, NoCache, Pages, Seed, Variant, Vm},
+    randomx::{Memory, NoCache, NoMemory, Pages, Seed, Variant, Vm},
     visionx::{self, Dataset},
 };
 use tokio::sync::{oneshot, watch};
@@ -343,7 +343,8 @@ impl Verifier {
     /// The time between two shares of each miner to aim at, in milliseconds: `wanted_ms`, or more where so many
     /// miners would send more than can be verified.
     pub fn share_time_ms(&self, wanted_ms: u64, miners: usize) -> u64 {
-        let least = self.capacity().map(|it| it.share_time_ms(miners));
+        let capacity = self.0.state().capacity_ahead(self.0.plan);
+        let least = capacity.map(|it| it.share_time_ms(miners));
         least.map_or(wanted_ms, |least| wanted_ms.max(least))
     }
 
@@ -387,6 +388,15 @@ impl State {
         };
         let threads = u64::try_from(plan.threads.get()).unwrap_or(u64::MAX);
         self.measured.capacity(kind, threads)
+    }
+
+    /// The same where the next seed is known: when it comes it has no dataset yet, and nobody is to be
+    /// turned away for the minute that it takes to fill one.
+    fn capacity_ahead(&self, plan: Plan) -> Option<Capacity> {
+        let threads = u64::try_from(plan.threads.get()).unwrap_or(u64::MAX);
+        let is_ahead = self.wanted.is_some_and(|seeds| seeds.next.is_some());
+        let light = is_ahead.then(|| self.measured.capacity(Kind::Light, threads));
+        light.flatten().or_else(|| self.capacity(plan))
     }
 
     fn took(&mut self, kind: Kind, since: Instant, plan: Plan) {
@@ -532,6 +542,27 @@ impl Machines {
     }
 }
 
+/// The hash of a share, what was measured by it, and when that began. As long as memory is short it is tried
+/// again; nothing once the verifier is closed.
+fn patiently(
+    shared: &Shared,
+    machines: &mut Machines,
+    what: &What,
+    memory: Option<Memory>,
+) -> anyhow::Result<Option<(Hash, Kind, Instant)>> {
+    loop {
+        let begun = Instant::now();
+        let short = match machines.hash(what, memory.clone()) {
+            Ok((hash, kind)) => return Ok(Some((hash, kind, begun))),
+            Err(error) => error.downcast::<NoMemory>()?,
+        };
+        shared.rest("a thread that verifies", short);
+        if shared.state().closed {
+            return Ok(None);
+        }
+    }
+}
+
 /// What a thread does until the end.
 fn verify(shared: &Shared) -> anyhow::Result<()> {
     let mut machines = Machines {
@@ -544,8 +575,11 @@ fn verify(shared: &Shared) -> anyhow::Result<()> {
     loop {
         match shared.next(&mut let_go) {
             Next::Verify(entry, memory) => {
-                let begun = Instant::now();
-                let (hash, kind) = machines.hash(&entry.job.what, memory)?;
+                let hashed = patiently(shared, &mut machines, &entry.job.what, memory)?;
+                let Some((hash, kind, begun)) = hashed else {
+                    entry.answer(Err(Unverified::Closed));
+                    continue;
+                };
                 let is_true = hash == entry.job.claimed;
                 let mut state = shared.state();
                 state.took(kind, begun, shared.plan);

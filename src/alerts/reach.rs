@@ -232,6 +232,11 @@ mod tests {
         assert!(nobody.is_err());
         Reach::Anywhere.connect("localhost", port).await.unwrap();
         let unknown = public().connect("no-such-name.invalid", port).await;
-        assert!(matches!(unknown.unwrap_err(), Unreached::NoName));
+        // Whoever is asked for names may lose the question.
+        let unknown = unknown.unwrap_err();
+        assert!(
+            matches!(unknown, Unreached::NoName | Unreached::Slow),
+            "{unknown}"
+        );
     }
 }

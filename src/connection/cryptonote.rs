@@ -14,6 +14,7 @@ mod self_select;
 use std::{net::SocketAddr, sync::Arc, task};
 
 use mining::{Address, cryptonote, password::Options, username::Username};
+use pow::randomx::Variant;
 use tokio::time::Instant;
 use wire::cryptonote::{
     ClientMessage, Extensions, Id, Login, Method, Reason, Request, Submit, reply,
@@ -242,12 +243,13 @@ impl Session {
             }
         };
         let template = offer.template.cryptonote();
-        let variant = template.ok_or(Reason::NoTemplate)?.variant().name();
+        let variant = template.ok_or(Reason::NoTemplate)?.variant();
         let algorithms = &asked.algorithms;
-        if !algorithms.is_empty() && !algorithms.iter().any(|name| name == variant) {
+        let is_it = |name: &str| Variant::called(name) == Some(variant);
+        if !algorithms.is_empty() && !algorithms.iter().any(|name| is_it(name)) {
             return Err(Refused {
                 reason: Reason::NoAlgorithm,
-                detail: Some(format!("this pool mines {variant}")),
+                detail: Some(format!("this pool mines {}", variant.name())),
             });
         }
         let options = Options::parse(asked.password.as_deref().unwrap_or_default());
@@ -256,6 +258,8 @@ impl Session {
         let mut wishes = Wishes::default();
         wishes.of_password(&options, context);
         wishes.fix(fixed);
+        let speed = asked.speeds.iter().find(|speed| is_it(&speed.algorithm));
+        wishes.of_speed(speed.map(|speed| speed.hashes_per_second), context);
         let prefix = context.prefixes.allocate();
         let prefix = prefix.map_err(|_| Reason::NoExtranonce)?;
         let device = Device::new(context.devices.current().of_any(agent), context);
@@ -329,6 +333,11 @@ impl Session {
         let worker = login.worker(asked.rig.as_deref(), options);
         Ok((Username { address, worker }, login.fixed(options)))
     }
+}
+
+/// The address is banned. Nobody asked for it, so that it answers no request.
+pub(super) fn tell_ban(out: &mut Vec<u8>) {
+    reply::refused(out, Id::NULL, Reason::Banned);
 }
 
 fn refuse_login(refused: &Refused, id: Id<'_>, out: &mut Vec<u8>) {

@@ -33,6 +33,14 @@ impl Dialect {
         }
     }
 
+    /// Says why it is hung up on, where miners of the dialect know such a text and wait before they come again.
+    pub(super) fn tell_ban(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::V1(_) => {}
+            Self::CryptoNote(_) => cryptonote::tell_ban(out),
+        }
+    }
+
     pub(super) fn is_authorized(&self) -> bool {
         match self {
             Self::V1(session) => session.is_authorized(),

@@ -130,6 +130,21 @@ impl Wishes {
         self.fixed = fixed.or(self.fixed);
     }
 
+    /// Takes how many hashes a second the miner says that it makes, unless it has said where to begin.
+    pub(crate) fn of_speed(&mut self, hashes: Option<u64>, context: &Context) {
+        let speed = Options {
+            hashrate: hashes.filter(|hashes| *hashes > 0).map(u128::from),
+            ..Options::default()
+        };
+        let share_time_ms = context.rules.vardiff.share_time_ms;
+        self.begin_at(speed.start_difficulty(context.coin.algorithm(), share_time_ms));
+    }
+
+    /// Begins there, unless it was said where.
+    fn begin_at(&mut self, start: Option<Difficulty>) {
+        self.start = self.start.or(start);
+    }
+
     /// Takes what the password says.
     pub(crate) fn of_password(&mut self, options: &Options, context: &Context) {
         let share_time_ms = context.rules.vardiff.share_time_ms;
@@ -160,6 +175,24 @@ mod tests {
             user_max: None,
             short_target: false,
         }
+    }
+
+    #[test]
+    fn a_miner_that_says_how_fast_it_is_begins_there_unless_it_says_where() {
+        let speed = |hashes| Options {
+            hashrate: hashes,
+            ..Options::default()
+        };
+        let begins =
+            |options: &Options| options.start_difficulty(pow::ProofOfWork::RandomX, 10_000);
+        assert_eq!(begins(&speed(Some(1_500))), Some(difficulty(15_000.0)));
+        let mut wishes = Wishes::default();
+        wishes.begin_at(begins(&speed(Some(1_500))));
+        assert_eq!(wishes.start, Some(difficulty(15_000.0)));
+        wishes.begin_at(begins(&speed(Some(3_000))));
+        assert_eq!(wishes.start, Some(difficulty(15_000.0)));
+        wishes.begin_at(begins(&speed(None)));
+        assert_eq!(wishes.start, Some(difficulty(15_000.0)));
     }
 
     #[test]

@@ -13,6 +13,8 @@ use std::{
 use pow::Hash;
 use serde_json::{Value, json};
 
+use crate::free_port::free_port;
+
 /// What to answer.
 #[derive(Clone, Debug)]
 pub(super) enum Play {
@@ -103,7 +105,7 @@ pub(super) fn block_id(branch: u8, height: usize) -> Hash {
 impl Fake {
     /// A healthy Bitcoin main network daemon at height 1000.
     pub(super) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
         let address = listener.local_addr().unwrap();
         let state = State {
             chain: "main",

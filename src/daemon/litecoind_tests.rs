@@ -1,7 +1,6 @@
 //! Against a real `litecoind`, where one is installed.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -21,7 +20,7 @@ use super::{
     rpc::{Lane, Rpc},
     start,
 };
-use crate::tasks::Tasks;
+use crate::{free_port::free_port, tasks::Tasks};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -42,14 +41,7 @@ struct Node {
 impl Node {
     fn start(binary: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let free = || {
-            TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port()
-        };
-        let (rpc, peer) = (free(), free());
+        let (rpc, peer) = (free_port(), free_port());
         let process = run(binary, folder.path(), rpc, peer);
         Self {
             process,

@@ -15,7 +15,9 @@ use serde::Deserialize;
 use super::{ENGLISH, Shell, page as answer, qr};
 use crate::{
     api::{pools::PoolSummary, problem::Problem},
-    display, networks,
+    display,
+    listener::Fingerprint,
+    networks,
     pool::Pool,
 };
 
@@ -322,10 +324,15 @@ fn visionx(place: &Where, user: &str) -> Vec<Device> {
 fn randomx(place: &Where, user: &str) -> Vec<Device> {
     let (host, port, url) = (&place.host, place.port, &place.url);
     let row = |name: &'static str, value: &str| (name, value.to_owned());
-    let tls = match url.starts_with("stratum+ssl") {
-        true => " --tls",
-        false => "",
+    let is_tls = url.starts_with("stratum+ssl");
+    // Without the certificate's fingerprint XMRig believes any.
+    let print = place.fingerprint.as_ref().and_then(|it| it.parse().ok());
+    let tls = match print.map(|print: Fingerprint| print.digits()) {
+        _ if !is_tls => String::new(),
+        Some(print) => format!(" --tls --tls-fingerprint={print}"),
+        None => " --tls".to_owned(),
     };
+    let srbminer_tls = if is_tls { " --tls true" } else { "" };
     let command = |line: String| vec![("Command", line)];
     vec![
         Device {
@@ -341,7 +348,7 @@ fn randomx(place: &Where, user: &str) -> Vec<Device> {
         Device {
             name: "SRBMiner",
             lines: command(format!(
-                "SRBMiner-MULTI --algorithm randomx --pool {host}:{port} --wallet {user}"
+                "SRBMiner-MULTI --algorithm randomx --pool {host}:{port} --wallet {user}{srbminer_tls}"
             )),
             note: "",
         },
@@ -365,6 +372,39 @@ fn randomx(place: &Where, user: &str) -> Vec<Device> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_miner_of_monero_is_told_the_certificate_as_it_compares_it() {
+        let place = |url: &str, fingerprint: Option<&str>| Where {
+            host: "pool.example".into(),
+            port: 3333,
+            url: url.into(),
+            loopback: false,
+            tls: "only",
+            fingerprint: fingerprint.map(str::to_owned),
+            scheme: "pplns",
+            start_difficulty: String::new(),
+            qr: String::new(),
+        };
+        let lines = |place: &Where| -> Vec<String> {
+            let devices = randomx(place, "ADDRESS.rig");
+            devices
+                .into_iter()
+                .map(|it| it.lines[0].1.clone())
+                .collect()
+        };
+        let print = ["AB"; 32].join(":");
+        let told = lines(&place("stratum+ssl://pool.example:3333", Some(&print)));
+        let xmrig = format!(" --tls --tls-fingerprint={}", "ab".repeat(32));
+        assert!(
+            told[0].ends_with(&xmrig) && told[1].ends_with(&xmrig),
+            "{told:?}"
+        );
+        assert!(told[2].ends_with(" --tls true"), "{told:?}");
+        // A port that speaks both is reached without.
+        let told = lines(&place("stratum+tcp://pool.example:3333", Some(&print)));
+        assert!(told.iter().all(|line| !line.contains("tls")), "{told:?}");
+    }
 
     #[test]
     fn the_name_by_which_one_came_is_taken_only_if_it_is_a_name() {

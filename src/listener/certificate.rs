@@ -215,6 +215,13 @@ impl Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// As XMRig compares it: hexadecimal digits alone.
+    pub fn digits(&self) -> String {
+        hex::encode(self.0)
+    }
+}
+
 /// As OpenSSL and as XMRig print it.
 impl FromStr for Fingerprint {
     type Err = NoFingerprint;

@@ -82,6 +82,19 @@ impl Plan {
         Self::within(settings, verifier::free())
     }
 
+    /// The same for a pool that is started: where memory is short it is not refused, since the other pools of
+    /// the process are to be started all the same. It has no work until there is enough for it.
+    pub(super) fn for_start(settings: &config::Pool) -> Result<Self, BadConfig> {
+        let free = verifier::free();
+        let error = match Self::within(settings, free) {
+            Ok(plan) => return Ok(plan),
+            Err(error) => error,
+        };
+        let plan = Self::within(settings, None)?;
+        tracing::warn!(pool = settings.name, %error, "this pool waits for memory");
+        Ok(plan)
+    }
+
     /// The same with so much memory; where nobody knows how much, any amount is enough.
     pub(super) fn within(settings: &config::Pool, free: Option<u64>) -> Result<Self, BadConfig> {
         let bad = |text: String| bad(settings, &text);
@@ -94,6 +107,13 @@ impl Plan {
                 "{} has no network {}",
                 coin.name, settings.network
             )));
+        }
+        if coin.name == "wownero" && settings.network == Network::Main {
+            return Err(bad(
+                "wownero's blocks bear a signature of their miner since version 18, and a pool cannot make \
+                 it: only chains of one's own can be mined here"
+                    .into(),
+            ));
         }
         if settings.payout_address.is_empty() {
             return Err(bad(

@@ -48,9 +48,9 @@ pub struct VisionX {
 pub enum Mode {
     /// Fast if memory allows and a gigabyte is left, otherwise light.
     Auto,
-    /// 512 MiB, some 40 shares a second and thread.
+    /// 512 MiB, some 30 shares a second and thread.
     Light,
-    /// 2.6 GiB, some 350 shares a second and thread.
+    /// 2.6 GiB, some 170 shares a second and thread.
     Fast,
 }
 

@@ -68,7 +68,11 @@ pub(super) fn prepare(shared: &Shared) -> anyhow::Result<()> {
             Step::Cache(seed) => match Cache::new(Variant::Rx0, &seed.0, shared.plan.pages) {
                 Ok(cache) => {
                     let cache = Arc::new(cache);
-                    shared.measure(&Memory::Light(Arc::clone(&cache)))?;
+                    if let Err(short) = shared.measure(&Memory::Light(Arc::clone(&cache))) {
+                        drop(cache);
+                        shared.rest("a new seed", short);
+                        continue;
+                    }
                     info!(%seed, pages = ?cache.pages(), jit = ?cache.ability().jit(), "seed prepared");
                     let mut state = shared.state();
                     state.known.push(Known {
@@ -84,7 +88,11 @@ pub(super) fn prepare(shared: &Shared) -> anyhow::Result<()> {
             Step::Dataset(seed, cache) => match shared.fill(&cache) {
                 Ok(dataset) => {
                     let dataset = Arc::new(dataset);
-                    shared.measure(&Memory::Fast(Arc::clone(&dataset)))?;
+                    if let Err(short) = shared.measure(&Memory::Fast(Arc::clone(&dataset))) {
+                        drop(dataset);
+                        shared.rest("a dataset", short);
+                        continue;
+                    }
                     info!(%seed, pages = ?dataset.pages(), "dataset prepared");
                     let mut state = shared.state();
                     let known = state.known.iter_mut().find(|known| known.seed == seed);
@@ -189,7 +197,7 @@ impl Shared {
     }
 
     /// Waits before memory is asked for again.
-    fn rest(&self, what: &'static str, short: NoMemory) {
+    pub(super) fn rest(&self, what: &'static str, short: NoMemory) {
         warn!(
             what,
             needed = short.needed,

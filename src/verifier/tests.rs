@@ -6,7 +6,10 @@ use std::{
     sync::OnceLock,
 };
 
-use pow::randomx::Cache;
+use pow::{
+    randomx::Cache,
+    visionx::{EpochSeed, Header, Params},
+};
 
 use super::*;
 use crate::tasks::Failures;
@@ -111,6 +114,56 @@ async fn a_share_that_is_what_it_claims_is_true_and_a_forged_one_is_not() {
     assert!(tasks.shut_down().await);
 }
 
+/// The figures of the network, and digests that the reference gives.
+#[tokio::test]
+async fn a_share_of_visionx_s_network_is_verified_and_its_miners_come_as_fast_as_that() {
+    let Running {
+        verifier, tasks, ..
+    } = running(1);
+    let seed = EpochSeed::of("mainnet", &[0; 32], 385);
+    let dataset = Arc::new(Dataset::computed(Params::MAINNET, &seed, 385));
+    let header = Header {
+        parent: Hash([0x11; 32]),
+        height: 12_345,
+        timestamp: 1_700_000_000,
+        difficulty: 1_000,
+        nonce: 0,
+        tx_root: [0x33; 32],
+        miner: "pow_miner".parse().unwrap(),
+    };
+    let digest = |text: &str| text.parse::<Hash>().unwrap();
+    let first = digest("e46a851bdc5b867a90fa5a32cc04bd3e7a46b58dd343f071497892329e7ff3df");
+    let second = digest("4291311b5f5dfb0137985ff73721ab124eb4cd533d6c2487fe79a9f6bc6fa47d");
+    let verify = async |nonce, claimed| {
+        let (dataset, message) = (Arc::clone(&dataset), header.message());
+        let job = Job::visionx(dataset, &message, nonce, claimed, false);
+        let pending = verifier.submit(origin(1, 1), job).unwrap();
+        let within = std::time::Duration::from_secs(60);
+        tokio::time::timeout(within, pending)
+            .await
+            .expect("a hash takes milliseconds")
+    };
+    // Nothing is known of the machine yet.
+    assert_eq!(verifier.share_time_ms(10_000, 1_000_000), 10_000);
+    assert_eq!(verify(0, first).await, Ok(Verdict::True));
+    assert_eq!(verify(42, second).await, Ok(Verdict::True));
+    assert_eq!(
+        verify(43, second).await.map(|it| it == Verdict::True),
+        Ok(false)
+    );
+    assert_eq!(verify(42, first).await, Ok(Verdict::False(second)));
+    let figures = verifier.figures();
+    assert_eq!((figures.verified, figures.forged), (2, 2));
+    // A million of them have to take their time, and one need not.
+    let a_minute = verifier.capacity().unwrap().per_minute();
+    assert_eq!(
+        verifier.share_time_ms(1, 1_000_000),
+        120_000_000_000_u64.div_ceil(a_minute)
+    );
+    assert_eq!(verifier.share_time_ms(600_000, 1), 600_000);
+    assert!(tasks.shut_down().await);
+}
+
 #[tokio::test]
 async fn a_seed_that_is_not_prepared_and_a_blob_that_is_too_long_are_refused() {
     let Running {
@@ -132,14 +185,27 @@ async fn a_seed_that_is_not_prepared_and_a_blob_that_is_too_long_are_refused() {
     assert!(tasks.shut_down().await);
 }
 
-/// All is handed in before the one thread starts, so that verdicts come in the order of the queue.
 #[tokio::test]
 async fn a20_an_honest_share_waits_for_one_of_a_flood_and_a_claimed_block_for_none() {
+    let forged = |is_candidate| Job::new(SEED, b"x", Hash::default(), is_candidate).unwrap();
+    are_verified_in_order(forged).await;
+}
+
+#[tokio::test]
+async fn a20_shares_of_visionx_wait_in_the_same_order() {
+    let dataset = Arc::new(Dataset::computed(Params::LITE, &EpochSeed([0; 32]), 0));
+    let forged =
+        |is_candidate| Job::visionx(Arc::clone(&dataset), b"x", 1, Hash::default(), is_candidate);
+    are_verified_in_order(forged).await;
+}
+
+/// All is handed in before the one thread starts, so that verdicts come in the order of the queue.
+async fn are_verified_in_order(forged: impl Fn(bool) -> Job) {
     let verifier = waiting();
     let (told, mut order) = tokio::sync::mpsc::channel(1_000);
     let submit = |origin, name, is_candidate| {
-        let job = Job::new(SEED, b"x", Hash::default(), is_candidate).unwrap();
-        let (pending, told) = (verifier.submit(origin, job)?, told.clone());
+        let pending = verifier.submit(origin, forged(is_candidate))?;
+        let told = told.clone();
         tokio::spawn(async move { told.send((name, pending.await)).await });
         Ok(())
     };

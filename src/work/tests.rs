@@ -339,9 +339,16 @@ impl Host {
     /// A share of a worker's newest job.
     async fn share_of(&mut self, id: &str) -> Value {
         let job = self.job(id).await.json();
-        self.nonce += 1;
+        let hash = loop {
+            self.nonce += 1;
+            let hash = hashed(&job, self.nonce);
+            // One hash in 65,536 is none.
+            if hash.as_str() <= job["share_target"].as_str().unwrap() {
+                break hash;
+            }
+        };
         json!({"worker_id": id, "job_id": job["job_id"], "nonce": self.nonce,
-               "extra_nonce": job["extra_nonce_start"], "hash": hashed(&job, self.nonce)})
+               "extra_nonce": job["extra_nonce_start"], "hash": hash})
     }
 
     async fn share(&mut self, id: &str) -> Told {
@@ -353,7 +360,9 @@ impl Host {
     async fn share_that_is(&mut self, id: &str, is_block: bool) -> Value {
         loop {
             let share = self.share_of(id).await;
-            if (share["hash"].as_str().unwrap() < "7f") == is_block {
+            let hash = share["hash"].as_str().unwrap();
+            // What begins with 7f may be either.
+            if is_block && hash < "7f" || !is_block && hash >= "80" {
                 return share;
             }
         }
@@ -648,8 +657,14 @@ async fn a_block_of_an_extra_nonce_that_is_not_the_worker_s_is_a_block_all_the_s
         }
     }
     assert!(found);
-    let kept = std::fs::read_dir(host.folder.path().join("blocks"));
-    assert!(kept.unwrap().count() > 0);
+    let blocks = host.folder.path().join("blocks");
+    let is_kept = async {
+        while std::fs::read_dir(&blocks).map_or(0, Iterator::count) == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let within = Duration::from_secs(60);
+    tokio::time::timeout(within, is_kept).await.unwrap();
 }
 
 #[tokio::test]

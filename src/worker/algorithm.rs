@@ -54,14 +54,6 @@ impl Algorithm {
     }
 }
 
-/// What pools and miners call a variant; old pools have names of their own for `rx/0`.
-pub(super) fn variant(name: &str) -> Option<Variant> {
-    match name {
-        "randomx" | "randomx/0" | "rx" => Some(Variant::Rx0),
-        _ => name.parse().ok(),
-    }
-}
-
 impl From<pow::Algorithm> for Algorithm {
     fn from(algorithm: pow::Algorithm) -> Self {
         Self::Header(algorithm)
@@ -79,7 +71,7 @@ impl FromStr for Algorithm {
         if name == Self::VisionX.name() {
             return Ok(Self::VisionX);
         }
-        let variant = variant(name).ok_or(NotMined::Unknown)?;
+        let variant = Variant::called(name).ok_or(NotMined::Unknown)?;
         if !variant.is_computed() {
             return Err(NotMined::NotComputed(NoCache::NotComputed(variant)));
         }

@@ -19,7 +19,7 @@ use wire::cryptonote::{Extensions, Notice, Refusal, Response, ServerMessage, cli
 pub(super) use seeds::Seeds;
 
 use super::{
-    algorithm::{self, Algorithm},
+    algorithm::Algorithm,
     dialect::Dialect,
     session::{Left, NO_REASON, Session},
     status::shown,
@@ -190,7 +190,7 @@ impl CryptoNote {
         let ours = variant(session);
         // One that names none is for what was asked for.
         if let Some(name) = &notice.algorithm {
-            let theirs = algorithm::variant(name);
+            let theirs = Variant::called(name);
             if let Some(variant) = theirs.filter(|variant| !variant.is_computed()) {
                 bail!("the pool's job: {}", NoCache::NotComputed(variant));
             }

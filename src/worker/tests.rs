@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use super::*;
+use crate::free_port::free_port;
 use pool::{Miner, Pool};
 
 /// Far above what anything here takes, on a machine that is busy building.
@@ -242,7 +243,7 @@ async fn a_lost_connection_is_made_again_and_costs_no_hashes_meanwhile() {
 
 #[tokio::test]
 async fn a_pool_that_is_not_there_is_tried_again_until_it_is() {
-    let pool = Pool::new().await;
+    let pool = Pool::at(free_port()).await;
     let port = pool.port();
     let url = pool.url();
     drop(pool);

@@ -79,6 +79,10 @@ pub struct Profile {
     pub start: Option<Difficulty>,
     /// The easiest difficulty, on SHA-256d.
     pub min: Option<Difficulty>,
+    /// The difficulty to begin with, on RandomX.
+    pub randomx_start: Option<Difficulty>,
+    /// The easiest difficulty, on RandomX.
+    pub randomx_min: Option<Difficulty>,
     /// Whether vardiff makes it harder only: rented hashrate counts easy shares as a fault.
     pub harder_only: bool,
     /// The longest user name, in bytes, that the device sends whole. A longer one is worth a
@@ -100,6 +104,8 @@ impl Profile {
             class,
             start: None,
             min: None,
+            randomx_start: None,
+            randomx_min: None,
             harder_only: false,
             user_max: None,
             extranonce2_max: None,
@@ -108,21 +114,21 @@ impl Profile {
     }
 
     /// What a listener's limits and its first difficulty become for this device: never easier and
-    /// never harder than the listener allows. On other algorithms than SHA-256d they stay as they
-    /// are, since a difficulty means something else there.
+    /// never harder than the listener allows. On other algorithms than SHA-256d and RandomX they stay as
+    /// they are, since a difficulty means something else there.
     pub fn within(
         &self,
         limits: vardiff::Limits,
         start: Difficulty,
         algorithm: impl Into<ProofOfWork>,
     ) -> (vardiff::Limits, Difficulty) {
-        if algorithm.into() != ProofOfWork::Header(Algorithm::Sha256d) {
-            return (limits, start);
-        }
-        let min = self
-            .min
-            .map_or(limits.min, |min| min.clamp(limits.min, limits.max));
-        let start = self.start.unwrap_or(start).clamp(min, limits.max);
+        let (own_start, own_min) = match algorithm.into() {
+            ProofOfWork::Header(Algorithm::Sha256d) => (self.start, self.min),
+            ProofOfWork::RandomX => (self.randomx_start, self.randomx_min),
+            _ => return (limits, start),
+        };
+        let min = own_min.map_or(limits.min, |min| min.clamp(limits.min, limits.max));
+        let start = own_start.unwrap_or(start).clamp(min, limits.max);
         let harder_only = limits.harder_only || self.harder_only;
         let limits = vardiff::Limits {
             min,
@@ -255,10 +261,20 @@ fn check(profile: &Profile) -> Result<(), (&'static str, String)> {
         let shown: String = agent.chars().take(NAME_LEN_MAX).collect();
         return Err(("agents", format!("{shown:?}: {}", named())));
     }
-    if let (Some(start), Some(min)) = (profile.start, profile.min)
-        && start < min
-    {
-        return Err(("start", format!("{start} is easier than min, {min}")));
+    for (field, start, min_field, min) in [
+        ("start", profile.start, "min", profile.min),
+        (
+            "randomx_start",
+            profile.randomx_start,
+            "randomx_min",
+            profile.randomx_min,
+        ),
+    ] {
+        if let (Some(start), Some(min)) = (start, min)
+            && start < min
+        {
+            return Err((field, format!("{start} is easier than {min_field}, {min}")));
+        }
     }
     if let Some(max) = profile.user_max
         && !(1..=USER_MAX).contains(&max)
@@ -341,6 +357,10 @@ mod tests {
             |p| (p.start, p.min) = (difficulty("1"), difficulty("2")),
             "start: 1 is easier than min, 2",
         );
+        case(
+            |p| (p.randomx_start, p.randomx_min) = (difficulty("1"), difficulty("2")),
+            "randomx_start: 1 is easier than randomx_min, 2",
+        );
         for max in [0, 1025] {
             case(|p| p.user_max = Some(max), "user_max: ");
         }
@@ -359,6 +379,7 @@ mod tests {
     #[test]
     fn a_profile_moves_within_the_limits_of_the_listener() {
         let difficulty = |text: &str| text.parse::<Difficulty>().unwrap();
+        let read_one = |text: &str| Some(difficulty(text));
         let limits = vardiff::Limits {
             min: difficulty("1"),
             max: difficulty("1000"),
@@ -382,6 +403,21 @@ mod tests {
                 (limits, start)
             );
         }
+        let mut rental = profile("x", &["x"]);
+        rental.harder_only = true;
+        (rental.start, rental.min) = (read_one("700"), read_one("600"));
+        assert_eq!(
+            rental
+                .within(limits, difficulty("10"), ProofOfWork::RandomX)
+                .1,
+            difficulty("10")
+        );
+        (rental.randomx_start, rental.randomx_min) = (read_one("50"), read_one("40"));
+        let (within, first) = rental.within(limits, difficulty("10"), ProofOfWork::RandomX);
+        assert_eq!((within.min, first), (difficulty("40"), difficulty("50")));
+        assert!(within.harder_only);
+        let (_, first) = rental.within(limits, difficulty("10"), Algorithm::Sha256d);
+        assert_eq!(first, difficulty("700"));
         case(limits, ("", ""), ("1", "10"));
         case(limits, ("5", ""), ("5", "10"));
         case(limits, ("50", ""), ("50", "50"));

@@ -302,9 +302,9 @@ impl Drop for Dataset {
 /// What a virtual machine reads, and so which seed it hashes for and how fast.
 #[derive(Clone)]
 pub enum Memory {
-    /// Some 40 hashes a second and core.
+    /// Some 30 hashes a second and core.
     Light(Arc<Cache>),
-    /// Some 350 hashes a second and core.
+    /// Some 170 hashes a second and core.
     Fast(Arc<Dataset>),
 }
 

@@ -22,7 +22,7 @@ use mining::{
     trust,
     vardiff::Vardiff,
 };
-use pow::Hash;
+use pow::{Hash, randomx::Variant};
 use store::WorkerName;
 use tokio::time::Instant;
 use tracing::error;
@@ -332,7 +332,7 @@ impl Miner {
             return Handled::Done;
         };
         let named = submit.algorithm.as_deref();
-        if named.is_some_and(|named| named != job.template.variant().name()) {
+        if named.is_some_and(|named| Variant::called(named) != Some(job.template.variant())) {
             reply::refused(out, id, Reason::IncorrectAlgorithm);
             return Handled::Done;
         }

@@ -285,7 +285,7 @@ async fn where_no_algorithm_is_named_the_pool_s_first_words_decide() {
 
 #[tokio::test]
 async fn the_next_pool_is_mined_for_while_the_first_is_away_and_left_when_it_is_back() {
-    let (first, second) = (Pool::new().await, Pool::new().await);
+    let (first, second) = (Pool::at(free_port()).await, Pool::new().await);
     let waits = Waits {
         home: Duration::from_millis(300),
         ..quick()

@@ -425,7 +425,7 @@ async fn a_ban_is_waited_out() {
 
 #[tokio::test]
 async fn pools_of_lines_and_of_http_stand_in_for_each_other() {
-    let lines = LinePool::new().await;
+    let lines = LinePool::at(free_port()).await;
     let (port, url) = (lines.port(), lines.url());
     drop(lines);
     let mut pool = Pool::new().await;

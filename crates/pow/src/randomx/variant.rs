@@ -56,6 +56,16 @@ impl fmt::Display for NotAVariant {
 
 impl std::error::Error for NotAVariant {}
 
+impl Variant {
+    /// What pools and miners call a variant: its name, and what `rx/0` was called before there were others.
+    pub fn called(name: &str) -> Option<Self> {
+        match name {
+            "randomx" | "randomx/0" | "rx" => Some(Self::Rx0),
+            _ => name.parse().ok(),
+        }
+    }
+}
+
 impl FromStr for Variant {
     type Err = NotAVariant;
 

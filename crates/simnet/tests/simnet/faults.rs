@@ -18,7 +18,7 @@ fn only(method: &str) -> Calls {
 async fn calls_meet_the_faults_set_for_them_and_others_do_not() {
     let node = Node::regtest().await;
     node.call("simnet_fault", json!(["error", {"code": -28, "message": "Loading", "methods": ["getblockcount"], "times": 1}])).await;
-    assert_eq!(node.call("uptime", json!([])).await.as_u64(), Some(0));
+    assert!(node.call("uptime", json!([])).await.as_u64().unwrap() < 60);
     assert_eq!(
         node.fail("getblockcount", json!([])).await,
         (-28, "Loading".to_owned())
