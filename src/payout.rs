@@ -32,7 +32,7 @@ use tracing::{error, info, warn};
 pub use self::{
     descriptor::{BadDescriptor, Descriptor},
     key::{Depth, Key},
-    monero::Monero,
+    monero::{Monero, Proof},
     purse::Purse,
 };
 use self::{follow::Held, key::Taken, purse::Made};

@@ -27,6 +27,17 @@ use crate::daemon::{
     wallet::{Holdings, Outgoing, Sent, SignError},
 };
 
+/// What proves that an address was paid, to whoever does not believe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The transaction.
+    pub id: Hash,
+    /// Its secret keys, in hexadecimal: what a wallet's `check_tx_key` takes.
+    pub key: String,
+    /// What it pays the address.
+    pub received: Amount,
+}
+
 /// Blocks that are looked at again: more than any branch has undone.
 const LOOK_BACK: u64 = 100;
 
@@ -310,6 +321,26 @@ impl Monero {
             sent,
             newest_block: newest.to_string(),
         })
+    }
+
+    /// What proves to the owner of an address that a payout pays him: each transaction that does.
+    pub(super) async fn proof(
+        &self,
+        signed: &Signed,
+        address: &Address,
+    ) -> Result<Vec<Proof>, CallError> {
+        let bundle = Bundle::read(&signed.raw).map_err(unreadable)?;
+        let mut proofs = Vec::new();
+        for member in &bundle.members {
+            let (id, keys) = (member.id(), member.key_bytes());
+            let received = self.wallet.received(id, keys, address.as_str()).await;
+            let received = received.map_err(CallError::from)?;
+            if received != Amount::ZERO {
+                let key = hex::encode(keys);
+                proofs.push(Proof { id, key, received });
+            }
+        }
+        Ok(proofs)
     }
 
     /// Keeps the wallet from using the coins of a payout for anything else, or lets it use them again.

@@ -11,7 +11,7 @@ use store::{Payout, Signed};
 
 use super::{
     key::{Key, Taken},
-    monero::{self, Monero},
+    monero::{self, Monero, Proof},
 };
 use crate::daemon::{
     CallError,
@@ -154,6 +154,18 @@ impl Purse {
             Self::Wallet(wallet) | Self::Psbt(wallet) => Ok(wallet.look().await?),
             Self::Key(key) => key.look().await,
             Self::Monero(monero) => Ok(monero.look().await?.all),
+        }
+    }
+
+    /// What proves that a payout pays an address; nothing where everybody sees that on the chain.
+    pub async fn proof(
+        &self,
+        signed: &Signed,
+        address: &Address,
+    ) -> Result<Option<Vec<Proof>>, CallError> {
+        match self {
+            Self::Wallet(_) | Self::Psbt(_) | Self::Key(_) => Ok(None),
+            Self::Monero(monero) => monero.proof(signed, address).await.map(Some),
         }
     }
 

@@ -91,6 +91,14 @@ enum What {
         /// `-` for standard input
         file: PathBuf,
     },
+    /// Print what proves to a miner of Monero that a payout has paid him: for the command check_tx_key of his
+    /// own wallet
+    Proof {
+        /// Its number
+        number: u64,
+        /// His address
+        address: String,
+    },
     /// Say that the wallet has sent a transaction which is no payout, and that it is as it should be
     Accept {
         /// The transaction's id
@@ -137,7 +145,9 @@ impl What {
     /// down by itself.
     fn act(&self) -> Option<(&'static str, String)> {
         Some(match self {
-            Self::Preview | Self::List { .. } | Self::Psbt { .. } => return None,
+            Self::Preview | Self::List { .. } | Self::Psbt { .. } | Self::Proof { .. } => {
+                return None;
+            }
             Self::Pause { .. } | Self::Resume => return None,
             Self::Retry { number, reason } => ("payout sent again", format!("{number}: {reason}")),
             Self::Hold { number, reason } => ("payout held", format!("{number}: {reason}")),
@@ -169,6 +179,9 @@ impl Payout {
             What::Psbt { number } => by_hand::psbt(&desk, *number, self.desk.json).await,
             What::Signed { number, file } => by_hand::signed(&desk, *number, file).await,
             What::Accept { txid, reason } => by_hand::accept(&desk, txid, reason).await,
+            What::Proof { number, address } => {
+                by_hand::proof(&desk, *number, address, self.desk.json).await
+            }
         };
         desk.store.close().await;
         done

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     money,
-    support::{Pool, PoolSettings, wait_for},
+    support::{Pool, PoolSettings, run, wait_for},
 };
 
 /// Each hash is a share, and a block.
@@ -150,6 +150,35 @@ fn five_miners_of_monero_are_paid_in_one_go_and_once_whatever_is_killed() {
         (got.len() == 5).then_some(got)
     });
     assert_eq!(got, owed, "to the piconero");
+    // Each can be shown so, and nobody is shown what is another's.
+    let number = payouts[0]["number"].to_string();
+    for (address, units) in &owed {
+        let proof = mint.ask(&["payout", "proof", &number, address]);
+        let transactions = proof["transactions"].as_array().unwrap();
+        let received = transactions.iter().map(|it| {
+            let key = json!({"txid": it["txid"], "tx_key": it["key"], "address": address});
+            let told = mint.miners.ask("check_tx_key", key)["received"].as_i64();
+            let text = it["received"].as_str().unwrap();
+            assert_eq!(told, text.parse().ok(), "as the miners' own wallet says");
+            told.unwrap()
+        });
+        assert_eq!(received.sum::<i64>(), *units, "{proof}");
+    }
+    let config = mint.folder.path().join("adit.toml");
+    let words = [
+        "payout",
+        "proof",
+        &number,
+        SOMEBODY,
+        "-c",
+        config.to_str().unwrap(),
+    ];
+    let nobody = run(&words);
+    let said = String::from_utf8_lossy(&nobody.stderr);
+    assert!(
+        !nobody.status.success() && said.contains("pays nothing"),
+        "{said}"
+    );
     let after = mint.ask(&["ledger", "check", "--wallet"]);
     assert_eq!(after["balance"], true, "{after}");
     assert_eq!(after["wallet"]["more"], "0", "{after}");

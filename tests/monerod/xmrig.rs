@@ -5,6 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
@@ -59,7 +60,13 @@ fn xmrig_mines_with_and_without_tls_and_in_nicehash_s_mode() {
     tls::write_certificate(folder.path());
     let listener = format!("{ONE_IN_20}{}", tls::settings("on", folder.path()));
     let pool = pool(&folder, &chain, SOMEBODY, "", &listener);
-    for more in [&[][..], &["--tls"], &["--nicehash"]] {
+    // As the page Connect has it.
+    let (_, pools) = pool.get("/api/v1/pools").unwrap();
+    let pools: Value = serde_json::from_str(&pools).unwrap();
+    let told = &pools["pools"][0]["doors"][0]["tls_fingerprint"];
+    let print = told.as_str().unwrap().replace(':', "").to_lowercase();
+    let right = format!("--tls-fingerprint={print}");
+    for more in [&[][..], &["--tls"], &["--tls", &right], &["--nicehash"]] {
         let before = stored(&pool);
         let mut miner = start(&folder, pool.miners, more);
         wait_for("three shares", || {
@@ -68,10 +75,21 @@ fn xmrig_mines_with_and_without_tls_and_in_nicehash_s_mode() {
         let log = said(&folder);
         assert!(log.contains("accepted"), "{log}");
         assert!(!log.contains("rejected"), "{log}");
-        assert_eq!(log.contains("TLS"), more == ["--tls"], "{log}");
+        assert_eq!(log.contains("TLS"), more.contains(&"--tls"), "{log}");
         std::fs::remove_file(folder.path().join(LOG)).unwrap();
         miner.kill();
     }
+    // Another certificate than the one that was told.
+    let first = if print.starts_with('0') { "1" } else { "0" };
+    let wrong = format!("--tls-fingerprint={first}{}", &print[1..]);
+    let before = stored(&pool);
+    let mut miner = start(&folder, pool.miners, &["--tls", &wrong]);
+    wait_for("a certificate that is not believed", || {
+        let log = std::fs::read_to_string(folder.path().join(LOG)).ok()?;
+        log.contains("fingerprint").then_some(())
+    });
+    assert_eq!(stored(&pool), before);
+    miner.kill();
 }
 
 /// The key of RandomX changes at height 2,113, and nobody has to connect anew.

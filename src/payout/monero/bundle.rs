@@ -137,7 +137,6 @@ impl Member {
     }
 
     /// Its secret keys, 32 bytes each.
-    #[cfg(test)]
     pub(super) fn key_bytes(&self) -> &[u8] {
         &self.key_bytes
     }

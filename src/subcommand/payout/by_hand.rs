@@ -6,7 +6,7 @@ use std::{io::Read as _, path::Path};
 use anyhow::{Context as _, bail, ensure};
 use bitcoin::{Psbt, Transaction, base64::prelude::*, consensus, hashes::Hash as _};
 use mining::{
-    Amount,
+    Address, Amount,
     payout::{BatchState, Standing},
 };
 use pow::Hash;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use store::{Payout, Signed};
 
 use super::Desk;
-use crate::{clock, pool};
+use crate::{clock, payout::Proof, pool};
 
 /// The largest file that can hold a transaction: 4 million weight units in base64, with what a PSBT
 /// says of each input.
@@ -165,6 +165,69 @@ pub(super) async fn accept(desk: &Desk, txid: &str, reason: &str) -> anyhow::Res
         .accept_send(desk.pool, txid, reason, clock::now_ms())
         .await?;
     println!("{txid} is known. The books do not change by that.");
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Proven {
+    number: u64,
+    address: String,
+    transactions: Vec<ProvenTransaction>,
+    unit: &'static str,
+}
+
+#[derive(Serialize)]
+struct ProvenTransaction {
+    txid: String,
+    key: String,
+    received: String,
+}
+
+/// What a miner shows to his own wallet, and believes nobody for.
+pub(super) async fn proof(
+    desk: &Desk,
+    number: u64,
+    address: &str,
+    json: bool,
+) -> anyhow::Result<()> {
+    let address = Address::parse(desk.coin, desk.settings.network, address)?;
+    let after = number.checked_add(1);
+    let payouts = desk.store.payouts(desk.pool, after, 1).await?;
+    let payout = payouts.into_iter().find(|payout| payout.number == number);
+    let payout = payout.with_context(|| format!("there is no payout {number}"))?;
+    let signed = payout.signed.as_ref();
+    let signed = signed.with_context(|| format!("payout {number} is not signed yet"))?;
+    let proofs = pool::purse(&desk.settings)?.proof(signed, &address).await;
+    let Some(proofs) = proofs.context("the wallet")? else {
+        bail!(
+            "the chain itself shows whom payout {number} pays, by its transaction {}",
+            signed.txid
+        );
+    };
+    ensure!(
+        !proofs.is_empty(),
+        "payout {number} pays nothing to that address"
+    );
+    if !json {
+        for proof in &proofs {
+            let received = i64::try_from(proof.received.units()).unwrap_or(i64::MAX);
+            println!("{} by payout {number}. To see it:", desk.coins(received));
+            println!("check_tx_key {} {} {address}", proof.id, proof.key);
+        }
+        return Ok(());
+    }
+    let shown = |proof: Proof| ProvenTransaction {
+        txid: proof.id.to_string(),
+        key: proof.key,
+        received: proof.received.to_string(),
+    };
+    let shown = Proven {
+        number,
+        address: address.as_str().to_owned(),
+        transactions: proofs.into_iter().map(shown).collect(),
+        unit: desk.coin.unit,
+    };
+    println!("{}", serde_json::to_string_pretty(&shown)?);
     Ok(())
 }
 
