@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
+use mining::Scheme;
 use toml::{Table, Value};
 
 use super::Config;
@@ -247,9 +248,28 @@ fn example() -> Config {
         default_address: Some(String::new()),
         tls_certificate: Some(PathBuf::new()),
         tls_key: Some(PathBuf::new()),
+        scheme: Some(Scheme::default()),
         ..super::Listener::default()
     };
+    let payout = super::Payout {
+        wallet: Some(String::new()),
+        wallet_url: Some("http://127.0.0.1:18083".into()),
+        wallet_user: Some(String::new()),
+        wallet_password: Some("".into()),
+        descriptor_file: Some(PathBuf::new()),
+        fee_rate: Some(String::new()),
+        ..super::Payout::default()
+    };
+    let randomx = crate::verifier::Config {
+        trust_after: Some(1),
+        ..crate::verifier::Config::default()
+    };
     let pool = super::Pool {
+        title: Some(String::new()),
+        view_key: Some("".into()),
+        maturity: Some(1),
+        randomx,
+        payout,
         daemon: vec![daemon],
         listener: vec![listener],
         ..super::Pool::default()
@@ -258,9 +278,22 @@ fn example() -> Config {
         url: Some(String::new()),
         ..super::Http::default()
     };
+    let node = super::Node {
+        address: Some(String::new()),
+        url: Some(String::new()),
+        tls_fingerprint: Some(String::new()),
+        ..super::Node::default()
+    };
+    let compat = super::Compat {
+        ckpool_logdir: Some(PathBuf::new()),
+        ..super::Compat::default()
+    };
     Config {
+        database: Some(String::new()),
         devices: Some(PathBuf::new()),
         http,
+        node,
+        compat,
         alerts: crate::alerts::config::Config::with_every_key(),
         pool: vec![pool],
         ..Config::default()
@@ -413,6 +446,10 @@ mod tests {
                     ("ADIT_POOL__1__LISTENER__0__MIN_DIFFICULTY", "0.5"),
                     ("ADIT_POOL__0__DAEMON__PASSWORD", "secret"),
                     ("ADIT_POOL__0__DAEMON__URL", "http://127.0.0.1:1"),
+                    ("ADIT_POOL__0__VIEW_KEY", "secret"),
+                    ("ADIT_POOL__PAYOUT__WALLET_PASSWORD", "secret"),
+                    ("ADIT_POOL__1__MATURITY", "9"),
+                    ("ADIT_POOL__1__LISTENER__SCHEME", "solo"),
                     ("PATH", "x"),
                 ]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
@@ -427,6 +464,10 @@ mod tests {
         assert!(config.pool[1].listener[0].proxy_from.is_empty());
         assert_eq!(config.pool[0].listener[0].tls_key, Some("k".into()));
         assert_eq!(config.pool[1].listener[0].min_difficulty, 0.5);
+        assert_eq!(config.pool[0].view_key, Some("secret".into()));
+        assert_eq!(config.pool[0].payout.wallet_password, Some("secret".into()));
+        assert_eq!(config.pool[1].maturity, Some(9));
+        assert_eq!(config.pool[1].listener[0].scheme, Some(Scheme::Solo));
         let described = layers.describe(&config);
         let find = |key: &str| described.iter().find(|(name, ..)| name == key).unwrap();
         assert_eq!(find("data").2, Source::Flag("--data"));
