@@ -54,7 +54,7 @@ pub use bitcoind::{BlockStatus, Proposal};
 pub use config::{Config, Secret};
 pub use feed::Feed;
 pub use first_block::FirstBlock;
-pub use look::{Seen, look, wallets};
+pub use look::{Seen, look, ready, wallets};
 pub use node::Source;
 pub use rpc::CallError;
 pub use submit::{Submission, Verdict};

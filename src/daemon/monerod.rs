@@ -86,6 +86,12 @@ impl Monerod {
         self.info().await?.chain()
     }
 
+    /// Where it stands, and what it calls itself.
+    pub(super) async fn introduction(&self) -> Result<(ChainInfo, String), CallError> {
+        let info = self.info().await?;
+        Ok((info.chain()?, info.agent()))
+    }
+
     pub(super) async fn network_info(&self) -> Result<NetworkInfo, CallError> {
         self.info().await?.network()
     }

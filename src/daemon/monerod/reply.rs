@@ -171,6 +171,12 @@ impl Info {
         })
     }
 
+    /// `monerod 0.18.4.2`, without the version if it is not told.
+    pub(super) fn agent(&self) -> String {
+        let version = self.version.split('-').next().unwrap_or_default();
+        format!("monerod {version}").trim_end().to_owned()
+    }
+
     pub(super) fn network(&self) -> Result<NetworkInfo, CallError> {
         // The daemon takes the second count from that of all, a moment after: the first may be below zero, and
         // their sum is right.
@@ -340,8 +346,10 @@ mod tests {
             info["incoming_connections_count"] = json!(0);
             info["outgoing_connections_count"] = json!(0);
         });
-        let network = restricted.unwrap().network().unwrap();
-        assert!(network.restricted);
+        let restricted = restricted.unwrap();
+        assert!(restricted.network().unwrap().restricted);
+        assert_eq!(restricted.agent(), "monerod");
+        assert_eq!(info(|_| {}).unwrap().agent(), "monerod 0.18.4.2");
         let network = info(|_| {}).unwrap().network().unwrap();
         assert_eq!((network.version, network.connections), (180_402, 11));
         let one_less = info(|info| info["incoming_connections_count"] = json!(u64::MAX));

@@ -82,7 +82,11 @@ impl Init {
             println!("  no: {fault}");
             match fault.remedy(ask)? {
                 Remedy::Again => {}
-                Remedy::Login => config = login(ask, daemon::Config::at(config.url))?,
+                Remedy::Login => {
+                    let zmq = config.zmq.take();
+                    config = login(ask, coin, daemon::Config::at(config.url))?;
+                    config.zmq = zmq;
+                }
                 Remedy::Other => config = self.typed(ask, coin, Some(&config.url))?,
                 Remedy::GoOn => {
                     let Fault::NotYet(network, _) = fault else {
@@ -127,7 +131,7 @@ impl Init {
     /// Where the node is and how to log in, as flags say or somebody types.
     fn typed(&self, ask: Ask, coin: &Coin, before: Option<&str>) -> anyhow::Result<daemon::Config> {
         if let (Some(url), None) = (&self.daemon_url, before) {
-            return self.login_by_flags(ask, daemon::Config::at(url));
+            return self.login_by_flags(ask, coin, daemon::Config::at(url));
         }
         let usual = nodes::default_url(coin, self.network.unwrap_or(Network::Main));
         loop {
@@ -140,7 +144,7 @@ impl Init {
             )?;
             let config = daemon::Config::at(url);
             match config.check() {
-                Ok(()) => return self.login_by_flags(ask, config),
+                Ok(()) => return self.login_by_flags(ask, coin, config),
                 Err(error) => ask.refuse(&format!("{error:#}"))?,
             }
         }
@@ -149,6 +153,7 @@ impl Init {
     fn login_by_flags(
         &self,
         ask: Ask,
+        coin: &Coin,
         mut config: daemon::Config,
     ) -> anyhow::Result<daemon::Config> {
         match (&self.daemon_cookie, &self.daemon_user) {
@@ -157,10 +162,12 @@ impl Init {
                 config.user = Some(user.clone());
                 config.password = Some(match &self.daemon_password {
                     Some(password) => Secret::from(password.as_str()),
-                    None => ask.secret("The password (rpcpassword):", "--daemon-password")?,
+                    None => ask.secret(login_words(coin)[1], "--daemon-password")?,
                 });
             }
-            (None, None) => return login(ask, config),
+            // It lets in everybody on its machine unless it was told otherwise.
+            (None, None) if coin.cryptonote().is_some() => {}
+            (None, None) => return login(ask, coin, config),
         }
         Ok(config)
     }
@@ -171,9 +178,9 @@ impl Init {
         config: &daemon::Config,
         coin: &'static Coin,
     ) -> Result<(Network, String), Fault> {
-        let seen = daemon::look(config).await;
+        let seen = daemon::look(config, coin).await;
         let seen = seen.map_err(|error| Fault::Wrong(format!("{error:#}")))?;
-        let seen = seen.map_err(|error| Fault::of(error, config))?;
+        let seen = seen.map_err(|error| Fault::of(error, config, coin))?;
         let agent = plain(&seen.agent);
         let other = AGENTS
             .iter()
@@ -198,15 +205,32 @@ impl Init {
             let told = format!("it is on the network {}, not on {wanted}", rules.network);
             return Err(Fault::Wrong(told));
         }
-        match pool::try_daemon(config, coin, rules.network, "").await {
-            Ok(found) => Ok((rules.network, format!("{agent}, {found}"))),
-            Err(error) => Err(Fault::NotYet(rules.network, format!("{error:#}"))),
+        let network = rules.network;
+        let tried = match coin.cryptonote() {
+            None => pool::try_daemon(config, coin, network, "").await,
+            // Its templates pay somebody, and whom is not known yet.
+            Some(_) => {
+                let ready = daemon::ready(config, coin, network).await;
+                ready.map(|height| format!("at height {height}"))
+            }
+        };
+        match tried {
+            Ok(found) => Ok((network, format!("{agent}, {found}"))),
+            Err(error) => Err(Fault::NotYet(network, format!("{error:#}"))),
         }
     }
 }
 
+/// What user and password are asked for by, with the node's own names for them.
+fn login_words(coin: &Coin) -> [&'static str; 2] {
+    match coin.cryptonote() {
+        None => ["The user (rpcuser):", "The password (rpcpassword):"],
+        Some(_) => ["The user (of rpc-login):", "The password (of rpc-login):"],
+    }
+}
+
 /// Asks how to log in.
-fn login(ask: Ask, mut config: daemon::Config) -> anyhow::Result<daemon::Config> {
+fn login(ask: Ask, coin: &Coin, mut config: daemon::Config) -> anyhow::Result<daemon::Config> {
     let options = vec![
         "user and password (rpcuser, rpcpassword)",
         "its cookie file",
@@ -216,7 +240,8 @@ fn login(ask: Ask, mut config: daemon::Config) -> anyhow::Result<daemon::Config>
         // A node may let in whoever comes from loopback through a proxy of its operator.
         return Ok(config);
     }
-    if ask.choose("How does the pool log in?", options, 0)? == by_cookie {
+    let has_cookie = coin.cryptonote().is_none();
+    if has_cookie && ask.choose("How does the pool log in?", options, 0)? == by_cookie {
         let path = ask.text(
             "The cookie file:",
             None,
@@ -225,8 +250,9 @@ fn login(ask: Ask, mut config: daemon::Config) -> anyhow::Result<daemon::Config>
         )?;
         config.cookie = Some(absolute(PathBuf::from(path)));
     } else {
-        config.user = Some(ask.text("The user (rpcuser):", None, "", "--daemon-user")?);
-        config.password = Some(ask.secret("The password (rpcpassword):", "--daemon-password")?);
+        let [user, password] = login_words(coin);
+        config.user = Some(ask.text(user, None, "", "--daemon-user")?);
+        config.password = Some(ask.secret(password, "--daemon-password")?);
     }
     Ok(config)
 }
@@ -237,12 +263,18 @@ fn absolute(path: PathBuf) -> PathBuf {
 }
 
 impl Fault {
-    fn of(error: CallError, config: &daemon::Config) -> Self {
+    fn of(error: CallError, config: &daemon::Config, coin: &Coin) -> Self {
         let name = config.name();
+        let is_core = coin.cryptonote().is_none();
+        let running = if is_core {
+            "Is the node running, with server=1?"
+        } else {
+            "Is monerod running?"
+        };
         match error {
-            CallError::Unreachable(why) => Self::Away(format!(
-                "nothing answers at {name} ({why}). Is the node running, with server=1?"
-            )),
+            CallError::Unreachable(why) => {
+                Self::Away(format!("nothing answers at {name} ({why}). {running}"))
+            }
             CallError::TimedOut(after) => Self::Away(format!(
                 "{name} does not answer within {} s. Is it a node's JSON-RPC?",
                 after.as_secs()
@@ -251,6 +283,9 @@ impl Fault {
                 "the node at {name} does not let the pool in: {why}"
             )),
             CallError::WarmingUp(why) => Self::Away(format!("the node is still starting: {why}")),
+            CallError::InitialDownload(why) => {
+                Self::Away(format!("the node has not the whole chain yet: {why}"))
+            }
             other => Self::Wrong(format!("{name} is no node that the pool knows: {other}")),
         }
     }

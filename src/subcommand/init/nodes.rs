@@ -1,12 +1,14 @@
 //! The nodes on this machine: found by the files that they leave, and kept if they answer. Called by
 //! `adit init`. Whatever cannot be read or does not answer is no find, and no error.
 
+mod monerod;
+
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
 };
 
-use mining::{Coin, Network, coin::COINS};
+use mining::{Coin, Network};
 
 use crate::daemon::{self, Secret, Seen};
 
@@ -35,7 +37,7 @@ impl fmt::Display for Found {
     }
 }
 
-/// Where the node of a coin keeps its files and listens.
+/// Where the node of a coin of Core's family keeps its files and listens.
 struct Home {
     coin: &'static str,
     /// Under the user's home.
@@ -87,10 +89,14 @@ const HOMES: [Home; 3] = [
 
 /// Where the node of a coin listens unless it was told otherwise.
 pub(super) fn default_url(coin: &Coin, network: Network) -> String {
-    let home = HOMES.iter().find(|home| home.coin == coin.name);
-    let networks = home.map_or(&[][..], |home| home.networks);
-    let port = networks.iter().find(|(of, ..)| *of == network);
-    let port = port.map_or(8332, |(.., port)| *port);
+    let port = if coin.cryptonote().is_some() {
+        monerod::default_port(network)
+    } else {
+        let home = HOMES.iter().find(|home| home.coin == coin.name);
+        let networks = home.map_or(&[][..], |home| home.networks);
+        let port = networks.iter().find(|(of, ..)| *of == network);
+        port.map_or(8332, |(.., port)| *port)
+    };
     format!("http://127.0.0.1:{port}")
 }
 
@@ -103,7 +109,7 @@ pub(super) async fn find(home: Option<&Path>) -> Vec<Found> {
             continue;
         }
         let rules = coin.on(network);
-        match daemon::look(&config).await {
+        match daemon::look(&config, coin).await {
             Ok(Ok(seen)) if rules.is_some_and(|rules| rules.chain == seen.chain) => {
                 found.push(Found {
                     coin,
@@ -122,7 +128,7 @@ pub(super) async fn find(home: Option<&Path>) -> Vec<Found> {
 fn candidates(home: Option<&Path>) -> Vec<(&'static Coin, Network, daemon::Config)> {
     let mut all = Vec::new();
     for place in &HOMES {
-        let Some(coin) = COINS.iter().find(|coin| coin.name == place.coin) else {
+        let Ok(coin) = place.coin.parse::<&Coin>() else {
             continue;
         };
         let under_home = home.map(|home| home.join(place.folder));
@@ -140,6 +146,10 @@ fn candidates(home: Option<&Path>) -> Vec<(&'static Coin, Network, daemon::Confi
                 }
             }
         }
+    }
+    if let Ok(monero) = "monero".parse::<&Coin>() {
+        let found = monerod::candidates(home).into_iter();
+        all.extend(found.map(|(network, config)| (monero, network, config)));
     }
     all
 }
@@ -167,6 +177,7 @@ fn logins(cookie: &Path, conf: &Conf, section: &str) -> Vec<daemon::Config> {
 
 /// What a node's configuration file says: section, key and value. The section of what stands above
 /// all sections has no name.
+#[derive(Default)]
 struct Conf(Vec<(String, String, String)>);
 
 impl Conf {
