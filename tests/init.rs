@@ -1,5 +1,7 @@
 //! `adit init`: what it asks in a real terminal, what it refuses, and that what it writes runs.
 
+mod monero;
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -22,13 +24,19 @@ const ELSEWHERE: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 
 /// The flags for a node that answers, and for ports that are free.
 fn flags(folder: &Path, node: &Node) -> Vec<String> {
+    let mut flags = flags_of(folder, "bitcoin", node.rpc.port);
+    flags.push("--daemon-user=adit".into());
+    flags
+}
+
+/// Those for a node of a coin at this port.
+fn flags_of(folder: &Path, coin: &str, port: u16) -> Vec<String> {
     let (miners, http) = (free_port(), free_port());
     [
         "init",
         "--yes",
-        "--coin=bitcoin",
-        "--daemon-user=adit",
-        &format!("--daemon-url=http://127.0.0.1:{}", node.rpc.port),
+        &format!("--coin={coin}"),
+        &format!("--daemon-url=http://127.0.0.1:{port}"),
         &format!("--config={}", folder.join("adit.toml").display()),
         &format!("--data={}", folder.join("data").display()),
         &format!("--listen=127.0.0.1:{miners}"),
@@ -39,6 +47,11 @@ fn flags(folder: &Path, node: &Node) -> Vec<String> {
 }
 
 fn with(flags: &[String], more: &[&str]) -> Output {
+    with_variable(flags, more, ("ADIT_POOL__DAEMON__PASSWORD", "adit"))
+}
+
+/// The same with a secret in the environment.
+fn with_variable(flags: &[String], more: &[&str], (name, value): (&str, &str)) -> Output {
     let is_replaced = |flag: &&str| {
         let name = flag.split('=').next().unwrap_or_default();
         more.iter()
@@ -47,7 +60,7 @@ fn with(flags: &[String], more: &[&str]) -> Output {
     let flags = flags.iter().map(String::as_str);
     let flags: Vec<&str> = flags.filter(|flag| !is_replaced(flag)).collect();
     let mut command = adit(&[&flags[..], more].concat());
-    command.env("ADIT_POOL__DAEMON__PASSWORD", "adit");
+    command.env(name, value);
     command.output().unwrap()
 }
 
@@ -59,7 +72,20 @@ fn refused(output: &Output, code: i32, text: &str) {
 }
 
 #[track_caller]
+fn succeeded(output: &Output) {
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// What was written passes the check, and is its owner's alone.
+#[track_caller]
 fn checked(config: &Path) {
+    let mode = fs::metadata(config).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
     let checked = run(&["config", "--check", "-c", config.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&checked.stdout);
     assert!(checked.status.success(), "{said}");
@@ -186,8 +212,6 @@ fn init_asks_a_person_and_the_pool_that_it_configures_takes_a_share() {
     assert!(!screen.contains("FAIL"), "{screen}");
     assert!(screen.contains(&format!("stratum+tcp://127.0.0.1:{miners}")));
 
-    let mode = fs::metadata(&config).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
     checked(&config);
     let text = fs::read_to_string(&config).unwrap();
     assert!(text.contains("enabled = true\nwallet = \"w\""), "{text}");
@@ -214,12 +238,7 @@ fn init_without_a_terminal_takes_flags_and_writes_what_passes_the_check() {
         &flags,
         &["--scheme=prop", "--foundation-fee=0", "--pool-fee=2"],
     );
-    assert!(
-        written.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&written.stdout),
-        String::from_utf8_lossy(&written.stderr)
-    );
+    succeeded(&written);
     checked(&config);
     let text = fs::read_to_string(&config).unwrap();
     assert!(text.contains("network = \"regtest\""), "{text}");
@@ -233,7 +252,7 @@ fn init_without_a_terminal_takes_flags_and_writes_what_passes_the_check() {
     );
     assert_eq!(fs::read_to_string(&config).unwrap(), text);
     let replaced = with(&flags, &["--force", "--scheme=solo", "--address", ADDRESS]);
-    assert!(replaced.status.success());
+    succeeded(&replaced);
     checked(&config);
     let text = fs::read_to_string(&config).unwrap();
     assert!(
@@ -258,6 +277,12 @@ fn init_by_flags_refuses_what_does_not_work_and_writes_nothing() {
         1,
         "it is on the network regtest, not on main",
     );
+    case(&["--network=stage"], 64, "Bitcoin has no network stage");
+    case(
+        &["--wallet-url=http://127.0.0.1:18083"],
+        64,
+        "--wallet-url and --wallet-user are for monero-wallet-rpc",
+    );
     case(&["--pool-fee=10.01"], 64, "at most 10 percent");
     case(
         &["--wallet=none"],
@@ -266,12 +291,15 @@ fn init_by_flags_refuses_what_does_not_work_and_writes_nothing() {
     );
     case(&["--data=/proc/nowhere"], 64, "cannot make the directory");
     let (_held, port) = refusing_port();
-    let mut away = flags.clone();
-    away[4] = format!("--daemon-url=http://127.0.0.1:{port}");
-    refused(&with(&away, &[]), 1, "nothing answers at");
-    let mut command = adit(&flags.iter().map(String::as_str).collect::<Vec<_>>());
-    command.env("ADIT_POOL__DAEMON__PASSWORD", "wrong");
-    refused(&command.output().unwrap(), 1, "does not let the pool in");
+    let away = format!("--daemon-url=http://127.0.0.1:{port}");
+    case(&[&away], 1, "nothing answers at");
+    let wrong = with_variable(&flags, &[], ("ADIT_POOL__DAEMON__PASSWORD", "wrong"));
+    refused(&wrong, 1, "does not let the pool in");
+    case(
+        &["--coin=wownero"],
+        64,
+        "known are bitcoin, litecoin, dogecoin, monero",
+    );
     // Nobody to ask, and not told not to.
     let flags: Vec<&str> = flags
         .iter()

@@ -9,6 +9,7 @@ mod money;
 mod node;
 mod nodes;
 mod place;
+mod wallet;
 mod written;
 
 use std::{
@@ -28,16 +29,21 @@ use crate::{
     pool::{self, Check},
 };
 
+/// The coins that can be set up. Wownero's blocks bear a signature that no template here has, and nodes
+/// of Vision's main network give no templates.
+const OFFERED: [&str; 4] = ["bitcoin", "litecoin", "dogecoin", "monero"];
+
 /// Ask a few questions, check the answers against the node, and write adit.toml
 #[derive(Debug, Parser)]
 pub(crate) struct Init {
     /// The file to write
     #[arg(short, long, default_value_os_t = default_file(), value_name = "FILE")]
     config: PathBuf,
-    /// The coin: bitcoin, litecoin or dogecoin
+    /// The coin: bitcoin, litecoin, dogecoin or monero
     #[arg(long, value_parser = coin)]
     coin: Option<&'static Coin>,
-    /// The network that the node must be on: main, test, testnet4, signet or regtest
+    /// The network that the node must be on: main, test or regtest; for Bitcoin also testnet4 or signet,
+    /// for Monero also stage
     #[arg(long, value_parser = network)]
     network: Option<Network>,
     /// Where the node's JSON-RPC listens: http://host:port
@@ -54,13 +60,27 @@ pub(crate) struct Init {
         hide_env_values = true
     )]
     daemon_password: Option<String>,
-    /// The node's cookie file, in place of name and password
+    /// The node's cookie file, in place of name and password; Monero's has none
     #[arg(long, value_name = "FILE", conflicts_with = "daemon_user")]
     daemon_cookie: Option<PathBuf>,
-    /// The node's wallet that pays miners
+    /// The node's wallet that pays miners; Monero's is at --wallet-url
     #[arg(long, value_name = "NAME")]
     wallet: Option<String>,
-    /// Who is paid by the blocks [default: a new address of the node's wallet]
+    /// Where monero-wallet-rpc listens, which pays miners of Monero [default: http://127.0.0.1:18083]
+    #[arg(long, value_name = "URL")]
+    wallet_url: Option<String>,
+    /// The name to log in there with (its --rpc-login)
+    #[arg(long, value_name = "NAME")]
+    wallet_user: Option<String>,
+    /// The password that goes with it; better by the variable, too
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "ADIT_POOL__PAYOUT__WALLET_PASSWORD",
+        hide_env_values = true
+    )]
+    wallet_password: Option<String>,
+    /// Who is paid by the blocks [default: a new address of the node's wallet, or the first one of Monero's]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
     /// How miners are credited: pplns, prop, pps, fpps or solo
@@ -99,8 +119,10 @@ impl Init {
             None => nodes::find(std::env::home_dir().as_deref()).await,
         };
         let coin = self.coin(ask, &found)?;
+        self.check_network(coin)?;
+        self.check_wallet_flags(coin)?;
         let node = self.node(ask, coin, &found).await?;
-        let scheme = self.scheme(ask)?;
+        let scheme = self.scheme(ask, coin)?;
         let payee = self.payee(ask, coin, &node, scheme).await?;
         let fees = self.fees(ask, scheme)?;
         let listen = self.miners_port(ask)?;
@@ -154,13 +176,25 @@ impl Init {
             return Ok(coin);
         }
         let runs = |coin: &Coin| found.iter().any(|found| found.coin == coin);
-        let options = COINS.iter().map(|coin| CoinOption {
+        let coins = offered();
+        let first = coins.iter().position(|coin| runs(coin)).unwrap_or(0);
+        let options = coins.into_iter().map(|coin| CoinOption {
             coin,
             runs: runs(coin),
         });
-        let first = COINS.iter().position(runs).unwrap_or(0);
         let chosen = ask.choose("Which coin shall the pool mine?", options.collect(), first)?;
         Ok(chosen.coin)
+    }
+
+    /// Refuses a network that the coin does not have.
+    fn check_network(&self, coin: &Coin) -> Result<(), BadConfig> {
+        match self.network {
+            Some(network) if coin.on(network).is_none() => {
+                let name = coin.title();
+                Err(BadConfig::Value(format!("{name} has no network {network}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -204,8 +238,18 @@ fn write(path: &Path, text: &str, replace: bool) -> anyhow::Result<()> {
     .with_context(cannot)
 }
 
+/// The coins of the menu.
+fn offered() -> Vec<&'static Coin> {
+    let is_offered = |coin: &&Coin| OFFERED.contains(&coin.name);
+    COINS.iter().filter(is_offered).collect()
+}
+
 fn coin(name: &str) -> Result<&'static Coin, String> {
-    name.parse().map_err(|error| format!("{error}"))
+    match name.parse::<&Coin>() {
+        // A chain of one's own that mines by VisionX is nothing to begin with, but has nodes.
+        Ok(coin) if OFFERED.contains(&coin.name) || coin.vision().is_some() => Ok(coin),
+        _ => Err(format!("known are {}", OFFERED.join(", "))),
+    }
 }
 
 fn scheme(name: &str) -> Result<Scheme, String> {
@@ -219,6 +263,7 @@ fn network(name: &str) -> Result<Network, String> {
         Network::Test,
         Network::Testnet4,
         Network::Signet,
+        Network::Stage,
         Network::Regtest,
     ];
     let found = all.into_iter().find(|network| network.to_string() == name);

@@ -5,10 +5,15 @@ use std::{path::Path, process::Command, process::Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Process, free_port, runtime, wait_for};
+use crate::support::{Process, free_port, http_get, runtime, wait_for};
 
 /// Another wallet's address.
 pub(crate) const SOMEBODY: &str = "44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A";
+
+/// A wallet that lets in everybody on this machine.
+const OPEN: &str = "--disable-rpc-login";
+/// Where it keeps its files.
+const FOLDER: &str = "--wallet-dir=";
 
 /// A node whose blocks take a fixed number of hashes.
 pub(crate) struct Chain {
@@ -90,6 +95,12 @@ impl Chain {
         )
     }
 
+    /// What its own configuration file would say.
+    pub(crate) fn conf(&self) -> String {
+        let Self { port, zmq, .. } = self;
+        format!("regtest=1\nrpc-bind-port={port}\nzmq-pub=tcp://127.0.0.1:{zmq}\n")
+    }
+
     fn try_ask(&self, method: &str, params: Value) -> Option<Value> {
         post(self.port, "/json_rpc", &call(method, params))
     }
@@ -123,22 +134,28 @@ impl Chain {
 impl Wallet {
     /// With an empty wallet, which knows of blocks what the chain tells it.
     pub(crate) fn start(folder: &TempDir, chain: &Chain) -> Self {
+        Self::with(folder, chain, &[])
+    }
+
+    /// The same with these flags more.
+    pub(crate) fn with(folder: &TempDir, chain: &Chain, more: &[&str]) -> Self {
         let port = free_port();
         let wallets = folder.path().join("wallets");
         std::fs::create_dir_all(&wallets).unwrap();
-        let arguments = vec![
+        let mut arguments = vec![
             "--trusted-daemon".to_owned(),
             "--non-interactive".to_owned(),
-            "--disable-rpc-login".to_owned(),
+            OPEN.to_owned(),
             "--rpc-bind-ip=127.0.0.1".to_owned(),
             format!("--rpc-bind-port={port}"),
             format!("--daemon-address=127.0.0.1:{}", chain.port),
-            format!("--wallet-dir={}", wallets.display()),
+            format!("{FOLDER}{}", wallets.display()),
             format!(
                 "--log-file={}",
                 folder.path().join("wallet-rpc.log").display()
             ),
         ];
+        arguments.extend(more.iter().map(|flag| (*flag).to_owned()));
         let log = folder.path().join("wallet.log");
         let wallet = Self {
             port,
@@ -162,6 +179,25 @@ impl Wallet {
         self.process = program("monero-wallet-rpc", &self.arguments, &log);
         self.wait();
         self.open(name);
+    }
+
+    /// The same for whoever knows a login: `user:password`.
+    pub(crate) fn start_again_for(&mut self, name: &str, login: &str) {
+        self.process.kill();
+        let mut kept = self.arguments.clone();
+        let folder = kept.iter().position(|flag| flag.starts_with(FOLDER));
+        let folder = kept.remove(folder.unwrap());
+        let file = Path::new(&folder[FOLDER.len()..]).join(name);
+        kept.retain(|flag| flag != OPEN);
+        kept.push(format!("--wallet-file={}", file.display()));
+        kept.extend(["--password".to_owned(), String::new()]);
+        kept.push(format!("--rpc-login={login}"));
+        let log = self.process.log.clone();
+        self.process = program("monero-wallet-rpc", &kept, &log);
+        wait_for("monero-wallet-rpc to refuse a stranger", || {
+            let (status, _) = http_get(self.port, "/json_rpc")?;
+            (status == 401).then_some(())
+        });
     }
 
     #[track_caller]

@@ -476,7 +476,8 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
+/// The status and text of a page on this machine; nothing if it does not answer.
+pub(crate) fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
     runtime().block_on(async {
         let response = reqwest::get(format!("http://127.0.0.1:{port}{path}"))
             .await

@@ -2,19 +2,21 @@
 
 use std::fmt;
 
-use mining::{Address, Coin, Scheme, accounting::Percent};
-
-use super::{Init, ask::Ask, node::Node};
-use crate::{
-    daemon::{self, wallet::Wallet},
-    display::plain,
+use mining::{
+    Address, Coin, Network, Scheme,
+    accounting::Percent,
+    coin::NetworkRules,
+    cryptonote::{self, address::Kind},
 };
+
+use super::{Init, ask::Ask, node::Node, wallet::Payer};
+use crate::display::plain;
 
 /// Where blocks pay, and what pays the miners.
 pub(super) struct Payee {
     pub(super) address: Address,
-    /// The name of the wallet that pays them; nothing if none does.
-    pub(super) wallet: Option<String>,
+    /// The wallet that pays them; nothing if none does.
+    pub(super) wallet: Option<Payer>,
 }
 
 /// What is taken before the miners.
@@ -26,27 +28,19 @@ pub(super) struct Fees {
 /// The most that the pool's own fee may be, in percent.
 const POOL_FEE_MAX: &str = "10";
 
-struct SchemeOption(Scheme);
-
-#[derive(PartialEq, Eq)]
-enum AddressOption {
-    New,
-    Typed,
-}
-
-#[derive(PartialEq, Eq)]
-enum WalletOption {
-    Again,
-    Without,
+struct SchemeOption {
+    scheme: Scheme,
+    coin: &'static Coin,
 }
 
 impl Init {
-    pub(super) fn scheme(&self, ask: Ask) -> anyhow::Result<Scheme> {
+    pub(super) fn scheme(&self, ask: Ask, coin: &'static Coin) -> anyhow::Result<Scheme> {
         if let Some(scheme) = self.scheme {
             return Ok(scheme);
         }
-        let options = Scheme::ALL.map(SchemeOption).into();
-        Ok(ask.choose("How are miners paid?", options, 0)?.0)
+        let options = Scheme::ALL.map(|scheme| SchemeOption { scheme, coin });
+        let chosen = ask.choose("How are miners paid?", options.into(), 0)?;
+        Ok(chosen.scheme)
     }
 
     /// Asks for an address of the coin and network, with one of the wallet's own offered.
@@ -57,44 +51,31 @@ impl Init {
         node: &Node,
         scheme: Scheme,
     ) -> anyhow::Result<Payee> {
-        let name = match scheme {
-            // Their blocks pay them.
-            Scheme::Solo if self.wallet.is_none() && self.address.is_some() => None,
-            _ => self.wallet_name(ask, node).await?,
-        };
-        let wallet = |name: &String| {
-            let name = Some(name.as_str()).filter(|name| !name.is_empty());
-            Wallet::new(&node.config, name, coin)
-        };
-        let wallet = name.as_ref().map(wallet).transpose()?;
+        let wallet = self.payer(ask, coin, node, scheme).await?;
         let mut flag = self.address.clone();
         loop {
             let is_flag = flag.is_some();
             let typed = match (flag.take(), &wallet) {
                 (Some(address), _) => address,
-                (None, Some(wallet)) => match self.new_address(ask, wallet).await? {
+                (None, Some(wallet)) => match wallet.offer(ask).await? {
                     Some(address) => address,
                     None => typed_address(ask, coin, node)?,
                 },
                 (None, None) => typed_address(ask, coin, node)?,
             };
-            let address = match Address::parse(coin, node.network, &typed) {
+            let address = match paid_by_blocks(coin, node.network, &typed) {
                 Ok(address) => address,
-                Err(error) => {
-                    let told = format!("{}: {}", plain(&typed), plain(&error.to_string()));
-                    ask.refuse(&told)?;
+                Err(why) => {
+                    ask.refuse(&format!("{}: {}", plain(&typed), plain(&why)))?;
                     continue;
                 }
             };
-            let own = match &wallet {
-                Some(wallet) => wallet.is_own(&address).await?,
-                None => false,
+            let stranger = match &wallet {
+                Some(wallet) if !wallet.is_own(&address).await? => Some(wallet.misses()),
+                _ => None,
             };
-            let pays = own && scheme != Scheme::Solo;
-            if wallet.is_some() && !own {
-                println!(
-                    "  That is no address of the node's wallet, which then has nothing to pay"
-                );
+            if let Some(misses) = stranger {
+                println!("  {misses}, which then has nothing to pay");
                 println!("  miners with. Without payouts, what they earn stays in the books.");
                 let keep = is_flag || ask.yes("Take it all the same, without payouts?", false)?;
                 if !keep {
@@ -102,53 +83,11 @@ impl Init {
                 }
             }
             println!("  ok: blocks pay {address}");
+            let pays = stranger.is_none() && scheme != Scheme::Solo;
             return Ok(Payee {
                 address,
-                wallet: name.filter(|_| pays),
+                wallet: wallet.filter(|_| pays),
             });
-        }
-    }
-
-    /// The node's wallet; nothing if there is none and the pool shall do without.
-    async fn wallet_name(&self, ask: Ask, node: &Node) -> anyhow::Result<Option<String>> {
-        loop {
-            let mut names = daemon::wallets(&node.config).await?;
-            if let Some(wanted) = &self.wallet {
-                if names.contains(wanted) {
-                    return Ok(Some(wanted.clone()));
-                }
-                let names = plain(&names.join(", "));
-                anyhow::bail!("the node has no wallet {wanted:?} loaded; it has: {names}");
-            }
-            match names.len() {
-                0 => {}
-                1 => return Ok(names.pop()),
-                _ => return Ok(Some(ask.choose("Which wallet pays miners?", names, 0)?)),
-            }
-            println!("  The node has no wallet loaded, and without one the pool pays nobody.");
-            println!("  `createwallet pool` makes one: type it with the node's own -cli program.");
-            let options = vec![WalletOption::Again, WalletOption::Without];
-            let first = usize::from(ask == Ask::Nobody);
-            if ask.choose("What now?", options, first)? == WalletOption::Without {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// A new address of the wallet; nothing if another one shall be typed.
-    async fn new_address(&self, ask: Ask, wallet: &Wallet) -> anyhow::Result<Option<String>> {
-        let options = vec![AddressOption::New, AddressOption::Typed];
-        let chosen = ask.choose("Where do blocks pay?", options, 0)?;
-        if chosen == AddressOption::Typed {
-            return Ok(None);
-        }
-        match wallet.new_address().await {
-            Ok(address) => Ok(Some(address)),
-            Err(error) => {
-                let why = plain(&error.to_string());
-                ask.refuse(&format!("the wallet gives no address: {why}"))?;
-                Ok(None)
-            }
         }
     }
 
@@ -190,6 +129,19 @@ fn typed_address(ask: Ask, coin: &Coin, node: &Node) -> anyhow::Result<String> {
     )
 }
 
+/// An address that the blocks of the coin can pay.
+fn paid_by_blocks(coin: &Coin, network: Network, text: &str) -> Result<Address, String> {
+    let address = Address::parse(coin, network, text).map_err(|error| error.to_string())?;
+    let tags = coin.on(network).and_then(NetworkRules::tags);
+    let parsed = tags.and_then(|tags| cryptonote::Address::parse(&tags, text).ok());
+    let told = match parsed.map(|address| address.kind()) {
+        None | Some(Kind::Standard) => return Ok(address),
+        Some(Kind::Subaddress) => "a subaddress, which monerod's blocks cannot pay",
+        Some(Kind::Integrated(_)) => "it has a payment id, which monerod's blocks do not bear",
+    };
+    Err(format!("{told}; a wallet's first address is needed"))
+}
+
 fn percent(
     ask: Ask,
     mut flag: Option<Percent>,
@@ -213,30 +165,15 @@ fn percent(
 
 impl fmt::Display for SchemeOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.scheme {
             Scheme::Pplns => "pplns: all share each block, by their work of the last while",
             Scheme::Prop => "prop: all share each block, by their work since the block before",
             Scheme::Pps => "pps: each share at a fixed price, from a reserve that you fill",
             Scheme::Fpps => "fpps: likewise, and a part of the fees of transactions too",
+            Scheme::Solo if self.coin.cryptonote().is_some() => {
+                "solo: for miners of your own address alone, which all blocks pay"
+            }
             Scheme::Solo => "solo: who finds a block is paid by it, and nobody else",
-        })
-    }
-}
-
-impl fmt::Display for AddressOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::New => "to a new address of the node's wallet",
-            Self::Typed => "to an address that I type",
-        })
-    }
-}
-
-impl fmt::Display for WalletOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Again => "look again",
-            Self::Without => "go on without payouts: what miners earn stays in the books",
         })
     }
 }

@@ -9,6 +9,7 @@ use toml::Value;
 use super::{
     money::{Fees, Payee},
     place::lan_address,
+    wallet::Payer,
 };
 use crate::daemon;
 
@@ -61,6 +62,9 @@ impl Answers {
             Scheme::Pps | Scheme::Fpps => {
                 "# Each share is paid for from the reserve. Fill it with `adit ledger deposit`."
             }
+            Scheme::Solo if self.is_monero() => {
+                "# Blocks pay payout_address whoever finds them, and only its miners are let in."
+            }
             Scheme::Solo => "# Who finds a block is paid by it, and nobody else.",
         });
         line(&set("scheme", self.scheme.name()));
@@ -87,11 +91,20 @@ impl Answers {
         line("");
         line("[pool.payout]");
         match &self.payee.wallet {
-            Some(wallet) => {
+            Some(Payer::OfNode(name, _)) => {
                 line("# Miners are paid by the node's wallet. Keep no other money in it.");
                 line("enabled = true");
-                if !wallet.is_empty() {
-                    line(&set("wallet", wallet));
+                if !name.is_empty() {
+                    line(&set("wallet", name));
+                }
+            }
+            Some(Payer::OfMonero(wallet, _)) => {
+                line("# Miners are paid by monero-wallet-rpc. Keep no other money in its wallet.");
+                line("enabled = true");
+                line(&set("wallet_url", &wallet.url));
+                if let (Some(user), Some(password)) = (&wallet.user, &wallet.password) {
+                    line(&set("wallet_user", user));
+                    line(&set("wallet_password", password.expose()));
                 }
             }
             None => {
@@ -109,6 +122,14 @@ impl Answers {
             line(&set("user", user));
             line(&set("password", password.expose()));
         }
+        match &self.daemon.zmq {
+            Some(zmq) => line(&set("zmq", zmq)),
+            None if self.is_monero() => {
+                line("# New blocks are heard of at once if monerod runs with --zmq-pub and this.");
+                line("# zmq = \"tcp://127.0.0.1:18084\"");
+            }
+            None => {}
+        }
         line("");
         line("[[pool.listener]]");
         line("# Where miners connect.");
@@ -118,7 +139,11 @@ impl Answers {
         text
     }
 
-    /// That of a small ASIC. A chain of one's own has processors.
+    fn is_monero(&self) -> bool {
+        self.coin.cryptonote().is_some()
+    }
+
+    /// That of a small ASIC, or of a few processors. A chain of one's own has processors.
     fn start_difficulty(&self) -> &'static str {
         use ProofOfWork::{Header, RandomX, VisionX};
 
@@ -147,11 +172,22 @@ impl Answers {
         };
         let miners = SocketAddr::new(host, self.listen.port());
         line(String::new());
-        line(format!("miners:      stratum+tcp://{miners}"));
-        line(format!(
-            "user:        a {} address, a dot and a name, such as ADDRESS.rig1; password x",
-            self.coin.title()
-        ));
+        if self.is_monero() {
+            let (whom, told) = match self.scheme {
+                Scheme::Solo => (self.payee.address.as_str(), "no other address is let in"),
+                _ => ("ADDRESS", "ADDRESS is the miner's own, rig1 any name"),
+            };
+            line(format!(
+                "miners:      xmrig -a rx/0 -o {miners} -u {whom}.rig1 -p x"
+            ));
+            line(format!("             {told}"));
+        } else {
+            let title = self.coin.title();
+            line(format!("miners:      stratum+tcp://{miners}"));
+            line(format!(
+                "user:        a {title} address, a dot and a name, such as ADDRESS.rig1; password x"
+            ));
+        }
         line(format!("status page: http://{}/", self.http));
         if self.scheme.pays_for_shares() {
             let name = self.scheme.name();
