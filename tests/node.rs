@@ -1,6 +1,7 @@
 //! One process that mines alone, hosts a pool and joins one, in turns: by the API, by the command, and by
 //! itself where the pool that it joined goes away.
 
+mod owed;
 mod tls;
 
 use std::{
@@ -33,12 +34,17 @@ const PROXY: &str = "proxy_from = [\"127.0.0.2\"]\n";
 
 /// A node on a VisionX chain that begins in this mode.
 pub(crate) fn node(mode: &str, more: &str, flags: &[&str]) -> Vision {
+    node_of(mode, more, flags, PROP)
+}
+
+/// The same with these lines for its pool.
+fn node_of(mode: &str, more: &str, flags: &[&str], pool: &str) -> Vision {
     let port = free_port();
     let settings = format!(
         "{PROXY}[node]\nmode = \"{mode}\"\nworker_name = \"own\"\nprofile = \"laptop\"\n\
          solo_listen = \"127.0.0.1:{port}\"\n{more}"
     );
-    Vision::of("node", &settings, flags, PROP, ONE_IN_4)
+    Vision::of("node", &settings, flags, pool, ONE_IN_4)
 }
 
 fn say(pool: &Pool, path: &str, body: Value) -> Answer {
@@ -290,7 +296,7 @@ fn what_makes_no_sense_changes_nothing() {
     ] {
         refused(&say(pool, path, body.clone()), 400, text);
     }
-    assert_eq!(say(pool, "/pool/mode", json!({"mood": "solo"})).status, 422);
+    assert_eq!(say(pool, "/pool/mode", json!({"mood": "solo"})).status, 400);
     // From elsewhere it takes a key.
     let wish = json!({"mode": "solo"});
     let ask = || {

@@ -1,25 +1,41 @@
 //! The HTTP work protocol through its door: a pool that is hosted on a simulated node, and workers that register,
 //! fetch jobs and send shares by plain HTTP.
 
+mod joined;
 mod load;
 mod mine;
 mod money;
 mod solo;
 pub(crate) mod worker;
 
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use self::worker::{Answer, Worker};
-use crate::support::{ADDRESS, FIXED_DIFFICULTY, Miner, Node, Pool, PoolSettings, Rig, wait_for};
+use self::{
+    money::no_block,
+    worker::{Answer, Worker},
+};
+use crate::{
+    money::OTHER,
+    support::{ADDRESS, Miner, Node, Pool, PoolSettings, free_port, wait_for},
+};
 
 /// One VisionX hash in 4 is a share, one in 1,000 a block.
 pub(crate) const ONE_IN_4: &str = "start_difficulty = 4.0\nmin_difficulty = 4.0\nmax_difficulty = 4.0\n\
                         share_time_s = 3600\n";
 /// Shares and no blocks.
 pub(crate) const HARD: &[&str] = &["--algorithm", "visionx", "--difficulty", "1000000"];
+/// The pool verifies one hash with the network's figures within this time, on any machine.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// The longest that a worker can have its answer held back.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A pool on a VisionX chain with these flags.
 pub(crate) struct Vision {
@@ -79,14 +95,28 @@ fn refused(answer: &Answer, status: u16, text: &str) {
 fn three_workers_register_with_ranges_of_their_own_and_earn_shares() {
     let host = Vision::start(HARD, "", ONE_IN_4);
     let workers = ["one", "two", "three"].map(|id| host.worker(id));
-    let mut ranges: Vec<(u64, u64)> = workers.iter().map(Worker::range).collect();
+    let jobs = workers.each_ref().map(Worker::job);
+    let range_of = |job: &Value| {
+        let number = |key: &str| job[key].as_u64().unwrap();
+        (number("extra_nonce_start"), number("extra_nonce_end"))
+    };
+    // What a job says is what the registration said.
+    let mut ranges: Vec<(u64, u64)> = jobs.iter().map(range_of).collect();
+    let registered: Vec<(u64, u64)> = workers.iter().map(Worker::range).collect();
+    assert_eq!(ranges, registered);
     ranges.sort_unstable();
     assert!(
-        ranges.windows(2).all(|two| two[0].1 <= two[1].0),
+        ranges.iter().all(|(start, end)| start < end)
+            && ranges.windows(2).all(|two| two[0].1 <= two[1].0),
         "{ranges:?}"
     );
-    for worker in &workers {
-        let job = worker.job();
+    // No two of them hash the same message, whatever nonces they try.
+    let messages: BTreeSet<&str> = jobs
+        .iter()
+        .map(|job| job["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(messages.len(), workers.len(), "{jobs:?}");
+    for (worker, job) in workers.iter().zip(jobs) {
         assert_eq!(job["algorithm"], "visionx");
         assert_eq!(job["height"], 1);
         assert_eq!(job["difficulty"], 1_000_000);
@@ -128,16 +158,23 @@ fn a_share_with_the_figures_of_the_network_is_verified() {
     let job = worker.job();
     assert_eq!(job["visionx"]["dataset_mib"], 256, "{job}");
     let share = worker.mine(&job);
+    // The worker has hashed; what is measured is what the pool takes for its answer.
+    let sent = Instant::now();
     let answer = worker.submit(&share);
+    let took = sent.elapsed();
     assert_eq!(answer.json()["message"], "Share accepted");
+    assert!(took < ANSWERED_WITHIN, "{took:?}");
     let mut forged = share.clone();
     forged["nonce"] = json!(share["nonce"].as_u64().unwrap() + 1);
     forged["hash"] = json!("00".repeat(32));
+    let sent = Instant::now();
     refused(
         &worker.submit(&forged),
         400,
         "Rejected share: invalid result",
     );
+    let took = sent.elapsed();
+    assert!(took < ANSWERED_WITHIN, "{took:?}");
     assert_eq!(host.pool.status()["shares"]["stored"], 1);
 }
 
@@ -284,62 +321,90 @@ fn a_call_of_json_rpc_is_told_from_a_share_and_never_counted() {
 }
 
 #[test]
-fn a_worker_that_waits_hears_of_a_block_at_once_and_the_job_before_is_stale() {
-    let mined_in_a_second = ["--algorithm", "visionx", "--difficulty", "5000"];
-    let host = Vision::start(&mined_in_a_second, "", ONE_IN_4);
-    let worker = host.worker("waiting");
-    let before = worker.job();
-    let share = worker.mine(&before);
-    let begun = std::time::Instant::now();
-    let after = std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| worker.get("/pool/job?worker_id=waiting&wait=50").json());
-        std::thread::sleep(std::time::Duration::from_millis(300));
+fn three_workers_that_wait_hear_of_a_block_at_once_and_the_job_before_is_stale() {
+    let mined_soon = ["--algorithm", "visionx", "--difficulty", "1000"];
+    // Work that has not changed is not offered again meanwhile.
+    let host = Vision::start(&mined_soon, "refresh_s = 3600\n", ONE_IN_4);
+    let workers = ["one", "two", "three"].map(|id| host.worker(id));
+    let before = workers.each_ref().map(Worker::job);
+    let shares: Vec<Value> = workers
+        .iter()
+        .zip(&before)
+        .map(|(worker, job)| no_block(worker, job))
+        .collect();
+    let told = thread::scope(|scope| {
+        let waiting = workers.each_ref().map(|worker| {
+            scope.spawn(move || {
+                let (id, wait) = (worker.id(), LONGEST_WAIT.as_secs());
+                let begun = Instant::now();
+                let job = worker.get(&format!("/pool/job?worker_id={id}&wait={wait}"));
+                (job.json(), begun.elapsed())
+            })
+        });
+        thread::sleep(Duration::from_millis(500));
+        // Nobody is told anything as long as there is nothing to tell.
+        let is_waiting = waiting.iter().all(|thread| !thread.is_finished());
         host.node.rpc.call("generatetoaddress", json!([1, ADDRESS]));
-        waiting.join().unwrap()
+        assert!(is_waiting, "an answer before the block");
+        waiting.map(|thread| thread.join().unwrap())
     });
-    assert!(begun.elapsed() < std::time::Duration::from_secs(40));
-    assert_eq!(after["height"], 2);
-    assert_ne!(after["prev_hash"], before["prev_hash"]);
-    refused(&worker.submit(&share), 400, "stale job id");
+    for ((job, waited), before) in told.iter().zip(&before) {
+        assert_eq!((&before["height"], &job["height"]), (&json!(1), &json!(2)));
+        assert_ne!(job["prev_hash"], before["prev_hash"]);
+        // It was the block that ended the wait, and not its own end.
+        assert!(*waited < LONGEST_WAIT / 2, "{waited:?}");
+    }
+    for (worker, share) in workers.iter().zip(&shares) {
+        refused(&worker.submit(share), 400, "stale job id");
+    }
     // Late is not wrong.
-    assert_eq!(
-        worker.get("/pool/metrics").json()["invalid_shares_received"],
-        0
-    );
+    let metrics = workers[0].get("/pool/metrics").json();
+    assert_eq!(metrics["invalid_shares_received"], 0);
 }
 
+/// Two ports of one pool: at one of them a name is all there is, at the other one it takes the token, too.
 #[test]
-fn workers_of_http_and_of_stratum_share_a_round_of_bitcoin() {
-    let rig = Rig::with(FIXED_DIFFICULTY);
-    let by_http = ["first", "second"].map(|id| Worker::register(rig.pool.miners, id, ADDRESS));
-    let mut by_stratum = Miner::ready(rig.pool.miners);
-    let share = by_stratum.share(0);
-    assert_eq!(by_stratum.submit(&share)["result"], true);
-    for worker in &by_http {
-        let job = worker.job();
-        assert_eq!(job["algorithm"], "sha256d");
-        let share = worker.mine(&job);
-        let answer = worker.submit(&share);
-        assert_eq!(answer.status, 200, "{answer:?}");
-        refused(&worker.submit(&share), 400, "Duplicate share");
-        let mut outside = worker.mine(&job);
-        let (start, end) = worker.range();
-        outside["extra_nonce"] = json!(end);
-        let text = format!("extra_nonce: yours are from {start} to below {end}");
-        refused(&worker.submit(&outside), 400, &text);
-        let mut forged = worker.mine(&job);
-        forged["hash"] = json!("00".repeat(32));
-        refused(
-            &worker.submit(&forged),
-            400,
-            "Rejected share: invalid result",
-        );
+fn a_program_that_knows_of_no_token_is_let_in_where_the_port_says_so_and_nowhere_else() {
+    let strict_port = free_port();
+    let listeners = format!(
+        "{ONE_IN_4}http_without_token = true\n\
+         [[pool.listener]]\nlisten = \"127.0.0.1:{strict_port}\"\n{ONE_IN_4}"
+    );
+    let host = Vision::start(HARD, "", &listeners);
+    let open_port = host.pool.miners;
+    let old = |port| Worker::with_token(port, "old", ADDRESS, None);
+    let (open, strict) = (old(open_port), old(strict_port));
+    // Both are given a token, and do not read it.
+    for worker in [&open, &strict] {
+        let told = worker.registration().json();
+        assert!(told["ok"] == true && told["token"].is_string(), "{told}");
     }
-    wait_for("three shares", || {
-        (rig.pool.status()["shares"]["stored"] == 3).then_some(())
-    });
-    let (_, workers) = rig.pool.get("/api/v1/pools").unwrap();
-    assert!(!workers.is_empty());
+    let share = open.mine(&open.job());
+    let told = open.submit(&share).json();
+    assert_eq!(told["message"], "Share accepted");
+    // It may come again as it came first, but for nobody else's wallet.
+    assert_eq!(open.registration().json()["ok"], true);
+    let thief = Worker::with_token(open_port, "old", OTHER, None);
+    refused(
+        &thief.registration(),
+        400,
+        "wallet_address is not the one that was registered",
+    );
+    // A token that is wrong is not none.
+    let wrong = format!("adit_{}", "0".repeat(64));
+    let liar = Worker::with_token(open_port, "old", ADDRESS, Some(&wrong));
+    let kept_out = |worker: &Worker| {
+        let text = "the token is not that of worker old";
+        refused(&worker.get("/pool/job?worker_id=old"), 401, text);
+        refused(&worker.submit(&share), 401, text);
+        let text = "worker old is registered already";
+        refused(&worker.registration(), 400, text);
+    };
+    kept_out(&liar);
+    kept_out(&strict);
+    assert_eq!(host.pool.status()["shares"]["stored"], 1);
+    assert_eq!(open.get("/pool/stats").json()["total_shares"], 1);
+    assert_eq!(strict.get("/pool/stats").json()["total_shares"], 0);
 }
 
 #[test]

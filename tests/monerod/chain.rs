@@ -21,6 +21,7 @@ pub(crate) struct Chain {
     zmq: u16,
     process: Process,
     arguments: Vec<String>,
+    difficulty: u64,
 }
 
 /// A wallet, which is asked over its own JSON-RPC.
@@ -44,31 +45,87 @@ fn run(arguments: &[String], difficulty: u64, log: &Path) -> Process {
     program("monerod", &[arguments, &[fixed]].concat(), log)
 }
 
+/// What keeps a node from all others but the one at this port.
+fn alone_with(port: u16) -> [String; 3] {
+    [
+        format!("--add-exclusive-node=127.0.0.1:{port}"),
+        "--allow-local-ip".to_owned(),
+        "--hide-my-port".to_owned(),
+    ]
+}
+
 impl Chain {
+    /// On a network of its own without any other node.
     pub(crate) fn start(folder: &TempDir, difficulty: u64) -> Self {
-        let ports = [(); 4].map(|()| free_port());
-        let [port, peers, zmq_rpc, zmq] = ports;
-        let data = folder.path().join("monerod");
-        let arguments = vec![
-            "--regtest".to_owned(),
-            "--keep-fakechain".to_owned(),
-            "--offline".to_owned(),
+        Self::named(folder, "monerod", difficulty)
+    }
+
+    /// The same beside others in this folder, none of which it knows.
+    pub(crate) fn named(folder: &TempDir, name: &str, difficulty: u64) -> Self {
+        let flags = ["--regtest", "--keep-fakechain", "--offline"];
+        Self::with(folder, name, difficulty, free_port(), &flags)
+    }
+
+    /// Two that know each other and nobody else.
+    pub(crate) fn pair(folder: &TempDir, difficulty: u64) -> [Self; 2] {
+        let [one, other] = [(); 2].map(|()| free_port());
+        let chains = [
+            Self::beside(folder, "first", difficulty, one, other),
+            Self::beside(folder, "second", difficulty, other, one),
+        ];
+        for chain in &chains {
+            wait_for("both nodes to know each other", || {
+                (chain.ask("get_info", json!({}))["synchronized"] == true).then_some(())
+            });
+        }
+        chains
+    }
+
+    /// One that is found by others at one port and knows of another one's, which may not be there: it has no
+    /// chain before they have met.
+    pub(crate) fn beside(
+        folder: &TempDir,
+        name: &str,
+        difficulty: u64,
+        own: u16,
+        other: u16,
+    ) -> Self {
+        let other = alone_with(other);
+        let flags = ["--regtest", "--keep-fakechain"];
+        let flags = [&flags[..], &other.each_ref().map(String::as_str)].concat();
+        Self::with(folder, name, difficulty, own, &flags)
+    }
+
+    /// One of the main network, of which it knows a single node, which is not there.
+    pub(crate) fn of_the_main_network(folder: &TempDir) -> Self {
+        let other = alone_with(free_port());
+        let flags = other.each_ref().map(String::as_str);
+        Self::with(folder, "main", 1, free_port(), &flags)
+    }
+
+    fn with(folder: &TempDir, name: &str, difficulty: u64, peers: u16, flags: &[&str]) -> Self {
+        let [port, zmq_rpc, zmq] = [(); 3].map(|()| free_port());
+        let data = folder.path().join(name);
+        let mut arguments = vec![
             "--no-igd".to_owned(),
             "--non-interactive".to_owned(),
             "--disable-dns-checkpoints".to_owned(),
             "--check-updates=disabled".to_owned(),
             format!("--data-dir={}", data.display()),
             format!("--rpc-bind-port={port}"),
+            "--p2p-bind-ip=127.0.0.1".to_owned(),
             format!("--p2p-bind-port={peers}"),
             format!("--zmq-rpc-bind-port={zmq_rpc}"),
             format!("--zmq-pub=tcp://127.0.0.1:{zmq}"),
         ];
-        let log = folder.path().join("monerod.log");
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let log = folder.path().join(format!("{name}.log"));
         let chain = Self {
             port,
             zmq,
             process: run(&arguments, difficulty, &log),
             arguments,
+            difficulty,
         };
         chain.wait();
         chain
@@ -78,12 +135,23 @@ impl Chain {
         wait_for("monerod", || self.try_ask("get_info", json!({})));
     }
 
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again as it was, after it has ended.
+    pub(crate) fn come_back(&mut self) {
+        let log = self.process.log.clone();
+        self.process = run(&self.arguments, self.difficulty, &log);
+        self.wait();
+    }
+
     /// Stops it in order and starts it again: blocks take so many hashes from now on.
     pub(crate) fn start_again(&mut self, difficulty: u64) {
         self.process.stop();
-        let log = self.process.log.clone();
-        self.process = run(&self.arguments, difficulty, &log);
-        self.wait();
+        self.difficulty = difficulty;
+        self.come_back();
     }
 
     /// The `[[pool.daemon]]` table for it.
@@ -115,6 +183,12 @@ impl Chain {
     /// How many blocks there are besides the first.
     pub(crate) fn height(&self) -> u64 {
         self.ask("get_info", json!({}))["height"].as_u64().unwrap() - 1
+    }
+
+    /// Whether the block with this id is in its chain.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        let told = self.try_ask("get_block_header_by_hash", json!({"hash": id}));
+        told.is_some_and(|told| told["result"]["block_header"]["orphan_status"] == false)
     }
 
     /// The daemon mines so many blocks by itself.

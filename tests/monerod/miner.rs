@@ -85,8 +85,13 @@ impl Miner {
     }
 
     pub(crate) fn say(&mut self, line: &str) {
-        self.reader.get_mut().write_all(line.as_bytes()).unwrap();
-        self.reader.get_mut().write_all(b"\n").unwrap();
+        self.try_say(line).unwrap();
+    }
+
+    /// For whoever may have been hung up on.
+    pub(crate) fn try_say(&mut self, line: &str) -> std::io::Result<()> {
+        let line = [line.as_bytes(), b"\n"].concat();
+        self.reader.get_mut().write_all(&line)
     }
 
     /// The next line; nothing once the pool has hung up.
@@ -101,21 +106,32 @@ impl Miner {
         }
     }
 
-    /// The answer to a request. Jobs that come meanwhile are taken up.
-    pub(crate) fn ask(&mut self, method: &str, params: Value) -> Value {
+    /// The next line that is no job. Jobs that come meanwhile are taken up.
+    pub(crate) fn answer(&mut self) -> Option<Value> {
+        loop {
+            let line = self.line()?;
+            if line["method"] != "job" {
+                return Some(line);
+            }
+            self.job = line["params"].clone();
+        }
+    }
+
+    /// The answer to a request; nothing once the pool has hung up.
+    pub(crate) fn try_ask(&mut self, method: &str, params: Value) -> Option<Value> {
         self.id += 1;
         let id = self.id;
         let request = json!({"id": id, "jsonrpc": "2.0", "method": method, "params": params});
-        self.say(&request.to_string());
-        loop {
-            let line = self.line().expect("an answer");
-            if line["method"] == "job" {
-                self.job = line["params"].clone();
-            } else {
-                assert_eq!(line["id"], id, "{line}");
-                return line;
-            }
-        }
+        self.try_say(&request.to_string()).ok()?;
+        self.answer()
+    }
+
+    /// The answer to a request.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, method: &str, params: Value) -> Value {
+        let told = self.try_ask(method, params).expect("an answer");
+        assert_eq!(told["id"], self.id, "{told}");
+        told
     }
 
     /// Waits for a job of another block than the newest: each half a minute there is one of the same.

@@ -21,7 +21,7 @@ pub(super) fn mine(folder: &Path, urls: &[&str], user: &str, more: &[&str]) -> P
     Process::start(adit(&arguments), folder.join("mine.log"))
 }
 
-fn url(pool: &Pool) -> String {
+pub(super) fn url(pool: &Pool) -> String {
     format!("http://127.0.0.1:{}", pool.miners)
 }
 
@@ -34,7 +34,7 @@ fn events(miner: &Process) -> Vec<Value> {
         .collect()
 }
 
-fn count(miner: &Process, kind: &str) -> usize {
+pub(super) fn count(miner: &Process, kind: &str) -> usize {
     let told = events(miner);
     told.iter().filter(|event| event["event"] == kind).count()
 }
@@ -78,6 +78,68 @@ fn adit_mine_finds_a_visionx_block_over_http() {
     assert_eq!(found["worker"], user, "{found}");
     assert_eq!(host.pool.rejected("wrong_result"), 0);
     assert_eq!(host.pool.rejected("duplicate"), 0);
+}
+
+/// The node mines all but two blocks of the first epoch, and the program finds those, and goes on in the second one.
+#[test]
+fn adit_mine_goes_from_one_epoch_into_the_next_and_no_share_of_it_is_wrong() {
+    /// Blocks of an epoch, by the figures for tests.
+    const EPOCH: u64 = 32;
+    let folder = TempDir::new().unwrap();
+    let flags = ["--algorithm", "visionx", "--difficulty", "100"];
+    let host = Vision::start(&flags, "", ONE_IN_4);
+    let rpc = &host.node.rpc;
+    rpc.call("generatetoaddress", json!([EPOCH - 3, ADDRESS]));
+    let looking = host.worker("looking");
+    let before = wait_for("work on the newest tip", || {
+        let job = looking.job();
+        (job["height"] == EPOCH - 2).then_some(job)
+    });
+    assert_eq!(before["visionx"]["epoch_blocks"], EPOCH);
+    assert_eq!(before["epoch"], 0);
+    let user = format!("{ADDRESS}.rig1");
+    let more = ["--throttle", "50"];
+    let mut miner = mine(folder.path(), &[&url(&host.pool)], &user, &more);
+    let heights = wait_for("blocks and shares of the next epoch", || {
+        let heights = accepted_at(&miner);
+        let has_shares = heights.iter().any(|height| *height > EPOCH);
+        (has_shares && rpc.height() >= EPOCH + 2).then_some(heights)
+    });
+    assert!(miner.stop().success());
+    assert!(heights.iter().any(|height| *height < EPOCH), "{heights:?}");
+    let summary = summary(&miner);
+    assert_eq!(summary["unanswered"], 0, "{summary}");
+    for reason in summary["rejected"].as_object().unwrap().keys() {
+        assert_eq!(reason, "stale job id", "{summary}");
+    }
+    assert_eq!(host.pool.rejected("wrong_result"), 0);
+    // The node has taken the last block of the one epoch, and the first ones of the other, and they are the worker's.
+    for height in [EPOCH - 2, EPOCH - 1, EPOCH, EPOCH + 1, EPOCH + 2] {
+        let hash = rpc.call("getblockhash", json!([height]));
+        let found = wait_for("the block in the list", || {
+            let blocks = host.pool.status()["blocks"]["last"].clone();
+            let mut blocks = blocks.as_array()?.iter();
+            blocks.find(|block| block["hash"] == hash).cloned()
+        });
+        assert_eq!(
+            (&found["height"], &found["worker"]),
+            (&json!(height), &json!(user))
+        );
+    }
+    let after = looking.job();
+    assert_eq!(after["epoch"], 1, "{after}");
+    assert_ne!(after["epoch_seed"], before["epoch_seed"]);
+}
+
+/// The heights of the jobs whose shares were accepted.
+fn accepted_at(miner: &Process) -> Vec<u64> {
+    let told = events(miner);
+    let accepted = told.iter().filter(|event| event["event"] == "accepted");
+    let height = |event: &Value| {
+        let (height, _) = event["job_id"].as_str()?.split_once('-')?;
+        height.parse().ok()
+    };
+    accepted.map(|event| height(event).unwrap()).collect()
 }
 
 #[test]

@@ -122,6 +122,22 @@ impl Worker {
         panic!("no share in {HASHES_MAX} hashes");
     }
 
+    /// A block of a job of Bitcoin's, as it is sent. It takes millions of hashes, of which none is written down.
+    pub(crate) fn bitcoin_block(&self, job: &Value) -> Value {
+        let target: pow::Hash = job["target"].as_str().unwrap().parse().unwrap();
+        let mut header = header(job, self.range.0);
+        for nonce in 0..=u32::MAX {
+            header[76..].copy_from_slice(&nonce.to_le_bytes());
+            let hash = pow::sha256d(&header);
+            if hash <= target {
+                return json!({"worker_id": self.id, "wallet_address": self.wallet,
+                    "job_id": job["job_id"], "nonce": nonce, "extra_nonce": self.range.0,
+                    "hash": hash.to_string()});
+            }
+        }
+        panic!("no block in all nonces");
+    }
+
     /// The statuses of so many answers, one after the other, asked from an address of their own.
     pub(crate) fn ask_on_one_connection(&self, path: &str, count: usize) -> Vec<u16> {
         let mut stream = connect_from("127.0.0.2", self.port);
@@ -214,6 +230,16 @@ fn visionx(job: &Value) -> Box<dyn FnMut(u64) -> String> {
 
 /// Likewise: coinbase, branch and header are put together here.
 pub(crate) fn sha256d(job: &Value, extra_nonce: u64) -> Box<dyn FnMut(u64) -> String + Send> {
+    let mut header = header(job, extra_nonce);
+    Box::new(move |nonce| {
+        let nonce = u32::try_from(nonce).unwrap();
+        header[76..].copy_from_slice(&nonce.to_le_bytes());
+        pow::sha256d(&header).to_string()
+    })
+}
+
+/// The header of a job of Bitcoin's with this extra nonce, and with a nonce of zero.
+fn header(job: &Value, extra_nonce: u64) -> Vec<u8> {
     let bytes = |key: &str| hex::decode(job[key].as_str().unwrap()).unwrap();
     let size = usize::try_from(job["extranonce2_size"].as_u64().unwrap()).unwrap();
     let extra = extra_nonce.to_be_bytes();
@@ -233,18 +259,13 @@ pub(crate) fn sha256d(job: &Value, extra_nonce: u64) -> Box<dyn FnMut(u64) -> St
             .to_le_bytes()
     };
     let bits = wire::hex::u32_padded(job["bits"].as_str().unwrap()).unwrap();
-    let mut header = [
+    [
         &number("version")[..],
         &previous,
         &root,
         &number("ntime"),
         &bits.to_le_bytes(),
+        &[0; 4],
     ]
-    .concat();
-    header.extend([0; 4]);
-    Box::new(move |nonce| {
-        let nonce = u32::try_from(nonce).unwrap();
-        header[76..].copy_from_slice(&nonce.to_le_bytes());
-        pow::sha256d(&header).to_string()
-    })
+    .concat()
 }
