@@ -33,6 +33,7 @@ use pow::{
     visionx::{self, Dataset},
 };
 use tokio::sync::{oneshot, watch};
+use tracing::warn;
 
 pub use self::{
     capacity::Capacity,
@@ -542,25 +543,20 @@ impl Machines {
     }
 }
 
-/// The hash of a share, what was measured by it, and when that began. As long as memory is short it is tried
-/// again; nothing once the verifier is closed.
-fn patiently(
-    shared: &Shared,
+/// The hash of a share and what was measured by it; nothing if memory is short even with nothing else held here.
+fn in_memory(
     machines: &mut Machines,
     what: &What,
     memory: Option<Memory>,
-) -> anyhow::Result<Option<(Hash, Kind, Instant)>> {
-    loop {
-        let begun = Instant::now();
-        let short = match machines.hash(what, memory.clone()) {
-            Ok((hash, kind)) => return Ok(Some((hash, kind, begun))),
-            Err(error) => error.downcast::<NoMemory>()?,
-        };
-        shared.rest("a thread that verifies", short);
-        if shared.state().closed {
-            return Ok(None);
+) -> anyhow::Result<Option<(Hash, Kind)>> {
+    for _ in 0..2 {
+        match machines.hash(what, memory.clone()) {
+            Ok(hashed) => return Ok(Some(hashed)),
+            Err(error) => error.downcast::<NoMemory>().map(drop)?,
         }
+        machines.let_go();
     }
+    Ok(None)
 }
 
 /// What a thread does until the end.
@@ -575,9 +571,16 @@ fn verify(shared: &Shared) -> anyhow::Result<()> {
     loop {
         match shared.next(&mut let_go) {
             Next::Verify(entry, memory) => {
-                let hashed = patiently(shared, &mut machines, &entry.job.what, memory)?;
-                let Some((hash, kind, begun)) = hashed else {
-                    entry.answer(Err(Unverified::Closed));
+                let begun = Instant::now();
+                let hashed = in_memory(&mut machines, &entry.job.what, memory)?;
+                let Some((hash, kind)) = hashed else {
+                    warn!("memory is short; a share was not verified");
+                    let mut state = shared.state();
+                    state.figures.throttled += 1;
+                    // Who waits for what this thread held need not wait any more.
+                    shared.wishes.notify_all();
+                    drop(state);
+                    entry.answer(Err(Unverified::Throttled));
                     continue;
                 };
                 let is_true = hash == entry.job.claimed;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Process, adit, free_port, wait_for};
+use crate::support::{Process, adit, free_port, wait_within};
 
 /// How long blocks take is luck, and a build with all its checks on a busy machine has little of it.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -79,7 +79,7 @@ fn ctrl_c_ends_the_demo_cleanly_and_kept_data_is_taken_up_again() {
         ];
         let log = folder.path().join(format!("demo-{round}.log"));
         let mut demo = Process::start(adit(&arguments), log);
-        wait_for("a block", || {
+        wait_within(LONGEST, "a block", || {
             demo.log_text()
                 .contains("verdict=\"accepted\"")
                 .then_some(())

@@ -99,7 +99,10 @@ pub(super) fn routes(work: Router, page: Page) -> Router {
                 } else if [Method::GET, Method::HEAD].contains(&method) {
                     page.response(&headers, local)
                 } else {
-                    (StatusCode::METHOD_NOT_ALLOWED, ONLY_LOOKED_AT).into_response()
+                    {
+                        let allow = [(header::ALLOW, "GET,HEAD")];
+                        (StatusCode::METHOD_NOT_ALLOWED, allow, ONLY_LOOKED_AT).into_response()
+                    }
                 }
             }
         },

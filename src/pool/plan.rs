@@ -90,8 +90,11 @@ impl Plan {
             Ok(plan) => return Ok(plan),
             Err(error) => error,
         };
-        let plan = Self::within(settings, None)?;
+        let mut plan = Self::within(settings, None)?;
         tracing::warn!(pool = settings.name, %error, "this pool waits for memory");
+        if let Some(verifier) = &mut plan.verifier {
+            verifier.waits_for_memory = true;
+        }
         Ok(plan)
     }
 

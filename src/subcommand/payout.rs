@@ -92,7 +92,7 @@ enum What {
         file: PathBuf,
     },
     /// Print what proves to a miner of Monero that a payout has paid him: for the command check_tx_key of his
-    /// own wallet
+    /// own wallet. It proves as much of every other address in that transaction, to whoever knows one
     Proof {
         /// Its number
         number: u64,

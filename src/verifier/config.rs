@@ -4,7 +4,8 @@
 use std::num::NonZeroUsize;
 
 use mining::trust::Sampling;
-use pow::randomx::{CACHE_BYTES, DATASET_BYTES, Pages, VM_BYTES};
+pub(super) use pow::randomx::{CACHE_BYTES, DATASET_BYTES};
+use pow::randomx::{Pages, VM_BYTES};
 use serde::{Deserialize, Serialize};
 
 /// Caches at a time: that of the seed in use, and either the next one or the one before.
@@ -65,6 +66,8 @@ pub struct Plan {
     pub pages: Pages,
     /// By which rule shares are believed; without one none is.
     pub sampling: Option<Sampling>,
+    /// Whether it was more than is free: then nothing is asked for until it is.
+    pub waits_for_memory: bool,
 }
 
 /// What the operator wants cannot be: the machine has too little memory, or a number makes no sense.
@@ -147,6 +150,7 @@ impl Config {
                 Pages::Usual
             },
             sampling: self.trust_after.map(|_| rule),
+            waits_for_memory: false,
         })
     }
 }
@@ -171,6 +175,7 @@ impl Plan {
             threads: threads(said, cores)?,
             pages: Pages::Usual,
             sampling: None,
+            waits_for_memory: false,
         })
     }
 

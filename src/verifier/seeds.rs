@@ -15,7 +15,12 @@ use std::{
 use pow::randomx::{Cache, Dataset, Memory, NoCache, NoDataset, NoMemory, Seed, Variant, Vm};
 use tracing::{info, warn};
 
-use super::{MEASURED, Shared, State, capacity::Kind, config::SEEDS};
+use super::{
+    MEASURED, Shared, State,
+    capacity::Kind,
+    config::{CACHE_BYTES, DATASET_BYTES, SEEDS},
+    free,
+};
 
 /// How long to wait when memory was short.
 const RETRY: Duration = Duration::from_secs(10);
@@ -65,13 +70,12 @@ enum Step {
 pub(super) fn prepare(shared: &Shared) -> anyhow::Result<()> {
     loop {
         match shared.next_step() {
-            Step::Cache(seed) => match Cache::new(Variant::Rx0, &seed.0, shared.plan.pages) {
+            Step::Cache(seed) => match shared.cache(seed) {
                 Ok(cache) => {
                     let cache = Arc::new(cache);
+                    // Without a measurement the first shares tell.
                     if let Err(short) = shared.measure(&Memory::Light(Arc::clone(&cache))) {
-                        drop(cache);
-                        shared.rest("a new seed", short);
-                        continue;
+                        warn!(needed = short.needed, "memory is short");
                     }
                     info!(%seed, pages = ?cache.pages(), jit = ?cache.ability().jit(), "seed prepared");
                     let mut state = shared.state();
@@ -85,13 +89,11 @@ pub(super) fn prepare(shared: &Shared) -> anyhow::Result<()> {
                 Err(NoCache::NoMemory(short)) => shared.rest("a new seed", short),
                 Err(cause @ NoCache::NotComputed(_)) => return Err(cause.into()),
             },
-            Step::Dataset(seed, cache) => match shared.fill(&cache) {
+            Step::Dataset(seed, cache) => match shared.dataset(&cache) {
                 Ok(dataset) => {
                     let dataset = Arc::new(dataset);
                     if let Err(short) = shared.measure(&Memory::Fast(Arc::clone(&dataset))) {
-                        drop(dataset);
-                        shared.rest("a dataset", short);
-                        continue;
+                        warn!(needed = short.needed, "memory is short");
                     }
                     info!(%seed, pages = ?dataset.pages(), "dataset prepared");
                     let mut state = shared.state();
@@ -190,6 +192,29 @@ impl Shared {
         Ok(())
     }
 
+    fn cache(&self, seed: Seed) -> Result<Cache, NoCache> {
+        self.are_free(CACHE_BYTES).map_err(NoCache::NoMemory)?;
+        Cache::new(Variant::Rx0, &seed.0, self.plan.pages)
+    }
+
+    fn dataset(&self, cache: &Arc<Cache>) -> Result<Dataset, NoDataset> {
+        self.are_free(DATASET_BYTES).map_err(NoDataset::NoMemory)?;
+        self.fill(cache)
+    }
+
+    /// Where memory was short at the start nothing is asked for that is not free: the system would promise it, and
+    /// end the process once it is used.
+    fn are_free(&self, needed: u64) -> Result<(), NoMemory> {
+        let free = match self.plan.waits_for_memory {
+            true => free(),
+            false => None,
+        };
+        match free {
+            Some(free) if free < needed => Err(NoMemory { needed }),
+            _ => Ok(()),
+        }
+    }
+
     /// Tells the seeds whose shares can be verified.
     fn publish(&self, state: &State) {
         let seeds = state.known.iter().map(|known| known.seed).collect();
@@ -197,7 +222,7 @@ impl Shared {
     }
 
     /// Waits before memory is asked for again.
-    pub(super) fn rest(&self, what: &'static str, short: NoMemory) {
+    fn rest(&self, what: &'static str, short: NoMemory) {
         warn!(
             what,
             needed = short.needed,

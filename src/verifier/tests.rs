@@ -37,6 +37,7 @@ fn plan(threads: usize) -> Plan {
         threads: NonZeroUsize::new(threads).unwrap(),
         pages: Pages::Usual,
         sampling: None,
+        waits_for_memory: false,
     }
 }
 

@@ -64,11 +64,22 @@ impl Judged {
         }
     }
 
-    /// By what it is known if it comes again; nothing if it was refused.
-    pub(super) fn seen(&self) -> Option<Hash> {
+    /// It is not looked at any further, and may come again; why it is none, if that is known.
+    pub(super) fn forget(&self, seen: &Seen) -> Option<Reject> {
         match self {
-            Self::Proven { share, .. } => share.as_ref().ok().map(Share::hash),
-            Self::Claimed { claim, .. } => Some(claim.result()),
+            Self::Proven {
+                share: Ok(share), ..
+            } => {
+                seen.remove(&share.hash());
+                None
+            }
+            Self::Proven {
+                share: Err(reject), ..
+            } => Some(*reject),
+            Self::Claimed { claim, .. } => {
+                claim.forget(seen);
+                None
+            }
         }
     }
 }
@@ -239,10 +250,11 @@ impl AnyJob {
 }
 
 impl AnyClaim {
-    pub(super) fn result(&self) -> Hash {
+    /// It was found false, or could not be looked at: what was remembered of it is forgotten.
+    pub(super) fn forget(&self, seen: &Seen) {
         match self {
-            Self::CryptoNote(claim) => claim.result,
-            Self::Vision { claim, .. } => claim.result,
+            Self::CryptoNote(claim) => claim.forget(seen),
+            Self::Vision { claim, .. } => claim.forget(seen),
         }
     }
 

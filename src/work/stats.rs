@@ -108,8 +108,8 @@ struct WorkerStats {
 /// How much of it somebody wants.
 #[derive(Deserialize)]
 pub(super) struct Asked {
-    /// Whether each worker is listed, as without a word of it.
-    workers: Option<bool>,
+    /// With `false` no worker is listed.
+    workers: Option<String>,
 }
 
 pub(super) async fn show(
@@ -132,9 +132,9 @@ pub(super) async fn show(
         total_hashrate: listing.total_hashrate,
         blocks_found: listing.blocks_found,
         last_block_height: listing.last_block_height,
-        workers: match asked.workers {
-            None | Some(true) => &listing.workers,
-            Some(false) => &nobody,
+        workers: match asked.workers.as_deref() {
+            Some("false") => &nobody,
+            _ => &listing.workers,
         },
         pool_name: &work.name,
         pool_url: format!("http://{host}"),

@@ -1,6 +1,7 @@
 //! A registered worker: its jobs, its difficulty, its shares, and what it is banned by.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     net::SocketAddr,
     sync::{
@@ -21,6 +22,7 @@ use mining::{
     username::Username,
     vardiff::Vardiff,
 };
+use pow::Hash;
 use store::{FoundBlock, WorkerName};
 use tokio::{sync::Notify, time::Instant};
 
@@ -49,6 +51,9 @@ const ONLY: usize = 0;
 pub(super) const SHARES_PER_SECOND: u32 = 100;
 /// How long the same work is offered as the same job.
 pub(super) const JOB_LASTS: Duration = Duration::from_secs(30);
+
+/// Blocks of a worker that are known if they come again: more than its jobs can be solved for in an hour.
+const BLOCKS_KNOWN: usize = 1024;
 
 /// A worker.
 pub(super) struct Worker {
@@ -86,6 +91,8 @@ struct State {
     recent: Recent,
     /// What was accepted since it registered.
     work: Work,
+    /// The blocks that it found last.
+    blocks: VecDeque<Hash>,
 }
 
 /// What there is to say of an accepted share.
@@ -176,6 +183,7 @@ impl Worker {
                 reported: None,
                 recent: Recent::default(),
                 work: Work::ZERO,
+                blocks: VecDeque::new(),
             }),
             accepted: AtomicU64::new(0),
             _counted: counted,
@@ -314,11 +322,11 @@ impl Worker {
                     }
                     Ok(Verdict::False(_)) => {
                         // Forgotten, so that whoever really finds it is not taken for a second one.
-                        self.context.seen.remove(&claim.result());
+                        claim.forget(&self.context.seen);
                         Err(self.refuse(Reject::WrongResult))
                     }
                     Err(unverified) => {
-                        self.context.seen.remove(&claim.result());
+                        claim.forget(&self.context.seen);
                         Err(self.refuse(match unverified {
                             Unverified::Throttled => Reject::TooMany,
                             Unverified::UnknownSeed | Unverified::Closed => Reject::Stale,
@@ -377,14 +385,16 @@ impl Worker {
             // What may be a block is never too much: it goes to the daemons first, whatever becomes of the share.
             Ok(judged) if !too_fast || judged.may_be_block() => Ok((judged, job)),
             Ok(judged) => {
-                if let Some(seen) = judged.seen() {
-                    self.context.seen.remove(&seen);
+                if let Some(reject) = judged.forget(&self.context.seen) {
+                    self.refuse(reject);
                 }
                 Err(rate())
             }
-            Err(_) if too_fast => Err(rate()),
-            Err(NotJudged::Reject(reject)) => Err(self.refuse(reject)),
-            Err(NotJudged::Malformed(refused)) => Err(refused),
+            Err(NotJudged::Reject(reject)) => {
+                let refused = self.refuse(reject);
+                Err(if too_fast { rate() } else { refused })
+            }
+            Err(NotJudged::Malformed(refused)) => Err(if too_fast { rate() } else { refused }),
         }
     }
 
@@ -456,6 +466,17 @@ impl Worker {
             }
             _ => return None,
         };
+        // One that comes again is with the daemons already.
+        let mut state = self.state();
+        let hash = found.found.block.hash;
+        if state.blocks.contains(&hash) {
+            return None;
+        }
+        if state.blocks.len() == BLOCKS_KNOWN {
+            state.blocks.pop_front();
+        }
+        state.blocks.push_back(hash);
+        drop(state);
         Some(self.context.blocks.submit(found))
     }
 

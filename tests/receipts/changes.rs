@@ -108,13 +108,21 @@ fn another(field: &str, text: &str) -> String {
     if field == "scheme" {
         return if text == "prop" { "pplns" } else { "prop" }.into();
     }
+    if field == "date" {
+        // The day after, which every calendar has.
+        return text
+            .parse::<mining::date::Date>()
+            .unwrap()
+            .next()
+            .to_string();
+    }
     if let Ok(number) = text.parse::<u128>() {
         // Of work it is less, so that no hash is worth too little.
         return number.checked_sub(1).unwrap_or(1).to_string();
     }
-    // One character is another one of the same kind: of a day the last, of others one in the middle.
+    // One character is another one of the same kind: of a percentage the last, of others one in the middle.
     let at = match field {
-        "date" | "percent" => text.len() - 1,
+        "percent" => text.len() - 1,
         _ => text.len() / 2,
     };
     let other = match text.as_bytes()[at] {

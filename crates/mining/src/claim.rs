@@ -74,6 +74,14 @@ impl Claim {
         }
     }
 
+    /// It was found false, or could not be looked at: whoever really finds it is not to be taken for a second
+    /// one. Where it was not remembered there is nothing to forget, and another's share may be known by it.
+    pub fn forget(&self, seen: &Seen) {
+        if self.share.is_ok() {
+            seen.forget(self.tip, &self.result);
+        }
+    }
+
     /// The share, once its hash was found to be what was claimed. `tip` is that of the moment: what was
     /// overtaken by another block while it waited is refused, as it would have been before.
     pub fn proven(&self, tip: u64) -> Result<Share, Reject> {
@@ -81,5 +89,47 @@ impl Claim {
             true => self.share,
             false => Err(Reject::Stale),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(tip: u64, is_block: bool) -> Judged {
+        Judged {
+            tip,
+            height: 7,
+            is_block,
+            is_share: true,
+            work: Work::from_hashes(1),
+        }
+    }
+
+    #[test]
+    fn a_false_claim_that_was_not_remembered_forgets_nobody_s_share() {
+        let (seen, result) = (Seen::default(), Hash([5; 32]));
+        let check = |tip, is_block, now| Claim::check(result, judged(tip, is_block), now, &seen);
+        let good = check(2, false, 2).unwrap();
+        assert!(good.proven(2).is_ok());
+        // As a block of the tip before, which is late and would be sent all the same.
+        let late = check(1, true, 2).unwrap();
+        assert_eq!(late.proven(2), Err(Reject::Stale));
+        late.forget(&seen);
+        assert_eq!(check(2, false, 2), Err(Reject::Duplicate));
+        // One that is found false by itself may come again.
+        good.forget(&seen);
+        assert!(check(2, false, 2).is_ok());
+    }
+
+    #[test]
+    fn a_claim_that_is_found_false_after_the_tip_has_moved_forgets_nothing_of_the_new_one() {
+        let (seen, result) = (Seen::default(), Hash([5; 32]));
+        let waits = Claim::check(result, judged(1, false), 1, &seen).unwrap();
+        let good = Claim::check(result, judged(2, false), 2, &seen).unwrap();
+        waits.forget(&seen);
+        assert!(good.proven(2).is_ok());
+        let again = Claim::check(result, judged(2, false), 2, &seen);
+        assert_eq!(again, Err(Reject::Duplicate));
     }
 }

@@ -94,6 +94,15 @@ impl Seen {
         self.shard(hash).hashes.remove(&key(hash));
     }
 
+    /// Forgets what was claimed on the tip with this number and is not true. What was remembered of another tip
+    /// meanwhile is somebody's share.
+    pub(crate) fn forget(&self, tip: u64, hash: &Hash) {
+        let mut shard = self.shard(hash);
+        if shard.tip == tip {
+            shard.hashes.remove(&key(hash));
+        }
+    }
+
     fn shard(&self, hash: &Hash) -> MutexGuard<'_, Shard> {
         self.0[usize::from(hash.0[0]) % SHARDS]
             .lock()

@@ -458,7 +458,7 @@ impl Miner {
             Ok(Verdict::False(_)) => {
                 trusted.doubt(name);
                 // Forgotten, so that whoever really finds it is not taken for a second one.
-                self.parts.context.seen.remove(&claim.result);
+                claim.forget(&self.parts.context.seen);
                 let (reject, reason) = (Reject::WrongResult, Reason::InvalidResult);
                 self.refuse(reject, reason, id.as_id(), out);
                 Some(Handled::Done)
@@ -511,7 +511,7 @@ impl Miner {
     /// before all others in the queue, and daemons and books are not for whoever claims most.
     fn unverified(&self, claimed: &Claimed, unverified: Unverified, out: &mut Vec<u8>) {
         let context = &self.parts.context;
-        context.seen.remove(&claimed.claim.result);
+        claimed.claim.forget(&context.seen);
         let (reject, reason) = match unverified {
             Unverified::Throttled => (Reject::TooMany, Reason::Throttled),
             Unverified::UnknownSeed => (Reject::Stale, Reason::BlockExpired),

@@ -64,6 +64,8 @@ impl Init {
                 "--wallet-url and --wallet-user are for monero-wallet-rpc, and {name} is paid by a wallet of \
                  the node: --wallet names it"
             )
+        } else if self.wallet_password.is_some() && self.wallet_user.is_none() && is_monero {
+            "--wallet-password goes with --wallet-user".to_owned()
         } else {
             return Ok(());
         };

@@ -339,6 +339,7 @@ mod tests {
             threads: NonZeroUsize::new(2).unwrap(),
             pages: Pages::Usual,
             sampling: None,
+            waits_for_memory: false,
         }
     }
 

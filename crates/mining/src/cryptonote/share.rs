@@ -82,6 +82,11 @@ fn hash_of(variant: Variant, blob: &[u8], submission: &Submission) -> Option<Has
 }
 
 impl Claim {
+    /// It was found false, or could not be looked at: what was remembered of it is forgotten.
+    pub fn forget(&self, seen: &Seen) {
+        self.claim.forget(seen);
+    }
+
     /// The share, once its hash was found to be what was claimed. `tip` is that of the moment: what was
     /// overtaken by another block while it waited is refused, as it would have been before.
     pub fn proven(&self, tip: u64) -> Result<Share, Reject> {

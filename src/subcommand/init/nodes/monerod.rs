@@ -49,7 +49,10 @@ pub(super) fn candidates(home: Option<&Path>) -> Vec<(Network, daemon::Config)> 
     let folders = under_home
         .into_iter()
         .chain(ELSEWHERE.iter().map(PathBuf::from));
-    folders.flat_map(|folder| in_folder(&folder)).collect()
+    let mut all: Vec<_> = folders.flat_map(|folder| in_folder(&folder)).collect();
+    // Of two ways to one daemon the first is taken: a chain's folder knows less than a configuration.
+    all.sort_by_key(|(_, config)| config.zmq.is_none());
+    all
 }
 
 fn in_folder(folder: &Path) -> Vec<(Network, daemon::Config)> {
