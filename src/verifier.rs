@@ -9,6 +9,7 @@
 
 mod capacity;
 mod config;
+mod machines;
 mod memory;
 mod queue;
 mod seeds;
@@ -29,7 +30,7 @@ use std::{
 use anyhow::Context as _;
 use pow::{
     Hash,
-    randomx::{Memory, NoCache, NoMemory, Pages, Seed, Variant, Vm},
+    randomx::{Memory, NoCache, Seed, Variant},
     visionx::{self, Dataset},
 };
 use tokio::sync::{oneshot, watch};
@@ -45,6 +46,7 @@ pub use self::{
 };
 use self::{
     capacity::{Kind, Measured},
+    machines::Machines,
     queue::{Limits, Put, Queue},
     seeds::Known,
 };
@@ -498,81 +500,15 @@ impl Shared {
     }
 }
 
-/// A thread's machines: a new seed is verified with its cache while shares of the old one still come.
-struct Machines {
-    light: Option<Vm>,
-    fast: Option<Vm>,
-    visionx: visionx::Machine,
-    pages: Pages,
-}
-
-impl Machines {
-    /// The hash of a share, and what was measured by it. Where a seed was to be prepared this is the memory.
-    fn hash(&mut self, what: &What, memory: Option<Memory>) -> anyhow::Result<(Hash, Kind)> {
-        Ok(match what {
-            What::RandomX { blob, .. } => {
-                let memory = memory.context("the seed was prepared")?;
-                let kind = Kind::of(&memory);
-                (self.of(memory)?.hash(blob), kind)
-            }
-            What::VisionX {
-                dataset,
-                message,
-                nonce,
-            } => (self.visionx.hash(dataset, message, *nonce), Kind::VisionX),
-        })
-    }
-
-    /// The machine for this memory.
-    fn of(&mut self, memory: Memory) -> anyhow::Result<&mut Vm> {
-        let machine = match memory {
-            Memory::Light(_) => &mut self.light,
-            Memory::Fast(_) => &mut self.fast,
-        };
-        match machine {
-            Some(machine) => {
-                machine.switch(memory)?;
-                Ok(machine)
-            }
-            None => Ok(machine.insert(Vm::new(memory, self.pages)?)),
-        }
-    }
-
-    fn let_go(&mut self) {
-        (self.light, self.fast) = (None, None);
-    }
-}
-
-/// The hash of a share and what was measured by it; nothing if memory is short even with nothing else held here.
-fn in_memory(
-    machines: &mut Machines,
-    what: &What,
-    memory: Option<Memory>,
-) -> anyhow::Result<Option<(Hash, Kind)>> {
-    for _ in 0..2 {
-        match machines.hash(what, memory.clone()) {
-            Ok(hashed) => return Ok(Some(hashed)),
-            Err(error) => error.downcast::<NoMemory>().map(drop)?,
-        }
-        machines.let_go();
-    }
-    Ok(None)
-}
-
 /// What a thread does until the end.
 fn verify(shared: &Shared) -> anyhow::Result<()> {
-    let mut machines = Machines {
-        light: None,
-        fast: None,
-        visionx: visionx::Machine::new(),
-        pages: shared.plan.pages,
-    };
+    let mut machines = Machines::new(shared.plan.pages);
     let mut let_go = 0;
     loop {
         match shared.next(&mut let_go) {
             Next::Verify(entry, memory) => {
                 let begun = Instant::now();
-                let hashed = in_memory(&mut machines, &entry.job.what, memory)?;
+                let hashed = machines.hash(&entry.job.what, memory)?;
                 let Some((hash, kind)) = hashed else {
                     warn!("memory is short; a share was not verified");
                     let mut state = shared.state();

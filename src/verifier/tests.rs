@@ -7,7 +7,7 @@ use std::{
 };
 
 use pow::{
-    randomx::Cache,
+    randomx::{Cache, Pages, Vm},
     visionx::{EpochSeed, Header, Params},
 };
 

@@ -129,6 +129,27 @@ fn a_share_is_never_harder_than_a_block() {
 }
 
 #[test]
+fn a_share_is_worth_its_difficulty_and_never_more_than_its_hash() {
+    for difficulty in [1, 2, 3, 16, 20, 247] {
+        let job = job(1, 1, 248, difficulty);
+        let seen = Seen::of_tip(TIP, []);
+        let worth = |result| {
+            let claim = share::check(&job, result, TIP, &seen).unwrap();
+            claim.proven(TIP).unwrap().work().hashes()
+        };
+        let (_, digest) = search(&job, |digest| job.target.is_met_by(digest));
+        assert_eq!(worth(digest), u128::from(difficulty), "{difficulty}");
+        // The target itself is met, too.
+        let mut bytes = job.target.to_display_bytes();
+        bytes.reverse();
+        let on_it = Hash(bytes);
+        let rounded = job.target.work().hashes();
+        assert_eq!(worth(on_it), rounded, "{difficulty}");
+        assert!(u128::from(difficulty) - rounded <= 1, "{difficulty}");
+    }
+}
+
+#[test]
 fn claims_are_judged_by_what_they_say() {
     let job = job(1, 1, 1_000_000, 4);
     let seen = Seen::of_tip(TIP, []);
