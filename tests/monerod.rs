@@ -3,6 +3,9 @@
 mod agree;
 mod beside;
 pub(crate) mod chain;
+mod failover;
+mod handshakes;
+mod limits;
 mod load;
 pub(crate) mod miner;
 mod paid;
@@ -10,6 +13,7 @@ mod self_select;
 mod shared_port;
 mod signed;
 mod trust;
+mod unfit;
 mod xmrig;
 
 use serde_json::{Value, json};

@@ -269,6 +269,8 @@ fn without_a_view_key_no_miner_brings_blocks_and_with_one_liars_are_banned() {
         let told = liar.ask("block_template", params.clone());
         assert_refused(&told, "Block template refused: the block does not pay");
     }
+    let told = liar.answer().expect("the reason");
+    assert_refused(&told, "Your IP is banned");
     assert!(liar.line().is_none(), "banned");
     assert_eq!(pool.metric("adit_bans_total"), 1);
 }
