@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     Extension, Router,
-    http::{HeaderMap, Method, Request, StatusCode, Uri, header},
+    http::{HeaderMap, Request, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use hyper::{body::Incoming, service::service_fn};
@@ -28,8 +28,6 @@ const TOO_MANY: &str = "too many requests";
 /// What is told of a path that is none of the work protocol.
 const NO_CALL: &str =
     "there is no such call at a port for miners; docs/http-work.md has all of them";
-/// What is told whoever sends something to the page.
-const ONLY_LOOKED_AT: &str = "this page is only looked at";
 /// The longest name of a host (RFC 1035).
 const HOST_MAX: usize = 253;
 
@@ -87,22 +85,13 @@ struct Local(SocketAddr);
 pub(super) fn routes(work: Router, page: Page) -> Router {
     let page = Arc::new(page);
     work.fallback(
-        move |method: Method,
-              uri: Uri,
-              headers: HeaderMap,
-              Extension(Local(local)): Extension<Local>| {
+        move |uri: Uri, headers: HeaderMap, Extension(Local(local)): Extension<Local>| {
             let page = Arc::clone(&page);
             async move {
                 // A program that takes the page for an answer would believe that something was done.
-                if is_call(uri.path()) {
-                    (StatusCode::NOT_FOUND, NO_CALL).into_response()
-                } else if [Method::GET, Method::HEAD].contains(&method) {
-                    page.response(&headers, local)
-                } else {
-                    {
-                        let allow = [(header::ALLOW, "GET,HEAD")];
-                        (StatusCode::METHOD_NOT_ALLOWED, allow, ONLY_LOOKED_AT).into_response()
-                    }
+                match is_call(uri.path()) {
+                    true => (StatusCode::NOT_FOUND, NO_CALL).into_response(),
+                    false => page.response(&headers, local),
                 }
             }
         },

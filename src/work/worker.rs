@@ -435,8 +435,9 @@ impl Worker {
             }
             outcome => {
                 if outcome == Some(Outcome::Failed) {
-                    // Forgotten, so that the same share is welcome again.
+                    // Forgotten, so that the same share is welcome again, with its block.
                     self.context.seen.remove(&share.hash());
+                    self.state().blocks.clear();
                 }
                 self.context.metrics.not_stored.inc();
                 Err(Refused::NotStored)
