@@ -192,14 +192,6 @@ async fn a20_an_honest_share_waits_for_one_of_a_flood_and_a_claimed_block_for_no
     are_verified_in_order(forged).await;
 }
 
-#[tokio::test]
-async fn a20_shares_of_visionx_wait_in_the_same_order() {
-    let dataset = Arc::new(Dataset::computed(Params::LITE, &EpochSeed([0; 32]), 0));
-    let forged =
-        |is_candidate| Job::visionx(Arc::clone(&dataset), b"x", 1, Hash::default(), is_candidate);
-    are_verified_in_order(forged).await;
-}
-
 /// All is handed in before the one thread starts, so that verdicts come in the order of the queue.
 async fn are_verified_in_order(forged: impl Fn(bool) -> Job) {
     let verifier = waiting();
