@@ -112,6 +112,7 @@ async fn start(is_fast: bool) -> (Tasks, Verifier) {
         threads: NonZeroUsize::MIN,
         pages: Pages::Usual,
         sampling: None,
+        waits_for_memory: false,
     };
     let verifier = verifier::start(plan, &tasks).expect("threads");
     let seeds = Seeds {
