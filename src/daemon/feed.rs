@@ -50,17 +50,22 @@ const TICK: Duration = Duration::from_millis(500);
 struct Candidate<'a> {
     name: &'a str,
     status: &'a Status,
-    /// How long it has been below the highest of the fit ones.
-    behind: Option<Behind>,
-    /// How long it may be.
+    standing: Standing,
+    /// How long it may be behind.
     grace: Duration,
 }
 
-/// A daemon below another one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Behind {
-    since: Instant,
-    highest: u32,
+/// How a daemon stands to the others, by height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is not fit by itself, or was not heard.
+    Out,
+    /// It came back below the highest one, and has not caught up yet.
+    Returning { highest: u32 },
+    /// No fit one is above it.
+    Level,
+    /// It was level, and another one is above it since then.
+    Behind { since: Instant, highest: u32 },
 }
 
 /// What came of it.
@@ -73,14 +78,13 @@ enum Choice {
 impl Candidate<'_> {
     fn fit(&self, now: Instant) -> Result<(), String> {
         self.status.fit.clone()?;
-        match &self.behind {
-            Some(behind) if now - behind.since > self.grace => Err(format!(
-                "it is at block {}, others are at {}",
-                self.status.height.unwrap_or(0),
-                behind.highest
-            )),
-            _ => Ok(()),
-        }
+        let highest = match self.standing {
+            Standing::Returning { highest } => highest,
+            Standing::Behind { since, highest } if now - since > self.grace => highest,
+            _ => return Ok(()),
+        };
+        let height = height(self.status).unwrap_or(0);
+        Err(format!("it is at block {height}, others are at {highest}"))
     }
 }
 
@@ -92,19 +96,19 @@ pub(super) async fn feed(
     published: watch::Sender<Feed>,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut behind: Vec<Option<Behind>> = vec![None; daemons.len()];
+    let mut standings = vec![Standing::Out; daemons.len()];
     loop {
         let now = Instant::now();
         let statuses: Vec<Status> = daemons.iter().map(|d| d.status.borrow().clone()).collect();
-        compare_heights(&mut behind, &statuses, now);
+        compare_heights(&mut standings, &statuses, now);
         let candidates: Vec<Candidate<'_>> = daemons
             .iter()
             .zip(&statuses)
-            .zip(&behind)
-            .map(|((daemon, status), behind)| Candidate {
+            .zip(&standings)
+            .map(|((daemon, status), &standing)| Candidate {
                 name: &daemon.name,
                 status,
-                behind: behind.clone(),
+                standing,
                 grace: daemon.pace.poll * 2,
             })
             .collect();
@@ -146,19 +150,33 @@ fn say_fit(daemon: &Node, fit: Result<(), String>) {
     }
 }
 
+/// The height that a daemon's template stands on, if the daemon is fit by itself. Its tip may be ahead of
+/// that for a moment, but is of no use to miners yet.
+fn height(status: &Status) -> Option<u32> {
+    status.fit.as_ref().ok()?;
+    let (template, _) = status.current.as_ref()?;
+    Some(template.height().saturating_sub(1))
+}
+
 /// Notes which of the fit daemons are below the highest one.
-fn compare_heights(behind: &mut [Option<Behind>], statuses: &[Status], now: Instant) {
-    let heights = statuses.iter().map(|s| s.fit.as_ref().ok().and(s.height));
-    let Some(highest) = heights.clone().flatten().max() else {
-        return;
-    };
-    for (behind, height) in behind.iter_mut().zip(heights) {
-        *behind = match (behind.take(), height) {
-            (before, Some(height)) if height < highest => Some(Behind {
-                since: before.map_or(now, |b| b.since),
-                highest,
-            }),
-            _ => None,
+///
+/// One that was level may be late for a while, as blocks reach daemons one after the other. One
+/// that comes back gets no such time: its miners would go back to a block that is found already.
+fn compare_heights(standings: &mut [Standing], statuses: &[Status], now: Instant) {
+    let heights = statuses.iter().map(height);
+    let highest = heights.clone().flatten().max();
+    for (standing, height) in standings.iter_mut().zip(heights) {
+        *standing = match (*standing, height, highest) {
+            (Standing::Level, Some(height), Some(highest)) if height < highest => {
+                let since = now;
+                Standing::Behind { since, highest }
+            }
+            (Standing::Behind { since, .. }, Some(height), Some(highest)) if height < highest => {
+                Standing::Behind { since, highest }
+            }
+            (_, Some(height), Some(highest)) if height < highest => Standing::Returning { highest },
+            (_, Some(_), _) => Standing::Level,
+            (_, None, _) => Standing::Out,
         };
     }
 }
@@ -244,13 +262,39 @@ fn stop(published: &watch::Sender<Feed>, why: String, now: Instant) {
 
 #[cfg(test)]
 mod tests {
+    use mining::{
+        Amount, Target, Template,
+        template::{Room, TemplateKind, Transactions},
+    };
+    use pow::Hash;
+
     use super::*;
+
+    fn template_at(height: u32) -> AnyTemplate {
+        AnyTemplate::Bitcoin(Arc::new(Template {
+            height,
+            version: 0x2000_0000,
+            previous: Hash([1; 32]),
+            bits: 0x207f_ffff,
+            target: Target::MAX,
+            time: 1_800_000_000,
+            min_time: 1_799_999_000,
+            value: Amount::from_units(5_000_000_000),
+            fees: Amount::ZERO,
+            witness_commitment: None,
+            coinbase_flags: vec![],
+            transactions: Transactions::default(),
+            tail: String::new(),
+            room: Room::EMPTY_BLOCK,
+            kind: TemplateKind::Full,
+        }))
+    }
 
     fn status(fit: Result<(), &str>, height: u32) -> Status {
         Status {
             fit: fit.map_err(str::to_owned),
             settled: true,
-            current: None,
+            current: Some((template_at(height + 1), Instant::now())),
             height: Some(height),
             peers: None,
             version: None,
@@ -259,63 +303,103 @@ mod tests {
         }
     }
 
-    fn chosen(
-        statuses: &[Status],
-        behind: &[Option<Behind>],
+    /// Two daemons and what was noted of them so far.
+    struct Pair {
+        standings: [Standing; 2],
+        statuses: [Status; 2],
         now: Instant,
-    ) -> Result<usize, String> {
-        let candidates: Vec<_> = statuses
-            .iter()
-            .zip(behind)
-            .map(|(status, behind)| Candidate {
+    }
+
+    impl Pair {
+        fn at(first: u32, second: u32) -> Self {
+            Self {
+                standings: [Standing::Out; 2],
+                statuses: [first, second].map(|height| status(Ok(()), height)),
+                now: Instant::now(),
+            }
+        }
+
+        /// Which one is used, after as many milliseconds.
+        fn chosen_after(&mut self, ms: u64) -> Result<usize, String> {
+            self.now += Duration::from_millis(ms);
+            compare_heights(&mut self.standings, &self.statuses, self.now);
+            let candidate = |(status, standing)| Candidate {
                 name: "d",
                 status,
-                behind: behind.clone(),
+                standing,
                 grace: Duration::from_secs(2),
-            })
-            .collect();
-        match choose(&candidates, now) {
-            Choice::Use(index) => Ok(index),
-            Choice::None(reason) => Err(reason),
-            Choice::Wait => Err("wait".into()),
+            };
+            let candidates = self.statuses.iter().zip(self.standings);
+            let candidates: Vec<_> = candidates.map(candidate).collect();
+            match choose(&candidates, self.now) {
+                Choice::Use(index) => Ok(index),
+                Choice::None(reason) => Err(reason),
+                Choice::Wait => Err("wait".into()),
+            }
         }
     }
 
     #[test]
     fn the_first_fit_one_is_used_and_reasons_are_joined() {
-        let now = Instant::now();
-        let none = [None, None];
-        let (fit, unfit) = (status(Ok(()), 5), status(Err("down"), 5));
-        assert_eq!(chosen(&[fit.clone(), fit.clone()], &none, now), Ok(0));
-        assert_eq!(chosen(&[unfit.clone(), fit], &none, now), Ok(1));
-        assert_eq!(
-            chosen(&[unfit.clone(), unfit], &none, now),
-            Err("d: down; d: down".into())
-        );
+        let mut pair = Pair::at(5, 5);
+        assert_eq!(pair.chosen_after(0), Ok(0));
+        pair.statuses[0] = status(Err("down"), 5);
+        assert_eq!(pair.chosen_after(0), Ok(1));
+        pair.statuses[1] = status(Err("down"), 5);
+        assert_eq!(pair.chosen_after(0), Err("d: down; d: down".into()));
     }
 
     #[test]
     fn one_that_stays_behind_is_left_until_it_has_caught_up() {
-        let mut now = Instant::now();
-        let mut behind = vec![None, None];
-        let mut statuses = [status(Ok(()), 5), status(Ok(()), 6)];
-        compare_heights(&mut behind, &statuses, now);
-        assert_eq!(chosen(&statuses, &behind, now), Ok(0));
-        now += Duration::from_secs(3);
-        statuses[1].height = Some(7);
-        compare_heights(&mut behind, &statuses, now);
-        assert_eq!(chosen(&statuses, &behind, now), Ok(1));
-        statuses[0].height = Some(7);
-        compare_heights(&mut behind, &statuses, now);
-        assert_eq!(chosen(&statuses, &behind, now), Ok(0));
+        let mut pair = Pair::at(5, 5);
+        assert_eq!(pair.chosen_after(0), Ok(0));
+        pair.statuses[1] = status(Ok(()), 6);
+        assert_eq!(pair.chosen_after(0), Ok(0));
+        assert_eq!(pair.chosen_after(2000), Ok(0));
+        pair.statuses[1] = status(Ok(()), 7);
+        assert_eq!(pair.chosen_after(1), Ok(1));
+        pair.statuses[0] = status(Ok(()), 7);
+        assert_eq!(pair.chosen_after(0), Ok(0));
+        // The time it may be late begins anew.
+        pair.statuses[1] = status(Ok(()), 8);
+        assert_eq!(pair.chosen_after(0), Ok(0));
+        assert_eq!(pair.chosen_after(2001), Ok(1));
+    }
+
+    #[test]
+    fn one_that_comes_back_below_the_others_is_not_used_for_a_moment() {
+        let mut pair = Pair::at(5, 5);
+        assert_eq!(pair.chosen_after(0), Ok(0));
+        pair.statuses[0] = status(Err("down"), 5);
+        pair.statuses[1] = status(Ok(()), 9);
+        assert_eq!(pair.chosen_after(0), Ok(1));
+        for height in [5, 8] {
+            pair.statuses[0] = status(Ok(()), height);
+            assert_eq!(pair.chosen_after(0), Ok(1), "{height}");
+        }
+        pair.statuses[0] = status(Ok(()), 9);
+        assert_eq!(pair.chosen_after(0), Ok(0));
+        // Alone it is good enough at any height.
+        pair.statuses[0] = status(Ok(()), 7);
+        pair.statuses[1] = status(Err("down"), 9);
+        assert_eq!(pair.chosen_after(0), Ok(0));
+    }
+
+    #[test]
+    fn a_tip_without_its_template_is_not_caught_up() {
+        let mut pair = Pair::at(5, 9);
+        pair.statuses[0].height = Some(9);
+        assert_eq!(pair.chosen_after(0), Ok(1));
+        pair.statuses[0] = status(Ok(()), 9);
+        assert_eq!(pair.chosen_after(0), Ok(0));
     }
 
     #[test]
     fn an_unfit_one_ahead_makes_nobody_lag() {
-        let now = Instant::now();
-        let mut behind = vec![None, None];
-        let statuses = [status(Ok(()), 5), status(Err("wrong chain"), 900)];
-        compare_heights(&mut behind, &statuses, now);
-        assert_eq!(behind, [None, None]);
+        let mut pair = Pair::at(5, 900);
+        pair.statuses[1] = status(Err("wrong chain"), 900);
+        assert_eq!(pair.chosen_after(0), Ok(0));
+        assert_eq!(pair.chosen_after(5000), Ok(0));
+        assert_eq!(pair.standings, [Standing::Level, Standing::Out]);
     }
 }

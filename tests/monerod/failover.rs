@@ -87,13 +87,10 @@ impl Rig {
     /// The miner solves the next block of the daemon that the pool mines with; its id.
     #[track_caller]
     fn find_block(&self, miner: &mut Miner, chain: &Chain) -> String {
-        let height = wait_for("a block", || {
-            self.settle(miner, chain);
-            let height = miner.job["height"].clone();
-            let block = miner.block(0, NETWORK);
-            // The pool may go to another daemon in between: the block is sent to both, but its share is over.
-            is_taken(&miner.submit(&block)).then_some(height)
-        });
+        self.settle(miner, chain);
+        let height = miner.job["height"].clone();
+        let block = miner.block(0, NETWORK);
+        assert_eq!(miner.submit(&block)["result"]["status"], "OK");
         let found = wait_for("the block", || {
             let last = self.pool.last_block()?;
             (last["height"] == height).then_some(last)
@@ -117,6 +114,20 @@ impl Rig {
             });
             assert!(chain.has(id));
         }
+    }
+
+    /// Whichever daemon it mined with, it never went back to a block that was found already.
+    #[track_caller]
+    fn assert_never_back(&self) {
+        let log = self.pool.process.log_text();
+        let work = log.lines().filter(|line| line.contains("new work "));
+        let heights: Vec<u32> = work
+            .map(|line| {
+                let (_, rest) = line.split_once("height=").unwrap();
+                rest.split(' ').next().unwrap().parse().unwrap()
+            })
+            .collect();
+        assert!(heights.len() > 3 && heights.is_sorted(), "{heights:?}");
     }
 
     /// How the pool is, and which of its parts are not well.
@@ -168,6 +179,7 @@ fn work_goes_on_with_the_second_monerod_when_the_first_one_stops() {
         let blocks = rig.pool.status()["blocks"].clone();
         (blocks["immature"] == blocks["found"]).then_some(())
     });
+    rig.assert_never_back();
     let (code, status, unwell) = rig.health();
     assert_eq!((code, &status), (200, &json!("healthy")), "{unwell:?}");
 }
@@ -199,5 +211,6 @@ fn monerods_that_do_not_know_each_other_have_each_block_from_the_pool() {
         let blocks = rig.pool.status()["blocks"].clone();
         (blocks["immature"] == blocks["found"]).then_some(())
     });
+    rig.assert_never_back();
     assert_eq!(rig.first.height(), rig.second.height());
 }
