@@ -82,6 +82,23 @@ impl Device {
         )
     }
 
+    /// The same where shares are costly to verify: what is fixed is the easiest then, and is left for a harder one
+    /// only while more would come than can be verified. It aims at no time by itself.
+    pub(crate) fn costly_difficulties(&self, wishes: &Wishes) -> (Limits, Difficulty) {
+        let (limits, start) = self.difficulties(wishes, None);
+        match wishes.fixed {
+            None => (limits, start),
+            Some(_) => {
+                let limits = Limits {
+                    max: self.limits.max,
+                    share_time_ms: 1,
+                    ..limits
+                };
+                (limits, start)
+            }
+        }
+    }
+
     /// Tells the miner's owner what came out other than he may think.
     pub(crate) fn tell(&self, user: &str, ignored: &[Ignored], out: &mut Vec<u8>) {
         if let Some(longest) = self.user_max.filter(|longest| user.len() > *longest) {
@@ -156,6 +173,8 @@ impl Wishes {
 
 #[cfg(test)]
 mod tests {
+    use mining::vardiff::Vardiff;
+
     use super::*;
 
     fn difficulty(number: f64) -> Difficulty {
@@ -193,6 +212,44 @@ mod tests {
         assert_eq!(wishes.start, Some(difficulty(15_000.0)));
         wishes.begin_at(begins(&speed(None)));
         assert_eq!(wishes.start, Some(difficulty(15_000.0)));
+    }
+
+    #[test]
+    fn what_is_fixed_of_costly_shares_holds_as_long_as_they_can_be_verified() {
+        let fixed = Wishes {
+            fixed: Some(difficulty(8.0)),
+            ..Wishes::default()
+        };
+        let (limits, start) = device().costly_difficulties(&fixed);
+        assert_eq!(
+            (limits.min, limits.max, start),
+            (difficulty(8.0), difficulty(1000.0), difficulty(8.0))
+        );
+        let mut vardiff = Vardiff::new(limits, start, 0);
+        let mut now = 0;
+        let mut shares = |vardiff: &mut Vardiff, every_ms: u64, count: u32| {
+            for _ in 0..count {
+                now += every_ms;
+                let difficulty = vardiff.current();
+                vardiff.share(difficulty, now);
+                vardiff.tick(now);
+            }
+            vardiff.current()
+        };
+        // Many shares or few: nobody is short of anything.
+        for every_ms in [10, 60_000] {
+            assert_eq!(shares(&mut vardiff, every_ms, 100), difficulty(8.0));
+        }
+        // There is room for a share in a second.
+        vardiff.aim_at(1_000);
+        assert!(shares(&mut vardiff, 100, 100) > difficulty(64.0));
+        vardiff.aim_at(1);
+        assert_eq!(shares(&mut vardiff, 100, 100), difficulty(8.0));
+        let (limits, start) = device().costly_difficulties(&Wishes::default());
+        assert_eq!(
+            (limits, start),
+            device().difficulties(&Wishes::default(), None)
+        );
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub(in crate::connection) struct Miner {
     /// Of a miner whose own node makes the blocks; `jobs` has none then.
     own: Option<SelfSelect>,
     vardiff: Vardiff,
+    /// The time between its shares to aim at where there is room for them.
+    share_time_ms: u64,
     /// Whether it reads targets of 4 bytes alone.
     is_short: bool,
     /// What the miner was told last.
@@ -108,7 +110,7 @@ impl Miner {
         entry: sessions::Entry,
         now: Instant,
     ) -> Self {
-        let (limits, start) = device.difficulties(wishes, None);
+        let (limits, start) = device.costly_difficulties(wishes);
         let mut workers = Workers::with_room_for_one();
         workers.add(user, entry, None, &parts.context);
         let mut miner = Self {
@@ -117,6 +119,7 @@ impl Miner {
             jobs: Jobs::default(),
             own,
             vardiff: Vardiff::new(limits, start, 0),
+            share_time_ms: limits.share_time_ms,
             is_short: device.short_target,
             told: None,
             verifying: Vec::new(),
@@ -304,9 +307,9 @@ impl Miner {
         let Parts {
             context, verifier, ..
         } = &self.parts;
-        let wanted = context.rules.vardiff.share_time_ms;
         let miners = context.sessions.count();
-        self.vardiff.aim_at(verifier.share_time_ms(wanted, miners));
+        let share_time_ms = verifier.share_time_ms(self.share_time_ms, miners);
+        self.vardiff.aim_at(share_time_ms);
     }
 
     /// Judges what costs nothing, and has the rest verified, unless it is believed.
