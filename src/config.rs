@@ -4,6 +4,7 @@
 //! Each section's keys are plain fields with a default. An unknown key is an error that names it
 //! and the nearest known one. `adit config` prints what is in force, secrets as `***`.
 
+mod coin;
 mod compat;
 mod layers;
 mod node;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::verifier;
 
+pub use coin::{Coin, CoinNetwork};
 pub use compat::{Compat, PublicPoolPorts};
 pub use layers::{BadConfig, BrokenLine, Layers, Source};
 pub use node::Node;
@@ -43,6 +45,9 @@ pub struct Config {
     pub alerts: crate::alerts::config::Config,
     /// What `adit node` does.
     pub node: Node,
+    /// Coins that are not in the table.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub coin: Vec<Coin>,
     /// The pools of this process; one for each coin.
     pub pool: Vec<Pool>,
 }
@@ -350,6 +355,7 @@ impl Default for Config {
             compat: Compat::default(),
             alerts: crate::alerts::config::Config::default(),
             node: Node::default(),
+            coin: Vec::new(),
             pool: Vec::new(),
         }
     }

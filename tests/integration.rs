@@ -10,6 +10,7 @@ mod backup;
 mod browser;
 mod clients;
 mod coinbase;
+mod coins;
 mod command;
 mod compat;
 mod crash;

@@ -643,7 +643,7 @@ fn a_check_says_what_a_key_has_or_what_is_wrong_with_its_file() {
         &good
             .replace("coin = \"bitcoin\"", "coin = \"dogecoin\"")
             .replace(&keeper.address(0), &legacy),
-        "Dogecoin Core cannot search for coins",
+        "the daemon of Dogecoin cannot search for coins",
     );
     fs::set_permissions(&descriptor, fs::Permissions::from_mode(0o644)).unwrap();
     case(&good, "can be opened by others");

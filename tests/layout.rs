@@ -272,7 +272,30 @@ fn every_case_of_the_attacks_has_its_test_and_every_such_test_its_case() {
 }
 
 /// Keys that have no default: what is said in the example is an example.
-const WITHOUT_DEFAULT: [&str; 31] = [
+const WITHOUT_DEFAULT: [&str; 54] = [
+    "coin.name",
+    "coin.like",
+    "coin.ticker",
+    "coin.unit",
+    "coin.decimals",
+    "coin.maturity",
+    "coin.block_time_s",
+    "coin.algorithm",
+    "coin.block_versions",
+    "coin.template_rules",
+    "coin.message_magic",
+    "coin.retarget_blocks",
+    "coin.finds_coins",
+    "coin.network.network",
+    "coin.network.chain",
+    "coin.network.genesis",
+    "coin.network.hrp",
+    "coin.network.p2pkh",
+    "coin.network.p2sh",
+    "coin.network.halving",
+    "coin.network.standard_tag",
+    "coin.network.integrated_tag",
+    "coin.network.subaddress_tag",
     "compat.ckpool_logdir",
     "alerts.ca_file",
     "alerts.webhook.url",

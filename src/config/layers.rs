@@ -184,7 +184,7 @@ impl Layers {
         Ok(())
     }
 
-    /// The settings in force.
+    /// The settings in force. Their coins are known from then on.
     pub fn config(&self) -> Result<Config, BadConfig> {
         Config::deserialize_table(self.table.clone()).map_err(BadConfig::Value)
     }
@@ -232,6 +232,7 @@ impl Config {
         if names.len() < config.pool.len() {
             return Err("two pools have the same name".into());
         }
+        config.coin.iter().try_for_each(super::Coin::add)?;
         Ok(config)
     }
 }
@@ -288,7 +289,34 @@ fn example() -> Config {
         ckpool_logdir: Some(PathBuf::new()),
         ..super::Compat::default()
     };
+    let network = super::CoinNetwork {
+        chain: Some(String::new()),
+        genesis: Some(String::new()),
+        hrp: Some(String::new()),
+        p2pkh: Some(0),
+        p2sh: Some(0),
+        halving: Some(1),
+        standard_tag: Some(0),
+        integrated_tag: Some(0),
+        subaddress_tag: Some(0),
+        ..super::CoinNetwork::default()
+    };
+    let coin = super::Coin {
+        unit: Some(String::new()),
+        decimals: Some(0),
+        maturity: Some(1),
+        block_time_s: Some(1),
+        algorithm: Some(String::new()),
+        block_versions: Some(String::new()),
+        template_rules: Some(Vec::new()),
+        message_magic: Some(String::new()),
+        retarget_blocks: Some(1),
+        finds_coins: Some(false),
+        network: vec![network],
+        ..super::Coin::default()
+    };
     Config {
+        coin: vec![coin],
         database: Some(String::new()),
         devices: Some(PathBuf::new()),
         http,

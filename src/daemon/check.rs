@@ -16,7 +16,6 @@ use super::reply::{ChainInfo, NetworkInfo};
 pub(super) struct Expected {
     coin: &'static Coin,
     rules: &'static NetworkRules,
-    genesis: Option<Hash>,
     min_peers: u32,
 }
 
@@ -78,43 +77,16 @@ const TIP_AGE_IN_BLOCKS: u32 = 20;
 /// A tip of that age makes Core think itself in initial download, which a chain of one's own may be.
 const DAY_S: u32 = 24 * 60 * 60;
 
-/// The first blocks of the networks that have value.
-const GENESIS: [(&str, &str); 4] = [
-    (
-        "bitcoin",
-        "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
-    ),
-    (
-        "litecoin",
-        "12a765e31ffd4059bada1e25190f6e98c99d9714d334efa41a195a7e7e04bfe2",
-    ),
-    (
-        "dogecoin",
-        "1a91e3dace36e2be3bf030a65679fe821aa1d6ef92e7c9902eb318182c355691",
-    ),
-    // Its private networks begin with it too.
-    (
-        "monero",
-        "418015bb9ae982a1975da7d79277c2705727a56894ba0fb246adaabb1f4632e3",
-    ),
-];
-
 impl Expected {
     pub(super) fn new(
         coin: &'static Coin,
         rules: &'static NetworkRules,
         min_peers: Option<u32>,
     ) -> Self {
-        let genesis = GENESIS
-            .iter()
-            .filter(|(name, _)| rules.network == Network::Main && *name == coin.name)
-            .map(|(_, hash)| hash.parse().expect("the table has 64 digits each"))
-            .next();
         let usual = u32::from(rules.network != Network::Regtest);
         Self {
             coin,
             rules,
-            genesis,
             min_peers: min_peers.unwrap_or(usual),
         }
     }
@@ -131,7 +103,11 @@ impl Expected {
                 expected: self.rules.chain,
             });
         }
-        if self.genesis.is_some_and(|genesis| genesis != facts.genesis) {
+        if self
+            .rules
+            .genesis
+            .is_some_and(|first| first != facts.genesis)
+        {
             return Err(Unfit::Genesis {
                 actual: facts.genesis,
                 coin: self.coin.name,
@@ -199,6 +175,11 @@ mod tests {
         tip_time: Option<u32>,
     }
 
+    fn first_block(coin: &str) -> Hash {
+        let coin: &Coin = coin.parse().unwrap();
+        coin.on(Network::Main).unwrap().genesis.unwrap()
+    }
+
     fn good() -> Case {
         Case {
             network: Network::Main,
@@ -214,7 +195,7 @@ mod tests {
                 connections: 8,
                 restricted: false,
             },
-            genesis: GENESIS[0].1.parse().unwrap(),
+            genesis: first_block("bitcoin"),
             behind: Duration::ZERO,
             tip_time: Some(NOW - 600),
         }
@@ -246,10 +227,10 @@ mod tests {
             "it is on the chain \"regtest\", not on \"main\"",
         );
         case(
-            |c| c.genesis = GENESIS[1].1.parse().unwrap(),
+            |c| c.genesis = first_block("litecoin"),
             &format!(
                 "its first block is {}, which is not bitcoin's",
-                GENESIS[1].1
+                first_block("litecoin")
             ),
         );
         case(

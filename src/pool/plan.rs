@@ -105,18 +105,14 @@ impl Plan {
             .coin
             .parse()
             .map_err(|error| bad(format!("{error}")))?;
-        if coin.on(settings.network).is_none() {
+        let on_network = coin
+            .on(settings.network)
+            .ok_or_else(|| bad(format!("{} has no network {}", coin.name, settings.network)))?;
+        if let Some(because) = on_network.unminable {
             return Err(bad(format!(
-                "{} has no network {}",
+                "{} cannot be mined on {}: {because}",
                 coin.name, settings.network
             )));
-        }
-        if coin.name == "wownero" && settings.network == Network::Main {
-            return Err(bad(
-                "wownero's blocks bear a signature of their miner since version 18, and a pool cannot make \
-                 it: only chains of one's own can be mined here"
-                    .into(),
-            ));
         }
         if settings.payout_address.is_empty() {
             return Err(bad(

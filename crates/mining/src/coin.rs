@@ -1,10 +1,18 @@
-//! Coins are data: one table that everything reads. A coin of these families is added by adding
-//! a row.
+//! Coins are data: one table that everything reads. A coin of these families is a further row: here, or
+//! in an operator's configuration, from where it is [added](Coin::add) as the process starts.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+mod table;
 
-use pow::{Algorithm, ProofOfWork, randomx::Variant};
+use std::{
+    fmt,
+    ops::RangeInclusive,
+    str::FromStr,
+    sync::{PoisonError, RwLock},
+};
 
+use pow::{Algorithm, Hash, ProofOfWork, randomx::Variant};
+
+pub use self::table::COINS;
 use crate::cryptonote::address::Tags;
 
 /// A coin: what the rules need to know of it.
@@ -53,6 +61,8 @@ pub struct BitcoinRules {
     /// Whether `bits` and subsidy of the next block can be told from its parent alone, so that a
     /// subsidy-only job may be made before the daemon's template is there.
     pub retarget: Retarget,
+    /// Whether its daemon can search the unspent outputs of the chain (`scantxoutset`).
+    pub finds_coins: bool,
 }
 
 /// What differs between the coins that descend from CryptoNote.
@@ -119,6 +129,10 @@ pub struct NetworkRules {
     pub addresses: AddressRules,
     /// Blocks between halvings of the subsidy; none where the subsidy follows another rule.
     pub halving: Option<u32>,
+    /// The first block, where it is sure: a daemon that has another one is of another chain.
+    pub genesis: Option<Hash>,
+    /// Why no pool can mine it, if none can.
+    pub unminable: Option<&'static str>,
 }
 
 /// What the addresses of a network begin with.
@@ -146,210 +160,35 @@ pub struct ScriptAddresses {
 #[error("unknown coin {0:?}; known are {known}", known = names())]
 pub struct UnknownCoin(pub String);
 
+/// Another coin has the name or the ticker of one that is to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Taken {
+    /// The name is one of the table.
+    #[error("{0} is a coin that is known without being told")]
+    BuiltIn(&'static str),
+    /// The ticker is that of another coin.
+    #[error("{0} has that ticker")]
+    Ticker(&'static str),
+    /// It is there, but was another row when it was added.
+    #[error(
+        "{0} was told otherwise when the process started, and is what it was until the next start"
+    )]
+    Changed(&'static str),
+}
+
+/// The coins that were added to the table.
+static ADDED: RwLock<Vec<&'static Coin>> = RwLock::new(Vec::new());
+
 fn names() -> String {
-    let names: Vec<_> = COINS.iter().map(|coin| coin.name).collect();
+    let names: Vec<_> = all().iter().map(|coin| coin.name).collect();
     names.join(", ")
 }
 
-const fn network(
-    network: Network,
-    chain: &'static str,
-    hrp: Option<&'static str>,
-    p2pkh: u8,
-    p2sh: u8,
-    halving: Option<u32>,
-) -> NetworkRules {
-    NetworkRules {
-        network,
-        chain,
-        addresses: AddressRules::Script(ScriptAddresses { hrp, p2pkh, p2sh }),
-        halving,
-    }
+/// The rows of the table, and after them those that were added.
+pub fn all() -> Vec<&'static Coin> {
+    let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
+    COINS.iter().chain(added.iter().copied()).collect()
 }
-
-const fn cryptonote(network: Network, chain: &'static str, tags: Tags) -> NetworkRules {
-    NetworkRules {
-        network,
-        chain,
-        addresses: AddressRules::CryptoNote(tags),
-        halving: None,
-    }
-}
-
-/// The table.
-pub static COINS: &[Coin] = &[
-    Coin {
-        name: "bitcoin",
-        ticker: "BTC",
-        unit: "satoshis",
-        decimals: 8,
-        maturity: 100,
-        spacing_s: 600,
-        family: Family::Bitcoin(BitcoinRules {
-            message_magic: "Bitcoin Signed Message:\n",
-            algorithm: Algorithm::Sha256d,
-            rules: &["segwit"],
-            retarget: Retarget::Every(2016),
-        }),
-        unsafe_versions: &[UnsafeVersion {
-            below: 250_000,
-            reason: "any peer can crash it (CVE-2024-35202, fixed in 25.0)",
-        }],
-        networks: &[
-            network(Network::Main, "main", Some("bc"), 0x00, 0x05, Some(210_000)),
-            network(Network::Test, "test", Some("tb"), 0x6f, 0xc4, Some(210_000)),
-            network(
-                Network::Testnet4,
-                "testnet4",
-                Some("tb"),
-                0x6f,
-                0xc4,
-                Some(210_000),
-            ),
-            network(
-                Network::Signet,
-                "signet",
-                Some("tb"),
-                0x6f,
-                0xc4,
-                Some(210_000),
-            ),
-            network(
-                Network::Regtest,
-                "regtest",
-                Some("bcrt"),
-                0x6f,
-                0xc4,
-                Some(150),
-            ),
-        ],
-    },
-    Coin {
-        name: "litecoin",
-        ticker: "LTC",
-        unit: "litoshis",
-        decimals: 8,
-        maturity: 100,
-        spacing_s: 150,
-        family: Family::Bitcoin(BitcoinRules {
-            message_magic: "Litecoin Signed Message:\n",
-            algorithm: Algorithm::Scrypt,
-            rules: &["segwit", "mweb"],
-            retarget: Retarget::Every(2016),
-        }),
-        unsafe_versions: &[UnsafeVersion {
-            below: 210_505,
-            reason: "it lacks the MWEB consensus fixes of 0.21.5.5",
-        }],
-        networks: &[
-            network(
-                Network::Main,
-                "main",
-                Some("ltc"),
-                0x30,
-                0x32,
-                Some(840_000),
-            ),
-            network(
-                Network::Test,
-                "test",
-                Some("tltc"),
-                0x6f,
-                0x3a,
-                Some(840_000),
-            ),
-            network(
-                Network::Regtest,
-                "regtest",
-                Some("rltc"),
-                0x6f,
-                0x3a,
-                Some(150),
-            ),
-        ],
-    },
-    Coin {
-        name: "dogecoin",
-        ticker: "DOGE",
-        unit: "koinus",
-        decimals: 8,
-        maturity: 240,
-        spacing_s: 60,
-        family: Family::Bitcoin(BitcoinRules {
-            message_magic: "Dogecoin Signed Message:\n",
-            algorithm: Algorithm::Scrypt,
-            rules: &[],
-            retarget: Retarget::EachBlock,
-        }),
-        unsafe_versions: &[UnsafeVersion {
-            below: 1_140_600,
-            reason: "it lacks the security fixes of 1.14.6",
-        }],
-        networks: &[
-            network(Network::Main, "main", None, 0x1e, 0x16, None),
-            network(Network::Test, "test", None, 0x71, 0xc4, None),
-            network(Network::Regtest, "regtest", None, 0x6f, 0xc4, None),
-        ],
-    },
-    Coin {
-        name: "monero",
-        ticker: "XMR",
-        unit: "piconeros",
-        decimals: 12,
-        maturity: 60,
-        spacing_s: 120,
-        family: Family::CryptoNote(CryptoNoteRules {
-            variants: &[(12..=16, Variant::Rx0), (17..=17, Variant::Rx2)],
-        }),
-        unsafe_versions: &[],
-        networks: &[
-            cryptonote(Network::Main, "mainnet", Tags::MONERO),
-            cryptonote(Network::Stage, "stagenet", Tags::MONERO_STAGE),
-            cryptonote(Network::Test, "testnet", Tags::MONERO_TEST),
-            // Its addresses are those of the main network.
-            cryptonote(Network::Regtest, "fakechain", Tags::MONERO),
-        ],
-    },
-    // Its blocks bear a signature of their miner from version 18 on, which no template here has.
-    Coin {
-        name: "wownero",
-        ticker: "WOW",
-        unit: "units",
-        decimals: 11,
-        maturity: 288,
-        spacing_s: 300,
-        family: Family::CryptoNote(CryptoNoteRules {
-            variants: &[(14..=17, Variant::Wow)],
-        }),
-        unsafe_versions: &[],
-        networks: &[
-            cryptonote(Network::Main, "mainnet", Tags::WOWNERO),
-            cryptonote(Network::Regtest, "fakechain", Tags::WOWNERO),
-        ],
-    },
-    // Its main network has no node that can be asked for a template: see docs/operating.md.
-    Coin {
-        name: "vision",
-        ticker: "LAND",
-        unit: "units",
-        decimals: 8,
-        maturity: 100,
-        spacing_s: 5,
-        family: Family::Vision(VisionRules {
-            message_magic: "Vision Signed Message:\n",
-            rules: &["segwit"],
-        }),
-        unsafe_versions: &[],
-        networks: &[network(
-            Network::Regtest,
-            "regtest",
-            Some("bcrt"),
-            0x6f,
-            0xc4,
-            Some(150),
-        )],
-    },
-];
 
 impl CryptoNoteRules {
     /// What a block of this major version is hashed with. Nothing for versions before RandomX, and for
@@ -379,6 +218,26 @@ impl NetworkRules {
 }
 
 impl Coin {
+    /// Adds it to the table for as long as the process runs. The same row may be added again.
+    pub fn add(self) -> Result<(), Taken> {
+        if let Some(known) = COINS.iter().find(|coin| coin.name == self.name) {
+            return Err(Taken::BuiltIn(known.name));
+        }
+        let mut added = ADDED.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = added.iter().find(|coin| coin.name == self.name) {
+            return match **known == self {
+                true => Ok(()),
+                false => Err(Taken::Changed(known.name)),
+            };
+        }
+        let mut others = COINS.iter().chain(added.iter().copied());
+        if let Some(other) = others.find(|coin| coin.ticker.eq_ignore_ascii_case(self.ticker)) {
+            return Err(Taken::Ticker(other.name));
+        }
+        added.push(Box::leak(Box::new(self)));
+        Ok(())
+    }
+
     /// Its name as people write it: `Bitcoin`.
     pub fn title(&self) -> String {
         let mut letters = self.name.chars();
@@ -454,8 +313,8 @@ impl FromStr for &'static Coin {
     type Err = UnknownCoin;
 
     fn from_str(name: &str) -> Result<Self, UnknownCoin> {
-        COINS
-            .iter()
+        all()
+            .into_iter()
             .find(|coin| coin.name == name)
             .ok_or_else(|| UnknownCoin(name.to_owned()))
     }
@@ -488,9 +347,55 @@ mod tests {
             "Bitcoin".parse::<&Coin>(),
             Err(UnknownCoin("Bitcoin".into()))
         );
+        // Others may have been added.
         let text = "bitcoin, litecoin, dogecoin, monero, wownero, vision";
         let text = format!("unknown coin \"zcash\"; known are {text}");
-        assert_eq!("zcash".parse::<&Coin>().unwrap_err().to_string(), text);
+        let told = "zcash".parse::<&Coin>().unwrap_err().to_string();
+        assert!(told.starts_with(&text), "{told}");
+    }
+
+    fn further(name: &'static str, ticker: &'static str, maturity: u32) -> Coin {
+        Coin {
+            name,
+            ticker,
+            unit: "units",
+            decimals: 8,
+            maturity,
+            spacing_s: 60,
+            family: Family::Vision(VisionRules {
+                message_magic: "Further Signed Message:\n",
+                rules: &[],
+            }),
+            unsafe_versions: &[],
+            networks: &[],
+        }
+    }
+
+    #[test]
+    fn a_coin_that_was_added_is_found_and_takes_nothing_from_another() {
+        assert!("further".parse::<&Coin>().is_err());
+        assert_eq!(further("further", "FUR", 9).add(), Ok(()));
+        assert_eq!("further".parse::<&Coin>().unwrap().maturity, 9);
+        assert!(all().iter().any(|coin| coin.name == "further"));
+        assert_eq!(further("further", "FUR", 9).add(), Ok(()));
+        let changed = further("further", "FUR", 8).add();
+        assert_eq!(changed, Err(Taken::Changed("further")));
+        let built_in = further("monero", "FUR2", 9).add();
+        assert_eq!(built_in, Err(Taken::BuiltIn("monero")));
+        for (ticker, of) in [("xmr", "monero"), ("fur", "further")] {
+            let taken = further("another", ticker, 9).add();
+            assert_eq!(taken, Err(Taken::Ticker(of)));
+        }
+        assert!("another".parse::<&Coin>().is_err());
+        assert_eq!("further".parse::<&Coin>().unwrap().maturity, 9);
+    }
+
+    #[test]
+    fn the_first_blocks_are_written_as_everywhere() {
+        let bitcoin: &Coin = "bitcoin".parse().unwrap();
+        let first = bitcoin.on(Network::Main).unwrap().genesis.unwrap();
+        let text = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f";
+        assert_eq!(first.to_string(), text);
     }
 
     #[test]

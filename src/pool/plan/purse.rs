@@ -134,10 +134,11 @@ fn key(
     daemon: &daemon::Config,
     coin: &'static Coin,
 ) -> Result<Key, String> {
-    if coin.name == "dogecoin" {
-        return Err(
-            "payout.from = \"key\": Dogecoin Core cannot search for coins (scantxoutset)".into(),
-        );
+    if coin.bitcoin().is_some_and(|rules| !rules.finds_coins) {
+        let coin = coin.title();
+        return Err(format!(
+            "payout.from = \"key\": the daemon of {coin} cannot search for coins (scantxoutset)"
+        ));
     }
     if settings.payout.wallet.is_some() {
         return Err("payout.wallet: there is none with payout.from = \"key\"".into());
