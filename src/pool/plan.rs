@@ -3,6 +3,8 @@
 
 mod payee;
 mod purse;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -85,7 +87,10 @@ impl Plan {
     /// The same for a pool that is started: where memory is short it is not refused, since the other pools of
     /// the process are to be started all the same. It has no work until there is enough for it.
     pub(super) fn for_start(settings: &config::Pool) -> Result<Self, BadConfig> {
-        let free = verifier::free();
+        Self::for_start_within(settings, verifier::free())
+    }
+
+    fn for_start_within(settings: &config::Pool, free: Option<u64>) -> Result<Self, BadConfig> {
         let error = match Self::within(settings, free) {
             Ok(plan) => return Ok(plan),
             Err(error) => error,
