@@ -89,7 +89,7 @@ impl Rig {
             &wallet_rpc,
             &wallet_arguments(folder.path(), node_port, wallet_port),
         );
-        let purse = purse(node_port, wallet_port, Tags::MONERO);
+        let purse = purse(node_port, wallet_port, Tags::MONERO, 0);
         let mut rig = Self {
             node,
             wallet,
@@ -120,7 +120,12 @@ impl Rig {
 
     /// What pays from the same wallet, and takes it for one of the network with these tags.
     pub(super) fn purse(&self, tags: Tags) -> Monero {
-        purse(self.node_port, self.wallet_port, tags)
+        self.purse_of(tags, 0)
+    }
+
+    /// The same, which pays for its place in a block by this priority.
+    pub(super) fn purse_of(&self, tags: Tags, priority: u8) -> Monero {
+        purse(self.node_port, self.wallet_port, tags, priority)
     }
 
     /// Waits until both answer.
@@ -229,7 +234,7 @@ impl Rig {
     }
 }
 
-fn purse(node_port: u16, wallet_port: u16, tags: Tags) -> Monero {
+fn purse(node_port: u16, wallet_port: u16, tags: Tags, priority: u8) -> Monero {
     let url = format!("http://127.0.0.1:{wallet_port}");
     let wallet = monero_wallet::config(&url, Some("pool"), Some(&"secret".into()));
     let node = Config::at(format!("http://127.0.0.1:{node_port}"));
@@ -237,7 +242,7 @@ fn purse(node_port: u16, wallet_port: u16, tags: Tags) -> Monero {
         MoneroWallet::new(&wallet).unwrap(),
         Transactions::new(&node).unwrap(),
         tags,
-        0,
+        priority,
     )
 }
 

@@ -166,6 +166,31 @@ async fn what_is_locked_too_much_or_too_dear_signs_nothing() {
     assert!(rig.node_runs());
 }
 
+/// Nothing is sent, so that each is made of the same coins.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_higher_the_priority_the_higher_the_fee() {
+    let Some(mut rig) = Rig::start(BLOCKS).await else {
+        return;
+    };
+    let few = payments(&rig, 0..2);
+    let any = Amount::from_units(u64::MAX);
+    let mut fees = Vec::new();
+    for priority in 0..=4 {
+        rig.purse = rig.purse_of(Tags::MONERO, priority);
+        let signed = rig.purse.sign_for(&few, any, &[]).await.unwrap();
+        fees.push(signed.network_fee.units());
+    }
+    let [own_choice, low, rest @ ..] = &fees[..] else {
+        panic!("{fees:?}");
+    };
+    assert!(
+        low < &rest[0] && rest.is_sorted_by(|one, next| one < next),
+        "{fees:?}"
+    );
+    // Where blocks have room it is the least.
+    assert!(own_choice < &rest[0], "{fees:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_that_is_killed_and_forgets_pays_once() {
     let Some(mut rig) = Rig::start(BLOCKS).await else {

@@ -232,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn monero_s_wallet_is_told_the_priority_of_the_settings() {
+        for priority in 0..=4 {
+            let mut settings = settings("monero");
+            settings.payout.priority = priority;
+            let purse = purse(&settings, "monero".parse().unwrap()).unwrap();
+            let told = format!("{purse:?}");
+            assert!(told.contains(&format!("priority: {priority},")), "{told}");
+            assert!(!told.contains("secret"), "{told}");
+        }
+    }
+
+    #[test]
     fn settings_of_the_other_family_are_refused() {
         let url = |url: &str| Some(url.to_owned());
         refused(
