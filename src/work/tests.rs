@@ -75,6 +75,11 @@ struct Host {
     tips: u32,
     nonce: u32,
     folder: TempDir,
+    context: Arc<Context>,
+    terms: Arc<Terms>,
+    bans: WorkerBans,
+    /// Those of the port.
+    tasks: Tasks,
 }
 
 struct Told {
@@ -120,6 +125,17 @@ fn rules(scheme: Scheme) -> Rules {
         scheme,
         only_address: None,
     }
+}
+
+/// A port where workers may come without a token.
+fn port(context: &Arc<Context>, terms: &Arc<Terms>, bans: &WorkerBans, tasks: &Tasks) -> Router {
+    let limits = Limits {
+        connections: 100,
+        per_address: 100,
+        per_network: 100,
+    };
+    let at = (SocketAddr::from(([127, 0, 0, 1], 3333)), limits);
+    routes(context, terms, "Main", at, true, bans, tasks).0
 }
 
 impl Host {
@@ -238,23 +254,9 @@ impl Host {
             pays: false,
             operator: address,
         });
-        let limits = Limits {
-            connections: 100,
-            per_address: 100,
-            per_network: 100,
-        };
-        let at = (SocketAddr::from(([127, 0, 0, 1], 3333)), limits);
+        let bans = WorkerBans::default();
         let mut host = Self {
-            routes: routes(
-                &context,
-                &terms,
-                "Main",
-                at,
-                true,
-                &WorkerBans::default(),
-                &tasks,
-            )
-            .0,
+            routes: port(&context, &terms, &bans, &tasks),
             store,
             pool,
             publish,
@@ -262,9 +264,21 @@ impl Host {
             tips: 0,
             nonce: 0,
             folder,
+            context,
+            terms,
+            bans,
+            tasks,
         };
         host.new_tip();
         host
+    }
+
+    /// The port closes, and the pool opens another one.
+    async fn open_again(&mut self) {
+        let (tasks, _) = Tasks::new();
+        let old = std::mem::replace(&mut self.tasks, tasks);
+        assert!(old.shut_down().await);
+        self.routes = port(&self.context, &self.terms, &self.bans, &self.tasks);
     }
 
     fn new_tip(&mut self) {
@@ -569,6 +583,50 @@ async fn a_worker_is_banned_for_an_hour_and_comes_back_as_if_it_were_new() {
     advance(Duration::from_secs(2)).await;
     host.forge("liar").await;
     banned(&host).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_banned_is_so_at_the_next_port_of_its_pool() {
+    let mut host = Host::start(Scheme::Prop).await;
+    for id in ["liar", "honest", "gone"] {
+        host.register(id, ADDRESS, id).await.json();
+    }
+    // One of them was forgotten before the port closes.
+    pause();
+    for id in ["gone", "liar"] {
+        advance(STALE + SWEEP_EVERY).await;
+        sleep(Duration::from_millis(1)).await;
+        host.register(id, ADDRESS, id).await.json();
+        for sent in 0..100 {
+            if sent == 50 {
+                advance(Duration::from_secs(2)).await;
+            }
+            let forged = host.forge(id).await;
+            forged.is(400, "Rejected share: invalid result");
+        }
+    }
+    resume();
+    let honest = host.register("honest", ADDRESS, "honest").await;
+    let token = honest.json()["token"].clone();
+    host.open_again().await;
+    for id in ["liar", "gone"] {
+        let banned = format!("worker {id} is banned");
+        host.job(id).await.is(403, &banned);
+        let again = host.register(id, ADDRESS, id).await;
+        again.is(403, &banned);
+    }
+    // Everybody else begins anew.
+    host.job("honest")
+        .await
+        .is(400, "worker honest is unknown: register first");
+    let again = host.register("honest", ADDRESS, "honest").await.json();
+    assert_ne!(again["token"], token);
+    host.job("honest").await.json();
+    // It lasts as long as it would have at the first port.
+    pass(HOUR + Duration::from_secs(1)).await;
+    for id in ["liar", "gone"] {
+        host.register(id, ADDRESS, id).await.json();
+    }
 }
 
 #[tokio::test]
