@@ -1,14 +1,26 @@
 //! What VisionX costs with the network's figures: as defined, in memory, and with words that are computed when
-//! they are read; and what the machine's memory allows a hash that fills its scratch.
+//! they are read; what the machine's memory allows a hash that fills its scratch; and how many shares of 500
+//! connections a verifier of one thread judges, beside as many bare hashes.
 
 use std::{
     hint::black_box,
+    net::Ipv4Addr,
+    num::NonZeroUsize,
     sync::{Arc, atomic::AtomicBool},
     thread,
+    time::Duration,
 };
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pow::visionx::{Dataset, EpochSeed, LANES, Machine, Params};
+use adit::{
+    tasks::Tasks,
+    verifier::{self, Job, Origin, Plan, Verdict, Verifier},
+};
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use pow::{
+    Hash,
+    visionx::{Dataset, EpochSeed, LANES, Machine, Params},
+};
+use tokio::runtime::Runtime;
 
 const MESSAGE: [u8; 117] = [7; 117];
 /// Words of a dataset of 256 MiB.
@@ -17,6 +29,9 @@ const WORDS: usize = 1 << 25;
 const FILL_READS: u32 = 1 << 23;
 /// Reads of a walk, each of which waits for the one before.
 const WALK_READS: u32 = 1 << 18;
+const CONNECTIONS: u64 = 500;
+/// Shares that wait at a time: enough that the thread never waits for one.
+const SHARES: u64 = 100;
 
 fn seed() -> EpochSeed {
     EpochSeed::of("mainnet", &[0; 32], 385)
@@ -86,6 +101,58 @@ fn hashes(c: &mut Criterion) {
     group.finish();
 }
 
+/// What is between the two is what queue, fairness and checks cost.
+fn verified(c: &mut Criterion) {
+    let mut group = c.benchmark_group("VisionX, verified");
+    group
+        .sample_size(10)
+        .sampling_mode(SamplingMode::Flat)
+        .measurement_time(Duration::from_secs(10))
+        .throughput(Throughput::Elements(SHARES));
+    let dataset = Arc::new(Dataset::computed(Params::MAINNET, &seed(), 385));
+    let mut nonce = 0;
+    let mut machine = Machine::new();
+    group.bench_function("bare hashes", |b| {
+        b.iter(|| {
+            for _ in 0..SHARES {
+                nonce += 1;
+                black_box(machine.hash(&dataset, black_box(&MESSAGE), nonce));
+            }
+        });
+    });
+    let runtime = Runtime::new().expect("a runtime");
+    let (tasks, _) = Tasks::new();
+    let plan = Plan::without_seeds(1, 1).expect("one is not too many");
+    let verifier = runtime.block_on(async { verifier::start(plan, &tasks).expect("threads") });
+    assert_eq!(plan.threads, NonZeroUsize::MIN);
+    group.bench_function("a verifier of one thread, 500 connections", |b| {
+        b.iter(|| runtime.block_on(verify(&verifier, &dataset, &mut nonce)));
+    });
+    group.finish();
+    runtime.block_on(tasks.shut_down());
+}
+
+/// Hands in shares of as many connections and awaits all.
+async fn verify(verifier: &Verifier, dataset: &Arc<Dataset>, nonce: &mut u64) {
+    let mut pending = Vec::new();
+    for _ in 0..SHARES {
+        *nonce += 1;
+        let connection = *nonce % CONNECTIONS;
+        let host = u32::try_from(connection / 4).expect("it is small");
+        let origin = Origin {
+            address: Ipv4Addr::from_bits(0x0a00_0000 | host).into(),
+            connection,
+        };
+        let claimed = Hash::default();
+        let job = Job::visionx(Arc::clone(dataset), &MESSAGE, *nonce, claimed, false);
+        pending.push(verifier.submit(origin, job).expect("there is room"));
+    }
+    for pending in pending {
+        let verdict = pending.await.expect("it is verified");
+        assert!(matches!(verdict, Verdict::False(_)));
+    }
+}
+
 /// As many random reads as a hash in memory makes, and nothing else.
 fn memory(c: &mut Criterion) {
     let mut group = c.benchmark_group("random reads of 8 bytes from 256 MiB, usual pages");
@@ -130,5 +197,5 @@ fn nonces(first: u64) -> [u64; LANES] {
     })
 }
 
-criterion_group!(benches, hashes, memory);
+criterion_group!(benches, hashes, verified, memory);
 criterion_main!(benches);
