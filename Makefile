@@ -91,7 +91,7 @@ soak: xmrig
 load:
 	@scripts/packages build
 	$(CARGO) test --locked --release -p adit --test integration load::miners -- --include-ignored --nocapture
-	$(CARGO) test --locked --release -p adit --test integration work::load -- --include-ignored --nocapture
+	$(CARGO) test --locked --release -p adit --test integration work::load -- --include-ignored --nocapture --test-threads 1
 	$(CARGO) test --locked --release -p adit --test integration monerod::load -- --include-ignored --nocapture --test-threads 1
 	$(CARGO) test --locked --release -p adit --lib receipts::tests::a_large_day -- --include-ignored --nocapture
 

@@ -11,7 +11,7 @@
 // A test may spawn what it waits for itself.
 #![allow(clippy::disallowed_methods)]
 
-mod cores;
+pub(crate) mod cores;
 mod miners;
 mod readers;
 mod viewers;

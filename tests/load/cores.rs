@@ -11,13 +11,13 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 const NICE: i32 = 10;
 
 /// The processors of this machine, in halves. A machine with one has it for both.
-pub(super) struct Cores {
+pub(crate) struct Cores {
     pool: CpuSet,
     rest: CpuSet,
 }
 
 impl Cores {
-    pub(super) fn halves() -> Self {
+    pub(crate) fn halves() -> Self {
         let all = sched_getaffinity(None).unwrap();
         let there: Vec<usize> = (0..CpuSet::MAX_CPU)
             .filter(|core| all.is_set(*core))
@@ -41,30 +41,30 @@ impl Cores {
     }
 
     /// What the calling thread starts from now on runs where the pool does.
-    pub(super) fn take_those_of_the_pool(&self) {
+    pub(crate) fn take_those_of_the_pool(&self) {
         sched_setaffinity(None, &self.pool).unwrap();
     }
 
     /// What the calling thread starts from now on leaves the pool alone.
-    pub(super) fn take_the_rest(&self) {
+    pub(crate) fn take_the_rest(&self) {
         sched_setaffinity(None, &self.rest).unwrap();
     }
 
     /// How many are not the pool's.
-    pub(super) fn rest(&self) -> usize {
+    pub(crate) fn rest(&self) -> usize {
         usize::try_from(self.rest.count()).unwrap()
     }
 }
 
 /// Lets the calling thread wait for those with more to do.
-pub(super) fn give_way() {
+pub(crate) fn give_way() {
     // Where it may not be, the measure is only harder.
     let thread = Some(rustix::thread::gettid());
     let _ = rustix::process::setpriority_process(thread, NICE);
 }
 
 /// What a process has used of its processors, in steps of 10 ms.
-pub(super) fn spent(process: &str) -> Duration {
+pub(crate) fn spent(process: &str) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     // The name of the program may hold spaces.
     let (_, fields) = stat.rsplit_once(')').unwrap();

@@ -239,7 +239,7 @@ pub(crate) fn sha256d(job: &Value, extra_nonce: u64) -> Box<dyn FnMut(u64) -> St
 }
 
 /// The header of a job of Bitcoin's with this extra nonce, and with a nonce of zero.
-fn header(job: &Value, extra_nonce: u64) -> Vec<u8> {
+pub(super) fn header(job: &Value, extra_nonce: u64) -> Vec<u8> {
     let bytes = |key: &str| hex::decode(job[key].as_str().unwrap()).unwrap();
     let size = usize::try_from(job["extranonce2_size"].as_u64().unwrap()).unwrap();
     let extra = extra_nonce.to_be_bytes();
