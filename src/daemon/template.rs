@@ -102,7 +102,11 @@ pub(super) fn any_template(
 }
 
 /// Makes the template of Bitcoin's family.
-fn template(reply: &BlockTemplate<'_>, coin: &Coin, network: Network) -> Result<Template, Refused> {
+pub(super) fn template(
+    reply: &BlockTemplate<'_>,
+    coin: &Coin,
+    network: Network,
+) -> Result<Template, Refused> {
     let bits = compact(&reply.bits)?;
     let target = Target::from_compact(bits)?.min(Target::from_hex(&reply.target)?);
     let (template, _) = body(reply, coin, network, bits, target)?;
