@@ -302,21 +302,24 @@ async fn register<S: Supply>(
             return Err(failure);
         }
     };
-    let told: Registered = serde_json::from_slice(&body).context("cannot read the registration")?;
+    let told = Registered::read(&body)?;
     if !is_known || told.token != member.token {
         rig.kept.forget(rig.status, *rig.jobs);
     }
     member.token = told.token;
-    let bearer = member.token.as_ref().map(|token| {
-        let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))?;
-        bearer.set_sensitive(true);
-        Ok::<_, hyper::http::header::InvalidHeaderValue>(bearer)
-    });
-    let bearer = bearer.transpose().context("the token cannot be shown")?;
+    let bearer = member.token.as_deref().map(bearer).transpose()?;
     rig.members.0.push(member);
     if let Some(message) = told.message.filter(|_| !is_known) {
         rig.status.message(&message).await;
     }
+    Ok(bearer)
+}
+
+/// How a token is shown to the pool that gave it.
+fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
+    let bearer = HeaderValue::try_from(format!("Bearer {token}"));
+    let mut bearer = bearer.context("the token cannot be shown")?;
+    bearer.set_sensitive(true);
     Ok(bearer)
 }
 
@@ -488,8 +491,7 @@ impl<S: Supply> Visit<'_, S> {
             let was_sent = was_sent || answer.is_second;
             match said(answer)? {
                 Said::Yes(body) => {
-                    let taken: Taken = serde_json::from_slice(&body)
-                        .context("cannot read what came of a share")?;
+                    let taken = Taken::read(&body)?;
                     return Ok((!taken.ok).then(|| (0, NO_REASON.to_owned())));
                 }
                 Said::No(reason) if was_sent && reason == DUPLICATE => return Ok(None),

@@ -1,9 +1,11 @@
 //! The bodies of the HTTP work protocol, as a worker writes and reads them.
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::worker::algorithm::{Algorithm, NotMined};
+use crate::worker::{
+    algorithm::{Algorithm, NotMined},
+    status::shown,
+};
 
 /// The longest name of a job that is taken.
 const ID_LEN_MAX: usize = 128;
@@ -48,6 +50,18 @@ pub(super) struct Taken {
     pub(super) ok: bool,
 }
 
+impl Registered {
+    pub(super) fn read(body: &[u8]) -> anyhow::Result<Self> {
+        read("the registration", body)
+    }
+}
+
+impl Taken {
+    pub(super) fn read(body: &[u8]) -> anyhow::Result<Self> {
+        read("what came of a share", body)
+    }
+}
+
 /// A job as it was told: read as far as all algorithms have it in common.
 pub(in crate::worker) struct Told {
     head: Head,
@@ -70,7 +84,7 @@ struct Head {
 impl Told {
     /// `number` is its place among the jobs of the process.
     pub(super) fn new(body: Vec<u8>, number: u64) -> anyhow::Result<Self> {
-        let head: Head = serde_json::from_slice(&body).context("cannot read the job")?;
+        let head: Head = read("the job", &body)?;
         let is_name = (1..=ID_LEN_MAX).contains(&head.job_id.len());
         anyhow::ensure!(is_name, "a job's name of {} characters", head.job_id.len());
         Ok(Self { head, number, body })
@@ -111,6 +125,12 @@ impl Told {
 
     /// What an algorithm needs besides.
     pub(in crate::worker) fn read<'a, T: Deserialize<'a>>(&'a self) -> anyhow::Result<T> {
-        serde_json::from_slice(&self.body).context("cannot read the job")
+        read("the job", &self.body)
     }
+}
+
+/// What is wrong with a body is told in the pool's own words, too.
+fn read<'a, T: Deserialize<'a>>(what: &str, body: &'a [u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(body)
+        .map_err(|error| anyhow::anyhow!("cannot read {what}: {}", shown(&error.to_string())))
 }

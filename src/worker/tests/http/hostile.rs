@@ -3,7 +3,7 @@
 use super::*;
 
 /// What is said of a pool that answers the first question for a job so.
-async fn case(answer: impl FnOnce(&Question), told: &str) {
+async fn case(answer: impl FnOnce(&Question), told: &str) -> String {
     let mut pool = Pool::new().await;
     let worker = start(&pool, quick(), |config| {
         config.fail_fast = true;
@@ -25,13 +25,25 @@ async fn case(answer: impl FnOnce(&Question), told: &str) {
     };
     let failure = format!("{failure:#}");
     assert!(failure.contains(told), "{told:?} is not in {failure:?}");
+    failure
 }
 
 /// Of a job with this field.
-async fn field(name: &str, value: Value, told: &str) {
+async fn field(name: &str, value: Value, told: &str) -> String {
     let mut work = job("7-1", 1, ONE_IN);
     work[name] = value;
-    case(|question| question.answer(200, &work), told).await;
+    case(|question| question.answer(200, &work), told).await
+}
+
+/// It ends in a log, and on a terminal.
+#[tokio::test]
+async fn a_job_s_own_words_in_what_is_told_of_it_are_few_and_plain() {
+    for key in ["epoch", "visionx"] {
+        let words = "\u{1b}[2J\u{202e}".repeat(5_000);
+        let told = field(key, json!(words), "cannot read the job").await;
+        assert!(told.len() < 4_000, "{} bytes", told.len());
+        assert!(!told.chars().any(char::is_control), "{told:?}");
+    }
 }
 
 #[tokio::test]
