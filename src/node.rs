@@ -101,6 +101,21 @@ fn made(
     Ok((changes, settings, of_mode))
 }
 
+/// What a node of this configuration that has kept these settings would keep with what an operator sends, or why that
+/// is refused. Only the fuzz target of such bodies sees it; the program itself goes through `api::node`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn read_wish(body: &[u8], kept: &str, config: &Config) -> Result<String, String> {
+    let read = axum::Json::<api::node::NodeWish>::from_bytes(body);
+    let axum::Json(wish) = read.map_err(|refused| refused.body_text())?;
+    let older = serde_json::from_str(kept).map_err(|error| error.to_string())?;
+    let mode = Settings::of(config, &older).mode;
+    let changes = wish.changes().map_err(|error| error.to_string())?;
+    let made = made(changes, &older, mode, config);
+    let (changes, ..) = made.map_err(|error| error.to_string())?;
+    serde_json::to_string(&changes).map_err(|error| error.to_string())
+}
+
 /// The configuration without a pool of which nothing was said: who only joins others needs none.
 pub(crate) fn configuration(mut config: Config) -> Config {
     config.pool.retain(|pool| *pool != config::Pool::default());

@@ -36,6 +36,9 @@ use tracing::{info, warn};
 pub use algorithm::{Algorithm, NotMined};
 pub use endpoint::{Endpoint, NoEndpoint};
 pub(crate) use http::{Connection, Question};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use http::{read_job, read_registration, read_share};
 pub use profile::Profile;
 pub use status::{Event, Snapshot};
 pub(crate) use waits::Waits;

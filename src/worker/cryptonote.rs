@@ -140,6 +140,13 @@ impl Dialect for CryptoNote {
     }
 }
 
+/// A job that was told over HTTP, without the thread that prepares its seed. Only a fuzz target sees it.
+#[cfg(fuzzing)]
+pub(super) fn read_job(told: &super::http::Told) -> anyhow::Result<Job> {
+    let (job, _) = told::job(told, None)?;
+    Ok(job)
+}
+
 impl CryptoNote {
     async fn answered(
         &mut self,

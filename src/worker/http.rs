@@ -11,6 +11,8 @@
 //! the pool is left, for whatever reason; the caller waits and comes again.
 
 mod connection;
+#[cfg(fuzzing)]
+mod reading;
 mod told;
 
 use std::{
@@ -32,6 +34,8 @@ use tokio::{
 use tracing::info;
 
 pub(crate) use connection::{Connection, Question};
+#[cfg(fuzzing)]
+pub use reading::{read_job, read_registration, read_share};
 pub(super) use told::Told;
 
 use super::{
