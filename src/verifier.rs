@@ -152,6 +152,8 @@ struct Entry {
 
 struct Shared {
     plan: Plan,
+    /// How much memory is free.
+    free: fn() -> Option<u64>,
     trusted: Trusted,
     state: Mutex<State>,
     /// There is a job, or something to let go.
@@ -431,6 +433,7 @@ impl Shared {
         };
         Self {
             plan,
+            free,
             trusted: Trusted::new(plan.sampling),
             state: Mutex::new(State {
                 queue: Queue::new(limits),

@@ -19,7 +19,6 @@ use super::{
     MEASURED, Shared, State,
     capacity::Kind,
     config::{CACHE_BYTES, DATASET_BYTES, SEEDS},
-    free,
 };
 
 /// How long to wait when memory was short.
@@ -192,12 +191,12 @@ impl Shared {
         Ok(())
     }
 
-    fn cache(&self, seed: Seed) -> Result<Cache, NoCache> {
+    pub(super) fn cache(&self, seed: Seed) -> Result<Cache, NoCache> {
         self.are_free(CACHE_BYTES).map_err(NoCache::NoMemory)?;
         Cache::new(Variant::Rx0, &seed.0, self.plan.pages)
     }
 
-    fn dataset(&self, cache: &Arc<Cache>) -> Result<Dataset, NoDataset> {
+    pub(super) fn dataset(&self, cache: &Arc<Cache>) -> Result<Dataset, NoDataset> {
         self.are_free(DATASET_BYTES).map_err(NoDataset::NoMemory)?;
         self.fill(cache)
     }
@@ -206,7 +205,7 @@ impl Shared {
     /// end the process once it is used.
     fn are_free(&self, needed: u64) -> Result<(), NoMemory> {
         let free = match self.plan.waits_for_memory {
-            true => free(),
+            true => (self.free)(),
             false => None,
         };
         match free {

@@ -3,11 +3,11 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     num::NonZeroUsize,
-    sync::OnceLock,
+    sync::{OnceLock, atomic::AtomicU64},
 };
 
 use pow::{
-    randomx::{Cache, Pages, Vm},
+    randomx::{CACHE_BYTES, Cache, DATASET_BYTES, NoDataset, NoMemory, Pages, Vm},
     visionx::{EpochSeed, Header, Params},
 };
 
@@ -288,7 +288,136 @@ async fn a_share_whose_connection_has_gone_is_not_hashed() {
     assert!(tasks.shut_down().await);
 }
 
-/// The only test that fills caches of its own: three, and never more than two at a time.
+/// Threads of a machine with so much memory, of which the plan waits for what it needs if it says so.
+fn on_a_machine_with(free: fn() -> Option<u64>, waits_for_memory: bool) -> Shared {
+    let plan = Plan {
+        waits_for_memory,
+        ..plan(1)
+    };
+    Shared {
+        free,
+        ..Shared::new(plan, Vec::new())
+    }
+}
+
+#[test]
+fn who_waits_for_memory_asks_for_none_that_is_not_free_and_nobody_else_looks() {
+    const LITTLE: fn() -> Option<u64> = || Some(CACHE_BYTES - 1);
+    let waiting = on_a_machine_with(LITTLE, true);
+    let short = |needed| NoMemory { needed };
+    assert_eq!(
+        waiting.cache(SEED).err(),
+        Some(NoCache::NoMemory(short(CACHE_BYTES)))
+    );
+    assert_eq!(
+        waiting.dataset(&cache()).err(),
+        Some(NoDataset::NoMemory(short(DATASET_BYTES)))
+    );
+    // A dataset is begun where it is not asked what is free, or where that is enough or not known.
+    for shared in [
+        on_a_machine_with(LITTLE, false),
+        on_a_machine_with(|| Some(DATASET_BYTES), true),
+        on_a_machine_with(|| None, true),
+    ] {
+        shared.close();
+        let begun = shared.dataset(&cache()).err();
+        assert_eq!(begun, Some(NoDataset::Stopped));
+    }
+    let enough = on_a_machine_with(|| Some(DATASET_BYTES - 1), true);
+    enough.close();
+    let refused = enough.dataset(&cache()).err();
+    assert_eq!(refused, Some(NoDataset::NoMemory(short(DATASET_BYTES))));
+}
+
+/// Fills a cache of its own, and takes the ten seconds after which memory is looked for again.
+#[tokio::test]
+async fn a_seed_is_prepared_once_there_is_memory_for_it() {
+    static FREE: AtomicU64 = AtomicU64::new(CACHE_BYTES - 1);
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    let shared = on_a_machine_with(
+        || {
+            ASKED.fetch_add(1, Relaxed);
+            Some(FREE.load(Relaxed))
+        },
+        true,
+    );
+    let verifier = Verifier(Arc::new(shared));
+    let (tasks, _failures) = Tasks::new();
+    let preparing = Arc::clone(&verifier.0);
+    run_thread(&tasks, "seeds", move || seeds::prepare(&preparing)).unwrap();
+    let want = |current| {
+        let seeds = Seeds {
+            current,
+            next: None,
+        };
+        verifier.want(Variant::Rx0, seeds).unwrap();
+    };
+    let asked_more_than = async |count| {
+        let asked = async {
+            while ASKED.load(Relaxed) <= count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let within = std::time::Duration::from_secs(60);
+        tokio::time::timeout(within, asked).await.expect("it asks");
+    };
+    want(SEED);
+    asked_more_than(0).await;
+    let mut prepared = verifier.prepared();
+    assert!(prepared.borrow().is_empty());
+    let refused = verifier.submit(origin(1, 1), junk(SEED)).err();
+    assert_eq!(refused, Some(Unverified::UnknownSeed));
+    FREE.store(CACHE_BYTES, Relaxed);
+    prepared
+        .wait_for(|seeds| seeds[..] == [SEED])
+        .await
+        .unwrap();
+    // Short again, it waits; but not when the pool stops.
+    FREE.store(0, Relaxed);
+    let asked = ASKED.load(Relaxed);
+    want(OTHER);
+    asked_more_than(asked).await;
+    assert_eq!(prepared.borrow()[..], [SEED]);
+    verifier.0.close();
+    assert!(tasks.shut_down().await);
+}
+
+/// A dataset takes two gigabytes: VisionX, which has no seeds, is here what is faster than a cache.
+#[test]
+fn miners_are_slowed_down_before_the_next_seed_comes_and_not_after() {
+    const MS: u64 = 1_000_000;
+    let verifier = waiting();
+    let took = |kind, nanos| verifier.0.state().measured.took(kind, nanos);
+    let want = |current, next| {
+        verifier
+            .want(Variant::Rx0, Seeds { current, next })
+            .unwrap();
+    };
+    // Of half of 200 a second, each of 1,000 miners has one in ten seconds.
+    let (fast, light) = (10_000, 80_000);
+    took(Kind::VisionX, 5 * MS);
+    want(OTHER, Some(SEED));
+    assert_eq!(
+        verifier.share_time_ms(1, 1_000),
+        fast,
+        "nothing slower is known"
+    );
+    took(Kind::Light, 40 * MS);
+    assert_eq!(verifier.share_time_ms(1, 1_000), light);
+    // What can be done now is more.
+    assert_eq!(verifier.capacity().unwrap().per_second(), 200);
+    want(OTHER, None);
+    assert_eq!(verifier.share_time_ms(1, 1_000), fast);
+    want(OTHER, Some(SEED));
+    assert_eq!(verifier.share_time_ms(1, 1_000), light);
+    assert_eq!(verifier.share_time_ms(90_000, 1_000), 90_000);
+    // The next one has come, and has no dataset.
+    want(SEED, None);
+    assert_eq!(verifier.share_time_ms(1, 1_000), light);
+    assert_eq!(verifier.capacity().unwrap().per_second(), 25);
+}
+
+/// Fills caches of its own: three, and never more than two at a time.
 #[tokio::test]
 async fn the_next_seed_is_prepared_beforehand_and_the_old_one_is_kept_until_a_third_is_wanted() {
     let (tasks, _failures) = Tasks::new();
@@ -403,6 +532,17 @@ async fn shares_are_verified_while_the_dataset_is_filled_and_when_a_new_seed_tak
         assert_eq!(verify(SEED).await, Ok(Verdict::True));
         assert!(matches!(verify(OTHER).await, Ok(Verdict::False(_))));
     }
+    // The next seed will have no dataset at first.
+    let pace = || verifier.share_time_ms(1, 1_000);
+    let pace_of = |kind| {
+        let measured = verifier.0.state().measured;
+        measured.capacity(kind, 2).unwrap().share_time_ms(1_000)
+    };
+    assert_eq!(pace(), pace_of(Kind::Light));
+    want(SEED, None);
+    assert_eq!(pace(), pace_of(Kind::Fast));
+    want(SEED, Some(OTHER));
+    assert_eq!(pace(), pace_of(Kind::Light));
     want(OTHER, None);
     while is_fast(SEED) {
         assert_eq!(verify(SEED).await, Ok(Verdict::True));
