@@ -2,6 +2,7 @@
 //! itself where the pool that it joined goes away.
 
 mod owed;
+mod ports;
 mod tls;
 
 use std::{
