@@ -1,7 +1,7 @@
 //! Chooses the daemon to mine with and publishes what it wants mined.
 //!
-//! Daemons stand in the operator's order: the first one that is fit is used, and again as soon as
-//! it is fit again. When none is, work stops and the reason is published in its place.
+//! Daemons stand in the operator's order: the first fit one is used whose template is not below another one's,
+//! and again as soon as it has caught up. When none is fit, work stops and the reason is published in its place.
 
 use std::{sync::Arc, time::Duration};
 
@@ -84,7 +84,9 @@ impl Candidate<'_> {
             _ => return Ok(()),
         };
         let height = height(self.status).unwrap_or(0);
-        Err(format!("it is at block {height}, others are at {highest}"))
+        Err(format!(
+            "its template is for block {height}, others' are for {highest}"
+        ))
     }
 }
 
@@ -150,18 +152,18 @@ fn say_fit(daemon: &Node, fit: Result<(), String>) {
     }
 }
 
-/// The height that a daemon's template stands on, if the daemon is fit by itself. Its tip may be ahead of
-/// that for a moment, but is of no use to miners yet.
+/// The height of a daemon's template, if the daemon is fit by itself. Its tip may be ahead of that for a
+/// moment, but is of no use to miners yet.
 fn height(status: &Status) -> Option<u32> {
     status.fit.as_ref().ok()?;
     let (template, _) = status.current.as_ref()?;
-    Some(template.height().saturating_sub(1))
+    Some(template.height())
 }
 
 /// Notes which of the fit daemons are below the highest one.
 ///
-/// One that was level may be late for a while, as blocks reach daemons one after the other. One
-/// that comes back gets no such time: its miners would go back to a block that is found already.
+/// One that was level may be late for a while, as blocks reach daemons one after the other, before that is
+/// said to be a fault. It is not mined with meanwhile: miners would work on a block that is found already.
 fn compare_heights(standings: &mut [Standing], statuses: &[Status], now: Instant) {
     let heights = statuses.iter().map(height);
     let highest = heights.clone().flatten().max();
@@ -184,7 +186,7 @@ fn compare_heights(standings: &mut [Standing], statuses: &[Status], now: Instant
 fn choose(candidates: &[Candidate<'_>], now: Instant) -> Choice {
     if let Some(index) = candidates
         .iter()
-        .position(|candidate| candidate.fit(now).is_ok())
+        .position(|candidate| candidate.standing == Standing::Level)
     {
         Choice::Use(index)
     } else if candidates.iter().any(|candidate| !candidate.status.settled) {
@@ -319,10 +321,7 @@ mod tests {
             }
         }
 
-        /// Which one is used, after as many milliseconds.
-        fn chosen_after(&mut self, ms: u64) -> Result<usize, String> {
-            self.now += Duration::from_millis(ms);
-            compare_heights(&mut self.standings, &self.statuses, self.now);
+        fn candidates(&self) -> Vec<Candidate<'_>> {
             let candidate = |(status, standing)| Candidate {
                 name: "d",
                 status,
@@ -330,8 +329,20 @@ mod tests {
                 grace: Duration::from_secs(2),
             };
             let candidates = self.statuses.iter().zip(self.standings);
-            let candidates: Vec<_> = candidates.map(candidate).collect();
-            match choose(&candidates, self.now) {
+            candidates.map(candidate).collect()
+        }
+
+        /// What is said of them.
+        fn fit(&self) -> Vec<bool> {
+            let candidates = self.candidates().into_iter();
+            candidates.map(|it| it.fit(self.now).is_ok()).collect()
+        }
+
+        /// Which one is used, after as many milliseconds.
+        fn chosen_after(&mut self, ms: u64) -> Result<usize, String> {
+            self.now += Duration::from_millis(ms);
+            compare_heights(&mut self.standings, &self.statuses, self.now);
+            match choose(&self.candidates(), self.now) {
                 Choice::Use(index) => Ok(index),
                 Choice::None(reason) => Err(reason),
                 Choice::Wait => Err("wait".into()),
@@ -350,20 +361,29 @@ mod tests {
     }
 
     #[test]
-    fn one_that_stays_behind_is_left_until_it_has_caught_up() {
+    fn one_that_is_behind_is_not_used_and_is_unfit_only_if_it_stays_so() {
         let mut pair = Pair::at(5, 5);
         assert_eq!(pair.chosen_after(0), Ok(0));
         pair.statuses[1] = status(Ok(()), 6);
-        assert_eq!(pair.chosen_after(0), Ok(0));
-        assert_eq!(pair.chosen_after(2000), Ok(0));
+        assert_eq!(pair.chosen_after(0), Ok(1));
+        assert_eq!(pair.fit(), [true, true]);
+        assert_eq!(pair.chosen_after(2000), Ok(1));
+        assert_eq!(pair.fit(), [true, true]);
         pair.statuses[1] = status(Ok(()), 7);
         assert_eq!(pair.chosen_after(1), Ok(1));
+        assert_eq!(pair.fit(), [false, true]);
         pair.statuses[0] = status(Ok(()), 7);
         assert_eq!(pair.chosen_after(0), Ok(0));
         // The time it may be late begins anew.
         pair.statuses[1] = status(Ok(()), 8);
-        assert_eq!(pair.chosen_after(0), Ok(0));
+        assert_eq!(pair.chosen_after(0), Ok(1));
+        assert_eq!(pair.fit(), [true, true]);
         assert_eq!(pair.chosen_after(2001), Ok(1));
+        assert_eq!(pair.fit(), [false, true]);
+        // In a reorganisation both may go back.
+        pair.statuses = [7, 6].map(|height| status(Ok(()), height));
+        assert_eq!(pair.chosen_after(0), Ok(0));
+        assert_eq!(pair.fit(), [true, true]);
     }
 
     #[test]
