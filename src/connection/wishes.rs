@@ -6,7 +6,7 @@ use mining::{
     Difficulty,
     device::{CoinbaseClass, Profile},
     password::{Ignored, Options},
-    vardiff::Limits,
+    vardiff::{Limits, Vardiff},
 };
 use wire::sv1::reply;
 
@@ -82,19 +82,23 @@ impl Device {
         )
     }
 
-    /// The same where shares are costly to verify: what is fixed is the easiest then, and is left for a harder one
-    /// only while more would come than can be verified. It aims at no time by itself.
-    pub(crate) fn costly_difficulties(&self, wishes: &Wishes) -> (Limits, Difficulty) {
+    /// The vardiff of a miner whose shares are costly to verify, and the time between them to aim at, in
+    /// milliseconds. What is fixed is the easiest then: it aims at no time by itself, and gives way while the miner
+    /// takes more than its part of what can be verified.
+    pub(crate) fn costly_vardiff(&self, wishes: &Wishes) -> (Vardiff, u64) {
         let (limits, start) = self.difficulties(wishes, None);
         match wishes.fixed {
-            None => (limits, start),
+            None => (Vardiff::new(limits, start, 0), limits.share_time_ms),
             Some(_) => {
                 let limits = Limits {
                     max: self.limits.max,
                     share_time_ms: 1,
+                    // What was asked for is never too easy.
+                    harder_only: false,
                     ..limits
                 };
-                (limits, start)
+                let vardiff = Vardiff::new(limits, start, 0).by_steps();
+                (vardiff, limits.share_time_ms)
             }
         }
     }
@@ -173,8 +177,6 @@ impl Wishes {
 
 #[cfg(test)]
 mod tests {
-    use mining::vardiff::Vardiff;
-
     use super::*;
 
     fn difficulty(number: f64) -> Difficulty {
@@ -215,41 +217,39 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fixed_of_costly_shares_holds_as_long_as_they_can_be_verified() {
+    fn what_is_fixed_of_costly_shares_gives_way_while_they_cannot_be_verified() {
         let fixed = Wishes {
             fixed: Some(difficulty(8.0)),
             ..Wishes::default()
         };
-        let (limits, start) = device().costly_difficulties(&fixed);
-        assert_eq!(
-            (limits.min, limits.max, start),
-            (difficulty(8.0), difficulty(1000.0), difficulty(8.0))
-        );
-        let mut vardiff = Vardiff::new(limits, start, 0);
-        let mut now = 0;
-        let mut shares = |vardiff: &mut Vardiff, every_ms: u64, count: u32| {
-            for _ in 0..count {
-                now += every_ms;
-                let difficulty = vardiff.current();
-                vardiff.share(difficulty, now);
-                vardiff.tick(now);
+        let mut rented = device();
+        rented.limits.harder_only = true;
+        for device in [device(), rented] {
+            let (mut vardiff, wanted_ms) = device.costly_vardiff(&fixed);
+            assert_eq!((vardiff.current(), wanted_ms), (difficulty(8.0), 1));
+            let mut now = 0;
+            let mut shares = |vardiff: &mut Vardiff, every_ms: u64, count: u32| {
+                for _ in 0..count {
+                    now += every_ms;
+                    let difficulty = vardiff.current();
+                    vardiff.share(difficulty, now);
+                    vardiff.tick(now);
+                }
+                vardiff.current()
+            };
+            // Many shares or few: nobody is short of anything.
+            for every_ms in [10, 60_000] {
+                assert_eq!(shares(&mut vardiff, every_ms, 100), difficulty(8.0));
             }
-            vardiff.current()
-        };
-        // Many shares or few: nobody is short of anything.
-        for every_ms in [10, 60_000] {
-            assert_eq!(shares(&mut vardiff, every_ms, 100), difficulty(8.0));
+            // There is room for a share in a second. A burst is no reason for more than a step.
+            vardiff.aim_at(1_000);
+            assert!(shares(&mut vardiff, 1, 8) <= difficulty(32.0));
+            assert!(shares(&mut vardiff, 100, 200) > difficulty(40.0));
+            vardiff.aim_at(1);
+            assert_eq!(shares(&mut vardiff, 100, 100), difficulty(8.0));
         }
-        // There is room for a share in a second.
-        vardiff.aim_at(1_000);
-        assert!(shares(&mut vardiff, 100, 100) > difficulty(64.0));
-        vardiff.aim_at(1);
-        assert_eq!(shares(&mut vardiff, 100, 100), difficulty(8.0));
-        let (limits, start) = device().costly_difficulties(&Wishes::default());
-        assert_eq!(
-            (limits, start),
-            device().difficulties(&Wishes::default(), None)
-        );
+        let (vardiff, wanted_ms) = device().costly_vardiff(&Wishes::default());
+        assert_eq!((vardiff.current(), wanted_ms), (difficulty(64.0), 15_000));
     }
 
     #[test]

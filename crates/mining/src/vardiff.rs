@@ -20,6 +20,8 @@ const WINDOW_SHARE_TIMES: u64 = 16;
 const FLOOD_SHARES: u32 = 8;
 /// A flood is this many times too fast.
 const FLOOD_FACTOR: u64 = 4;
+/// One that goes by steps gets so many times as hard at once, and so does whoever is too fast to be served.
+const STEP: u128 = 4;
 /// Silence, in share times, after which it is made easier: by chance once in 400 windows.
 const SILENCE: u64 = 6;
 /// The same before the first share was seen, when nothing is known of the device.
@@ -45,6 +47,7 @@ pub struct Vardiff {
     current: Difficulty,
     window: Window,
     any_share: bool,
+    by_steps: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -64,7 +67,15 @@ impl Vardiff {
             current,
             window: Window::new(now_ms),
             any_share: false,
+            by_steps: false,
         }
+    }
+
+    /// The same, which gets at most four times as hard at once: a difficulty that was asked for gives way only as
+    /// far as it has to.
+    pub fn by_steps(mut self) -> Self {
+        self.by_steps = true;
+        self
     }
 
     /// Aims at another time between two shares from now on, in milliseconds.
@@ -84,7 +95,7 @@ impl Vardiff {
 
     /// Shares come faster than they may: it is made four times as hard, where the limits let it.
     pub fn raise(&mut self, now_ms: u64) -> Option<Difficulty> {
-        let harder = Difficulty::from_steps(u128::from(self.current.steps()) * 4);
+        let harder = self.a_step_up();
         self.move_to(harder.clamp(self.limits.min, self.limits.max), now_ms)
     }
 
@@ -137,19 +148,27 @@ impl Vardiff {
             .window
             .steps
             .saturating_mul(self.limits.share_time_ms.into());
-        let wanted = Difficulty::from_steps(steps / u128::from(elapsed_ms))
-            .rounded_to_ladder()
-            .clamp(self.limits.min, self.limits.max);
+        let mut wanted = Difficulty::from_steps(steps / u128::from(elapsed_ms)).rounded_to_ladder();
+        if self.by_steps {
+            wanted = wanted.min(self.a_step_up());
+        }
+        let wanted = wanted.clamp(self.limits.min, self.limits.max);
         self.window = Window::new(now_ms);
         let (wanted_steps, current) =
             (u128::from(wanted.steps()), u128::from(self.current.steps()));
         // The dead band: from 5/8 to 8/5 of the present difficulty nothing changes.
         let inside = wanted_steps * 8 >= current * 5 && wanted_steps * 5 <= current * 8;
-        if inside || self.limits.harder_only && wanted < self.current {
+        // What was asked for is gone back to all the way.
+        let is_asked_for = self.by_steps && wanted == self.limits.min;
+        if inside && !is_asked_for || self.limits.harder_only && wanted < self.current {
             None
         } else {
             self.move_to(wanted, now_ms)
         }
+    }
+
+    fn a_step_up(&self) -> Difficulty {
+        Difficulty::from_steps(u128::from(self.current.steps()) * STEP)
     }
 
     fn move_to(&mut self, wanted: Difficulty, now_ms: u64) -> Option<Difficulty> {
@@ -314,6 +333,20 @@ mod tests {
             vardiff.share(difficulty(64.0), 2_000_000 + i);
         }
         assert!(vardiff.current() > difficulty(64.0));
+    }
+
+    #[test]
+    fn one_that_goes_by_steps_gets_four_times_as_hard_at_once_and_falls_as_others_do() {
+        let mut vardiff = Vardiff::new(LIMITS, difficulty(1.0), 0).by_steps();
+        let mut burst = |vardiff: &mut Vardiff, now| {
+            for _ in 0..FLOOD_SHARES {
+                vardiff.share(vardiff.current(), now);
+            }
+            vardiff.current()
+        };
+        assert_eq!(burst(&mut vardiff, 1), difficulty(4.0));
+        assert_eq!(burst(&mut vardiff, 2), difficulty(16.0));
+        assert_eq!(vardiff.tick(1_000_000), Some(difficulty(4.0)));
     }
 
     #[test]

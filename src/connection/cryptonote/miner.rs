@@ -110,7 +110,7 @@ impl Miner {
         entry: sessions::Entry,
         now: Instant,
     ) -> Self {
-        let (limits, start) = device.costly_difficulties(wishes);
+        let (vardiff, share_time_ms) = device.costly_vardiff(wishes);
         let mut workers = Workers::with_room_for_one();
         workers.add(user, entry, None, &parts.context);
         let mut miner = Self {
@@ -118,8 +118,8 @@ impl Miner {
             workers,
             jobs: Jobs::default(),
             own,
-            vardiff: Vardiff::new(limits, start, 0),
-            share_time_ms: limits.share_time_ms,
+            vardiff,
+            share_time_ms,
             is_short: device.short_target,
             told: None,
             verifying: Vec::new(),
