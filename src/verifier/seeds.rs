@@ -183,6 +183,7 @@ impl Shared {
     /// How long a hash takes with it.
     fn measure(&self, memory: &Memory) -> Result<(), NoMemory> {
         let mut machine = Vm::new(memory.clone(), self.plan.pages)?;
+        machine.hash(&[]);
         for number in 0..MEASURED {
             let begun = Instant::now();
             machine.hash(&[number]);
