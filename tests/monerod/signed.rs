@@ -76,11 +76,11 @@ fn each_kind_of_address_of_monero_is_looked_up() {
         assert_eq!(found.0, 200, "{}", found.1);
     }
     let (status, body) = pool
-        .get(&format!("/api/v1/miners/{}", "4".repeat(109)))
+        .get(&format!("/api/v1/miners/{}", "4".repeat(129)))
         .unwrap();
     assert_eq!(status, 400);
     assert!(
-        body.contains("an address has at most 108 characters"),
+        body.contains("an address has at most 128 characters"),
         "{body}"
     );
 }

@@ -12,9 +12,9 @@ use crate::{
     cryptonote,
 };
 
-/// The most characters of any coin's address: Monero's integrated ones, where their tags have two bytes. Those of
-/// bech32 have 90.
-pub const ADDRESS_LEN_MAX: usize = 108;
+/// The most characters of any coin's address: what CryptoNote's may have, whatever their tag. Those of bech32 have
+/// 90.
+pub const ADDRESS_LEN_MAX: usize = cryptonote::address::ADDRESS_LEN_MAX;
 
 /// An address of one coin and network.
 #[derive(Clone, PartialEq, Eq, Hash)]
