@@ -18,7 +18,7 @@ name = "mycoin"
 like = "bitcoin"
 ticker = "MYC"
 unit = "mites"
-decimals = 6
+decimals = 8
 maturity = 3
 block_time_s = 60
 [[coin.network]]
@@ -75,7 +75,7 @@ fn a_coin_like_bitcoin_is_mined_and_booked_by_its_own_name_and_rules() {
         ("coin", json!("mycoin")),
         ("ticker", json!("MYC")),
         ("unit", json!("mites")),
-        ("decimals", json!(6)),
+        ("decimals", json!(8)),
         ("algorithm", json!("sha256d")),
     ] {
         assert_eq!(told[key], expected, "{told}");
@@ -92,7 +92,7 @@ fn a_coin_like_bitcoin_is_mined_and_booked_by_its_own_name_and_rules() {
     let before = pool.process.log_text().len();
     std::fs::write(&file, text.replace("maturity = 3", "maturity = 4")).unwrap();
     pool.process.signal("HUP");
-    let expected = "mycoin was told otherwise when the process started";
+    let expected = "mycoin was told otherwise since the process started";
     wait_for(expected, || {
         pool.process.log_text()[before..]
             .contains(expected)
@@ -166,7 +166,7 @@ fn a_coin_that_cannot_be_is_told_before_anything_starts() {
     case(
         "\"MYC\"",
         "\"XMR\"",
-        "coin \"mycoin\": monero has that ticker",
+        "coin \"mycoin\": monero goes by that name or ticker",
     );
     case(
         "p2pkh = 0x6f\n",

@@ -1,8 +1,8 @@
 //! `[[coin]]`: coins that are not in the table, by the rules of one that is.
 //!
 //! What is said here becomes a row like the others, before any pool is looked at. What is not said is as
-//! with the coin that it is like, but for what would lose money if it were wrong: where rewards go (addresses)
-//! and which chain it is (names, first blocks) are told for each network or are not known.
+//! with the coin that it is like, but for addresses and first blocks: those are told for each network, or are not
+//! known. A daemon that has the first block of a coin in the table is then not mined with.
 
 use std::ops::RangeInclusive;
 
@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 const NAME_MAX: usize = 32;
 /// The longest ticker and the longest name of a unit.
 const WORD_MAX: usize = 16;
-/// An amount has 64 bits, which are at most 20 digits.
-const DECIMALS_MAX: u8 = 18;
+/// With more, 63 bits of the books would hold less than nine million coins.
+const DECIMALS_MAX: u8 = 12;
 
 /// `[[coin]]`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,12 +122,25 @@ impl Default for CoinNetwork {
 }
 
 impl Coin {
-    /// Adds it to the table, or says which key is wrong.
-    pub(super) fn add(&self) -> Result<(), String> {
-        let row = self.row().map_err(|why| format!("coin.{why}"))?;
-        let name = &self.name;
-        let taken = |why| format!("coin {name:?}: {why}");
-        row.add().map_err(taken)
+    /// Adds them to the table, or says which key is wrong. Nothing is added before all of them are read.
+    pub(super) fn add(coins: &[Self]) -> Result<(), String> {
+        let rows = coins.iter().map(Self::row);
+        let rows = rows.collect::<Result<Vec<_>, _>>();
+        for row in rows.map_err(|why| format!("coin.{why}"))? {
+            let name = row.name;
+            if let Some(rules) = row.cryptonote()
+                && !rules
+                    .variants
+                    .iter()
+                    .any(|(_, variant)| variant.is_computed())
+            {
+                return Err(format!(
+                    "coin {name:?}: this version computes rx/0 and no other algorithm of its family"
+                ));
+            }
+            row.add().map_err(|why| format!("coin {name:?}: {why}"))?;
+        }
+        Ok(())
     }
 
     fn row(&self) -> Result<Row, String> {
@@ -153,6 +166,18 @@ impl Coin {
                 return Err(format!("network: {} stands there twice", rules.network));
             }
         }
+        let family = self.family(like)?;
+        let has_segwit = match &family {
+            Family::Bitcoin(rules) => rules.rules.contains(&"segwit"),
+            Family::Vision(rules) => rules.rules.contains(&"segwit"),
+            Family::CryptoNote(_) => false,
+        };
+        if !has_segwit && self.network.iter().any(|network| network.hrp.is_some()) {
+            return Err(
+                "network.hrp: without \"segwit\" in template_rules there are no such addresses"
+                    .into(),
+            );
+        }
         Ok(Row {
             name,
             ticker: word("ticker", &self.ticker, WORD_MAX, is_ticker)?,
@@ -162,7 +187,7 @@ impl Coin {
             decimals,
             maturity: above_zero("maturity", self.maturity, like.maturity)?,
             spacing_s: above_zero("block_time_s", self.block_time_s, like.spacing_s)?,
-            family: self.family(like)?,
+            family,
             unsafe_versions: &[],
             networks: networks.leak(),
         })
@@ -499,7 +524,7 @@ mod tests {
         doge("\"litecoin\"", "\"no\"", "like: unknown coin \"no\"");
         doge("\"SHIB3\"", "\"doge\"", "ticker: ");
         doge("\"koinus\"", "\"<b>\"", "unit: ");
-        doge("unit = \"koinus\"", "decimals = 19", "decimals: at most 18");
+        doge("unit = \"koinus\"", "decimals = 13", "decimals: at most 12");
         doge("= 240", "= 0", "maturity: it is above zero");
         doge("= 60", "= 0", "block_time_s: ");
         doge(

@@ -232,7 +232,7 @@ impl Config {
         if names.len() < config.pool.len() {
             return Err("two pools have the same name".into());
         }
-        config.coin.iter().try_for_each(super::Coin::add)?;
+        super::Coin::add(&config.coin)?;
         Ok(config)
     }
 }

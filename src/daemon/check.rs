@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use mining::{Coin, Network, coin::NetworkRules};
+use mining::{
+    Coin, Network,
+    coin::{COINS, NetworkRules},
+};
 use pow::Hash;
 
 use super::reply::{ChainInfo, NetworkInfo};
@@ -103,11 +106,12 @@ impl Expected {
                 expected: self.rules.chain,
             });
         }
-        if self
-            .rules
-            .genesis
-            .is_some_and(|first| first != facts.genesis)
-        {
+        let is_another_chain = match self.rules.genesis {
+            Some(first) => first != facts.genesis,
+            // Whoever shares its beginning with another coin says so.
+            None => !own_network && is_of_the_table(facts.genesis),
+        };
+        if is_another_chain {
             return Err(Unfit::Genesis {
                 actual: facts.genesis,
                 coin: self.coin.name,
@@ -153,6 +157,13 @@ impl Expected {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a coin of the table begins with this block.
+fn is_of_the_table(genesis: Hash) -> bool {
+    let networks = COINS.iter().flat_map(|coin| coin.networks);
+    let mut known = networks.filter_map(|rules| rules.genesis);
+    known.any(|first| first == genesis)
 }
 
 /// Whether it knows of blocks that it does not have.
@@ -274,6 +285,20 @@ mod tests {
         assert_eq!(check(&case), Ok(()));
         case.tip_time = Some(NOW + 7200);
         assert_eq!(check(&case), Ok(()));
+    }
+
+    #[test]
+    fn a_chain_whose_first_block_nobody_told_is_not_that_of_a_coin_of_the_table() {
+        let mut case = good();
+        case.network = Network::Test;
+        case.chain.chain = "test".into();
+        case.genesis = Hash([7; 32]);
+        assert_eq!(check(&case), Ok(()));
+        for coin in ["bitcoin", "litecoin", "monero"] {
+            case.genesis = first_block(coin);
+            let told = check(&case).unwrap_err().to_string();
+            assert!(told.contains("which is not bitcoin's"), "{told}");
+        }
     }
 
     #[test]

@@ -160,19 +160,17 @@ pub struct ScriptAddresses {
 #[error("unknown coin {0:?}; known are {known}", known = names())]
 pub struct UnknownCoin(pub String);
 
-/// Another coin has the name or the ticker of one that is to be added.
+/// Another coin goes by the name or the ticker of one that is to be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Taken {
     /// The name is one of the table.
     #[error("{0} is a coin that is known without being told")]
     BuiltIn(&'static str),
-    /// The ticker is that of another coin.
-    #[error("{0} has that ticker")]
-    Ticker(&'static str),
+    /// Another coin goes by that ticker, or by the name.
+    #[error("{0} goes by that name or ticker")]
+    Another(&'static str),
     /// It is there, but was another row when it was added.
-    #[error(
-        "{0} was told otherwise when the process started, and is what it was until the next start"
-    )]
+    #[error("{0} was told otherwise since the process started, and stays so until the next start")]
     Changed(&'static str),
 }
 
@@ -230,9 +228,15 @@ impl Coin {
                 false => Err(Taken::Changed(known.name)),
             };
         }
+        let goes_by = |coin: &Coin, word: &str| {
+            [coin.name, coin.ticker]
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(word))
+        };
         let mut others = COINS.iter().chain(added.iter().copied());
-        if let Some(other) = others.find(|coin| coin.ticker.eq_ignore_ascii_case(self.ticker)) {
-            return Err(Taken::Ticker(other.name));
+        let other = others.find(|coin| goes_by(coin, self.name) || goes_by(coin, self.ticker));
+        if let Some(other) = other {
+            return Err(Taken::Another(other.name));
         }
         added.push(Box::leak(Box::new(self)));
         Ok(())
@@ -382,9 +386,14 @@ mod tests {
         assert_eq!(changed, Err(Taken::Changed("further")));
         let built_in = further("monero", "FUR2", 9).add();
         assert_eq!(built_in, Err(Taken::BuiltIn("monero")));
-        for (ticker, of) in [("xmr", "monero"), ("fur", "further")] {
-            let taken = further("another", ticker, 9).add();
-            assert_eq!(taken, Err(Taken::Ticker(of)));
+        for (name, ticker, of) in [
+            ("another", "xmr", "monero"),
+            ("another", "fur", "further"),
+            ("another", "FURTHER", "further"),
+            ("btc", "ANO", "bitcoin"),
+        ] {
+            let taken = further(name, ticker, 9).add();
+            assert_eq!(taken, Err(Taken::Another(of)));
         }
         assert!("another".parse::<&Coin>().is_err());
         assert_eq!("further".parse::<&Coin>().unwrap().maturity, 9);
