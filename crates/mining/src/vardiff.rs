@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn one_that_goes_by_steps_gets_four_times_as_hard_at_once_and_falls_as_others_do() {
         let mut vardiff = Vardiff::new(LIMITS, difficulty(1.0), 0).by_steps();
-        let mut burst = |vardiff: &mut Vardiff, now| {
+        let burst = |vardiff: &mut Vardiff, now| {
             for _ in 0..FLOOD_SHARES {
                 vardiff.share(vardiff.current(), now);
             }
