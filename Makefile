@@ -30,6 +30,7 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- --deny warnings
 	$(CARGO) clippy --locked -p benches --all-targets -- --deny warnings
+	$(CARGO) clippy --locked -p adit --lib -- --deny warnings --cfg fuzzing
 	@if command -v cargo-deny >/dev/null; then \
 	  cargo deny --offline check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and sources are not checked"; fi
