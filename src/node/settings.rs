@@ -260,7 +260,8 @@ impl Settings {
             parsed.map_err(|error| BadSetting(format!("tls_fingerprint: {error}")))?;
         }
         address("host_address", &self.host_address, config)?;
-        if self.wallet_address.len() > ADDRESS_LEN_MAX || self.wallet_address.contains(['.', ' ']) {
+        let is_of_none = |c: char| matches!(c, '.' | '+') || c.is_whitespace() || c.is_control();
+        if self.wallet_address.len() > ADDRESS_LEN_MAX || self.wallet_address.contains(is_of_none) {
             return bad("wallet_address is no address");
         }
         Ok(())

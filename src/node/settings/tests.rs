@@ -94,7 +94,7 @@ fn an_address_for_another_coins_pool_is_used_there_alone() {
     assert_eq!(settings(back).user(), format!("{own}.node"));
     let refused = joined.check(Mode::Solo, &config()).unwrap_err();
     assert!(refused.0.starts_with("wallet_address: "), "{refused}");
-    for text in ["a.b", "a b", &"x".repeat(ADDRESS_LEN_MAX + 1)] {
+    for text in ["a.b", "a b", "a+5", "a\n", &"x".repeat(ADDRESS_LEN_MAX + 1)] {
         let wish = Changes {
             wallet_address: Some(text.into()),
             ..of(Mode::Join)
