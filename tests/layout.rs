@@ -272,7 +272,7 @@ fn every_case_of_the_attacks_has_its_test_and_every_such_test_its_case() {
 }
 
 /// Keys that have no default: what is said in the example is an example.
-const WITHOUT_DEFAULT: [&str; 54] = [
+const WITHOUT_DEFAULT: [&str; 56] = [
     "coin.name",
     "coin.like",
     "coin.ticker",
@@ -282,6 +282,8 @@ const WITHOUT_DEFAULT: [&str; 54] = [
     "coin.block_time_s",
     "coin.algorithm",
     "coin.block_versions",
+    "coin.seed_blocks",
+    "coin.seed_lag_blocks",
     "coin.template_rules",
     "coin.message_magic",
     "coin.retarget_blocks",

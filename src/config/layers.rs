@@ -308,6 +308,8 @@ fn example() -> Config {
         block_time_s: Some(1),
         algorithm: Some(String::new()),
         block_versions: Some(String::new()),
+        seed_blocks: Some(2),
+        seed_lag_blocks: Some(1),
         template_rules: Some(Vec::new()),
         message_magic: Some(String::new()),
         retarget_blocks: Some(1),

@@ -15,13 +15,26 @@ const OPEN: &str = "--disable-rpc-login";
 /// Where it keeps its files.
 const FOLDER: &str = "--wallet-dir=";
 
+/// A chain of its own, and no other node.
+const ALONE: [&str; 3] = ["--regtest", "--keep-fakechain", "--offline"];
+
 /// A node whose blocks take a fixed number of hashes.
 pub(crate) struct Chain {
     pub(crate) port: u16,
     zmq: u16,
     process: Process,
     arguments: Vec<String>,
+    epochs: Option<Epochs>,
     difficulty: u64,
+}
+
+/// When RandomX's key changes on a chain of one's own: as monerod's environment has it.
+#[derive(Clone, Copy)]
+pub(crate) struct Epochs {
+    /// Blocks for each key.
+    pub(crate) blocks: u32,
+    /// Blocks between the one that gives the key and the first that needs it.
+    pub(crate) lag: u32,
 }
 
 /// A wallet, which is asked over its own JSON-RPC.
@@ -32,17 +45,27 @@ pub(crate) struct Wallet {
 }
 
 /// Debian's package has both.
-fn program(name: &str, arguments: &[String], log: &Path) -> Process {
+fn command(name: &str, arguments: &[String]) -> Command {
     let path = Path::new("/usr/bin").join(name);
     assert!(path.exists(), "{name} is missing: run `make packages`");
     let mut command = Command::new(path);
     command.args(arguments).stdin(Stdio::null());
-    Process::start(command, log.to_owned())
+    command
 }
 
-fn run(arguments: &[String], difficulty: u64, log: &Path) -> Process {
+fn program(name: &str, arguments: &[String], log: &Path) -> Process {
+    Process::start(command(name, arguments), log.to_owned())
+}
+
+fn run(arguments: &[String], epochs: Option<Epochs>, difficulty: u64, log: &Path) -> Process {
     let fixed = format!("--fixed-difficulty={difficulty}");
-    program("monerod", &[arguments, &[fixed]].concat(), log)
+    let mut command = command("monerod", &[arguments, &[fixed]].concat());
+    if let Some(Epochs { blocks, lag }) = epochs {
+        command
+            .env("SEEDHASH_EPOCH_BLOCKS", blocks.to_string())
+            .env("SEEDHASH_EPOCH_LAG", lag.to_string());
+    }
+    Process::start(command, log.to_owned())
 }
 
 /// What keeps a node from all others but the one at this port.
@@ -62,8 +85,7 @@ impl Chain {
 
     /// The same beside others in this folder, none of which it knows.
     pub(crate) fn named(folder: &TempDir, name: &str, difficulty: u64) -> Self {
-        let flags = ["--regtest", "--keep-fakechain", "--offline"];
-        Self::with(folder, name, difficulty, free_port(), &flags)
+        Self::with(folder, name, difficulty, free_port(), &ALONE)
     }
 
     /// Two that know each other and nobody else.
@@ -104,6 +126,23 @@ impl Chain {
     }
 
     fn with(folder: &TempDir, name: &str, difficulty: u64, peers: u16, flags: &[&str]) -> Self {
+        Self::of_epochs(folder, name, difficulty, peers, flags, None)
+    }
+
+    /// On a network of its own whose key changes so.
+    pub(crate) fn with_epochs(folder: &TempDir, difficulty: u64, epochs: Epochs) -> Self {
+        let epochs = Some(epochs);
+        Self::of_epochs(folder, "monerod", difficulty, free_port(), &ALONE, epochs)
+    }
+
+    fn of_epochs(
+        folder: &TempDir,
+        name: &str,
+        difficulty: u64,
+        peers: u16,
+        flags: &[&str],
+        epochs: Option<Epochs>,
+    ) -> Self {
         let [port, zmq_rpc, zmq] = [(); 3].map(|()| free_port());
         let data = folder.path().join(name);
         let mut arguments = vec![
@@ -123,8 +162,9 @@ impl Chain {
         let chain = Self {
             port,
             zmq,
-            process: run(&arguments, difficulty, &log),
+            process: run(&arguments, epochs, difficulty, &log),
             arguments,
+            epochs,
             difficulty,
         };
         chain.wait();
@@ -143,7 +183,7 @@ impl Chain {
     /// Starts it again as it was, after it has ended.
     pub(crate) fn come_back(&mut self) {
         let log = self.process.log.clone();
-        self.process = run(&self.arguments, self.difficulty, &log);
+        self.process = run(&self.arguments, self.epochs, self.difficulty, &log);
         self.wait();
     }
 

@@ -13,7 +13,7 @@ use std::{
 use pow::{Algorithm, Hash, ProofOfWork, randomx::Variant};
 
 pub use self::table::COINS;
-use crate::cryptonote::address::Tags;
+use crate::cryptonote::{address::Tags, seed::Epochs};
 
 /// A coin: what the rules need to know of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub struct CryptoNoteRules {
     /// Which RandomX a block is hashed with, by its major version. Versions that nobody knows yet are in
     /// no row: guessing would refuse every honest share.
     pub variants: &'static [(RangeInclusive<u8>, Variant)],
+    /// When the key of RandomX changes.
+    pub epochs: Epochs,
 }
 
 /// What differs between the coins that are mined by VisionX.

@@ -6,7 +6,7 @@ use super::{
     AddressRules, BitcoinRules, Coin, CryptoNoteRules, Family, Network, NetworkRules, Retarget,
     ScriptAddresses, UnsafeVersion, VisionRules,
 };
-use crate::cryptonote::address::Tags;
+use crate::cryptonote::{address::Tags, seed::Epochs};
 
 const fn network(
     network: Network,
@@ -197,6 +197,7 @@ pub static COINS: &[Coin] = &[
         spacing_s: 120,
         family: Family::CryptoNote(CryptoNoteRules {
             variants: &[(12..=16, Variant::Rx0), (17..=17, Variant::Rx2)],
+            epochs: Epochs::MONERO,
         }),
         unsafe_versions: &[],
         networks: &[
@@ -217,6 +218,7 @@ pub static COINS: &[Coin] = &[
         spacing_s: 300,
         family: Family::CryptoNote(CryptoNoteRules {
             variants: &[(14..=17, Variant::Wow)],
+            epochs: Epochs::MONERO,
         }),
         unsafe_versions: &[],
         networks: &[

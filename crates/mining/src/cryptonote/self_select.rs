@@ -15,7 +15,6 @@ use super::{
     Block, Job, MinerTransaction, ShareTarget, Template, ViewKey,
     block::BadBlock,
     job::{RESERVE_LEN, reserve_of},
-    seed,
     template::{Announced, WrongReserve},
     whole_template::{self, Answer},
 };
@@ -184,7 +183,7 @@ impl Wanted {
                 reward: block.miner_transaction.reward,
             },
             difficulty: self.template.difficulty().get().into(),
-            seed_height: seed::seed_height(brought.height),
+            seed_height: rules.epochs.seed_height(brought.height),
             seed: self.template.seed().0,
             next_seed: self.template.next_seed().map(|seed| seed.0),
         };

@@ -12,7 +12,7 @@ use pow::{
 };
 
 use super::{
-    id, seed,
+    id,
     template::{Announced, BadTemplate, BlockTemplate},
 };
 use crate::{Amount, NetworkDifficulty, Target, coin::CryptoNoteRules};
@@ -101,7 +101,7 @@ impl Template {
             .ok_or(Refused::Difficulty(answer.difficulty))?;
         let version = block.major_version();
         let variant = rules.variant(version).ok_or(Refused::Version(version))?;
-        let rule = seed::seed_height(height);
+        let rule = rules.epochs.seed_height(height);
         if answer.seed_height != rule {
             return Err(Refused::SeedHeight {
                 height,
@@ -110,7 +110,7 @@ impl Template {
             });
         }
         let told = answer.next_seed.is_some();
-        if told != seed::next_seed_height(height).is_some() {
+        if told != rules.epochs.next_seed_height(height).is_some() {
             return Err(Refused::NextSeed { height, told });
         }
         Ok(Self {

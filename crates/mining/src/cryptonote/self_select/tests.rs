@@ -8,7 +8,8 @@ use super::*;
 use crate::{
     Coin,
     cryptonote::{
-        Address, address::Tags, block, id, one_time_key::OneTime, varint, view_key::BadViewKey,
+        Address, address::Tags, block, id, one_time_key::OneTime, seed::Epochs, varint,
+        view_key::BadViewKey,
     },
 };
 
@@ -147,7 +148,7 @@ fn own() -> Arc<Template> {
             reward: Amount::from_units(REWARD),
         },
         difficulty: DIFFICULTY.into(),
-        seed_height: seed::seed_height(HEIGHT),
+        seed_height: Epochs::MONERO.seed_height(HEIGHT),
         seed: SEED,
         next_seed: None,
     };

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::cryptonote::{
     block::{hashing_blob_of, id_of},
-    seed::seed_height,
+    seed::Epochs,
 };
 
 /// What a daemon answered.
@@ -80,7 +80,10 @@ fn the_daemon_s_hashing_blob_comes_of_its_own_reserve() {
         assert_eq!(template.unlock_time(), answer.height + 60);
         assert_eq!(template.previous(), answer.previous);
         assert_eq!(template.reward().units(), answer.reward);
-        assert_eq!(seed_height(answer.height), answer.seed_height);
+        assert_eq!(
+            Epochs::MONERO.seed_height(answer.height),
+            answer.seed_height
+        );
         let transactions = [0, 0, 1, 2, 3, 4, 5, 6, 7, 7, 7, 0];
         assert_eq!(template.transactions().len(), transactions[number]);
     }

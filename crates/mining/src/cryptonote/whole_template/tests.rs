@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::{Coin, cryptonote::block::hashing_blob_of};
+use crate::{
+    Coin,
+    cryptonote::{block::hashing_blob_of, seed::Epochs},
+};
 
 /// Monero's.
 fn rules() -> &'static CryptoNoteRules {
@@ -68,8 +71,8 @@ impl Owned {
         at.block = block;
         at.height = height;
         at.hashing_blob = hashing_blob_of(&at.block).unwrap();
-        at.seed_height = seed::seed_height(height);
-        at.next_seed = seed::next_seed_height(height).map(|_| [9; 32]);
+        at.seed_height = Epochs::MONERO.seed_height(height);
+        at.next_seed = Epochs::MONERO.next_seed_height(height).map(|_| [9; 32]);
         at
     }
 }
