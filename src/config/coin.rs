@@ -177,19 +177,7 @@ impl Coin {
                 return Err(format!("network: {} stands there twice", rules.network));
             }
         }
-        let family = self.family(like)?;
-        let has_segwit = match &family {
-            Family::Bitcoin(rules) => rules.rules.contains(&"segwit"),
-            Family::Vision(rules) => rules.rules.contains(&"segwit"),
-            Family::CryptoNote(_) => false,
-        };
-        if !has_segwit && self.network.iter().any(|network| network.hrp.is_some()) {
-            return Err(
-                "network.hrp: without \"segwit\" in template_rules there are no such addresses"
-                    .into(),
-            );
-        }
-        Ok(Row {
+        let row = Row {
             name,
             ticker: word("ticker", &self.ticker, WORD_MAX, is_ticker)?,
             unit: word("unit", unit, WORD_MAX, |c| {
@@ -198,10 +186,17 @@ impl Coin {
             decimals,
             maturity: above_zero("maturity", self.maturity, like.maturity)?,
             spacing_s: above_zero("block_time_s", self.block_time_s, like.spacing_s)?,
-            family,
+            family: self.family(like)?,
             unsafe_versions: &[],
             networks: networks.leak(),
-        })
+        };
+        if !row.has_segwit() && self.network.iter().any(|network| network.hrp.is_some()) {
+            return Err(
+                "network.hrp: without \"segwit\" in template_rules there are no such addresses"
+                    .into(),
+            );
+        }
+        Ok(row)
     }
 
     fn family(&self, like: &Row) -> Result<Family, String> {
