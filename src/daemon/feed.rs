@@ -166,19 +166,22 @@ fn height(status: &Status) -> Option<u32> {
 /// said to be a fault. It is not mined with meanwhile: miners would work on a block that is found already.
 fn compare_heights(standings: &mut [Standing], statuses: &[Status], now: Instant) {
     let heights = statuses.iter().map(height);
-    let highest = heights.clone().flatten().max();
+    let Some(highest) = heights.clone().flatten().max() else {
+        standings.fill(Standing::Out);
+        return;
+    };
     for (standing, height) in standings.iter_mut().zip(heights) {
-        *standing = match (*standing, height, highest) {
-            (Standing::Level, Some(height), Some(highest)) if height < highest => {
-                let since = now;
-                Standing::Behind { since, highest }
+        *standing = match (height, *standing) {
+            (None, _) => Standing::Out,
+            (Some(height), _) if height == highest => Standing::Level,
+            (Some(_), Standing::Level) => Standing::Behind {
+                since: now,
+                highest,
+            },
+            (Some(_), Standing::Behind { since, .. }) => Standing::Behind { since, highest },
+            (Some(_), Standing::Out | Standing::Returning { .. }) => {
+                Standing::Returning { highest }
             }
-            (Standing::Behind { since, .. }, Some(height), Some(highest)) if height < highest => {
-                Standing::Behind { since, highest }
-            }
-            (_, Some(height), Some(highest)) if height < highest => Standing::Returning { highest },
-            (_, Some(_), _) => Standing::Level,
-            (_, None, _) => Standing::Out,
         };
     }
 }
@@ -264,31 +267,15 @@ fn stop(published: &watch::Sender<Feed>, why: String, now: Instant) {
 
 #[cfg(test)]
 mod tests {
-    use mining::{
-        Amount, Target, Template,
-        template::{Room, TemplateKind, Transactions},
-    };
-    use pow::Hash;
+    use mining::Template;
 
     use super::*;
+    use crate::daemon::subsidy_only;
 
     fn template_at(height: u32) -> AnyTemplate {
         AnyTemplate::Bitcoin(Arc::new(Template {
             height,
-            version: 0x2000_0000,
-            previous: Hash([1; 32]),
-            bits: 0x207f_ffff,
-            target: Target::MAX,
-            time: 1_800_000_000,
-            min_time: 1_799_999_000,
-            value: Amount::from_units(5_000_000_000),
-            fees: Amount::ZERO,
-            witness_commitment: None,
-            coinbase_flags: vec![],
-            transactions: Transactions::default(),
-            tail: String::new(),
-            room: Room::EMPTY_BLOCK,
-            kind: TemplateKind::Full,
+            ..subsidy_only::tests::before()
         }))
     }
 

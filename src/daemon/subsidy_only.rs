@@ -83,7 +83,7 @@ pub(super) fn difference(made: &Template, full: &Template) -> Option<&'static st
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use mining::Amount;
     use pow::Hash;
 
@@ -91,7 +91,8 @@ mod tests {
 
     const HEIGHT: u32 = 900_001;
 
-    fn before() -> Template {
+    /// A template of Bitcoin's main network.
+    pub(in crate::daemon) fn before() -> Template {
         Template {
             height: HEIGHT,
             version: 0x2000_0000,

@@ -116,9 +116,14 @@ impl Rig {
         }
     }
 
-    /// Whichever daemon it mined with, it never went back to a block that was found already.
+    /// All blocks stand in the chain; and whichever daemon the pool mined with, it never went back to a block that
+    /// was found already.
     #[track_caller]
-    fn assert_never_back(&self) {
+    fn assert_none_lost(&self) {
+        wait_for("all blocks in the chain", || {
+            let blocks = self.pool.status()["blocks"].clone();
+            (blocks["immature"] == blocks["found"]).then_some(())
+        });
         let log = self.pool.process.log_text();
         let work = log.lines().filter(|line| line.contains("new work "));
         let heights: Vec<u32> = work
@@ -175,11 +180,7 @@ fn work_goes_on_with_the_second_monerod_when_the_first_one_stops() {
     rig.wait_for_fit([true, true]);
     let both = rig.find_block(&mut miner, &rig.first);
     rig.assert_submitted(&both, &[&rig.first, &rig.second]);
-    wait_for("all blocks in the chain", || {
-        let blocks = rig.pool.status()["blocks"].clone();
-        (blocks["immature"] == blocks["found"]).then_some(())
-    });
-    rig.assert_never_back();
+    rig.assert_none_lost();
     let (code, status, unwell) = rig.health();
     assert_eq!((code, &status), (200, &json!("healthy")), "{unwell:?}");
 }
@@ -207,10 +208,6 @@ fn monerods_that_do_not_know_each_other_have_each_block_from_the_pool() {
     rig.wait_for_fit([true, true]);
     let both = rig.find_block(&mut miner, &rig.first);
     rig.assert_submitted(&both, &[&rig.first, &rig.second]);
-    wait_for("all blocks in the chain", || {
-        let blocks = rig.pool.status()["blocks"].clone();
-        (blocks["immature"] == blocks["found"]).then_some(())
-    });
-    rig.assert_never_back();
+    rig.assert_none_lost();
     assert_eq!(rig.first.height(), rig.second.height());
 }
